@@ -25,13 +25,16 @@ const RANGE_COUNT = 20;
 const RANGES_SIZE = 24;
 const RANGES = 28;
 
+/** Two varints of 64 bits. */
+const MAX_RANGE_SIZE = 20;
+
 const CLOSE_MARK_SIZE = 16;
 const CLOSE_MAGIC = 0x45534f4c43425848n;
 
 /** Neighbouring pages that a commit wrote. */
 export interface PageRange {
   readonly start: Pgid;
-  readonly length: number;
+  length: number;
 }
 
 /** What a manifest says. */
@@ -49,19 +52,34 @@ interface PageWrite {
   readonly chunks: readonly Uint8Array[];
 }
 
-/** Sums up what the commit of `meta` writes, given in ascending order. */
-export function manifestOf({ txid, pageSize }: Pick<Meta, "txid" | "pageSize">, writes: readonly PageWrite[]): Manifest {
+/** Sums up what the commit of `meta` writes, given in ascending order; undefined when it is in more ranges than fit. */
+export function manifestOf({ txid, pageSize }: Pick<Meta, "txid" | "pageSize">, writes: readonly PageWrite[]): Manifest | undefined {
   const ranges: PageRange[] = [];
-  let pagesCrc = 0;
   for (const { position, chunks } of writes) {
     let size = 0;
-    for (const chunk of chunks) {
-      pagesCrc = crc32(chunk, pagesCrc);
-      size += chunk.length;
-    }
-    ranges.push({ start: position / pageSize, length: size / pageSize });
+    for (const { length } of chunks) size += length;
+    const start = position / pageSize;
+    const last = ranges[ranges.length - 1];
+    if (last !== undefined && last.start + last.length === start) last.length += size / pageSize;
+    else ranges.push({ start, length: size / pageSize });
   }
+  // Before the sum: of a commit spread over a large file it is a tenth of the cost.
+  if (!rangesFit(pageSize, ranges)) return undefined;
+  let pagesCrc = 0;
+  for (const { chunks } of writes) for (const chunk of chunks) pagesCrc = crc32(chunk, pagesCrc);
   return { txid, ranges, pagesCrc };
+}
+
+function rangesFit(pageSize: number, ranges: readonly PageRange[]): boolean {
+  const room = pageSize - CLOSE_MARK_SIZE - MANIFEST - RANGES;
+  let size = 0;
+  let end = 0;
+  for (const { start, length } of ranges) {
+    if (size + MAX_RANGE_SIZE > room) return false;
+    size += varintSize(start - end) + varintSize(length);
+    end = start + length;
+  }
+  return true;
 }
 
 /**
@@ -70,14 +88,10 @@ export function manifestOf({ txid, pageSize }: Pick<Meta, "txid" | "pageSize">, 
  * @returns false, with nothing written, when the ranges do not fit
  */
 export function encodeManifest(page: Uint8Array, { txid, ranges, pagesCrc }: Manifest): boolean {
-  const limit = page.length - CLOSE_MARK_SIZE;
+  if (!rangesFit(page.length, ranges)) return false;
   let at = MANIFEST + RANGES;
   let end = 0;
   for (const { start, length } of ranges) {
-    if (at + 20 > limit) {
-      page.fill(0, MANIFEST);
-      return false;
-    }
     at = writeVarint(page, at, start - end);
     at = writeVarint(page, at, length);
     end = start + length;
@@ -130,6 +144,12 @@ function writeVarint(bytes: Uint8Array, start: number, value: number): number {
   for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes[at++] = (rest % 0x80) | 0x80;
   bytes[at++] = rest;
   return at;
+}
+
+function varintSize(value: number): number {
+  let size = 1;
+  for (let rest = value; rest >= 0x80; rest = Math.floor(rest / 0x80)) size++;
+  return size;
 }
 
 /** NaN when it does not end before `end`: the CRC says that the bytes are those that were written, not that they were written by this engine. */

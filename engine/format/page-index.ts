@@ -4,7 +4,7 @@
  * The index of a page is what a search reads instead of the page: a few words in one place, not headers and keys spread over
  * four cache lines each. Uint32 words from `at`:
  *
- *     0  element count, with INDEX_BRANCH set when the page is a branch
+ *     0  element count, with INDEX_BRANCH set when the page is a branch, INDEX_COMPACT when a copy of it can be changed in place
  *     1  prefix size: bytes that all keys of the page share
  *     2  the first four bytes of the prefix, big-endian, zeros behind it
  *     3  overflow pages
@@ -28,6 +28,8 @@ export const INDEX_OVERFLOW = 3;
 export const INDEX_KEYS = 4;
 /** Set in the count word of a branch page. */
 export const INDEX_BRANCH = 0x10000;
+/** Set when there are no overflow pages and the elements' bytes stand side by side in element order, right behind the headers. */
+export const INDEX_COMPACT = 0x20000;
 export const INDEX_COUNT_MASK = 0xffff;
 
 /** Byte offset of element `i` of the page at `page`. */
@@ -50,18 +52,23 @@ export function indexPage(bytes: Uint8Array, page: number, size: number, pgid: P
   index[at + INDEX_OVERFLOW] = readU32(bytes, page + PAGE_OVERFLOW);
   index[at + INDEX_PREFIX_SIZE] = 0;
   index[at + INDEX_PREFIX_WORD] = 0;
+  const isSingle = index[at + INDEX_OVERFLOW] === 0;
   if (count === 0) {
     if (isBranch) throw corrupt(pgid, "branch page without elements");
+    if (isSingle) index[at + INDEX_COUNT] = INDEX_COMPACT;
     return;
   }
+  const isOrdered = isTrusted || (isBranch ? validateBranchElements(bytes, page, size, pgid, count) : validateLeafElements(bytes, page, size, pgid, count));
+  if (isSingle && isOrdered) index[at + INDEX_COUNT] = index[at + INDEX_COUNT]! | INDEX_COMPACT;
   if (isTrusted) return indexTrustedKeys(bytes, page, isBranch, count, index, at);
-  if (isBranch) validateBranchElements(bytes, page, size, pgid, count);
-  else validateLeafElements(bytes, page, size, pgid, count);
   indexKeys(bytes, page, pgid, isBranch, count, index, at);
 }
 
-function validateLeafElements(bytes: Uint8Array, page: number, size: number, pgid: Pgid, count: number): void {
+/** Gives whether the elements' bytes stand side by side in element order. */
+function validateLeafElements(bytes: Uint8Array, page: number, size: number, pgid: Pgid, count: number): boolean {
   const dataStart = PAGE_HEADER_SIZE + count * ELEMENT_SIZE;
+  let end = dataStart;
+  let isOrdered = true;
   for (let i = 0; i < count; i++) {
     const element = elementAt(page, i);
     const flags = readU32(bytes, element + LEAF_FLAGS);
@@ -76,11 +83,16 @@ function validateLeafElements(bytes: Uint8Array, page: number, size: number, pgi
     if (flags === BUCKET_FLAG && valueSize < BUCKET_HEADER_SIZE) {
       throw corrupt(pgid, `element ${i} is a bucket of ${valueSize} bytes, less than a bucket header`);
     }
+    isOrdered &&= start === end;
+    end = start + keySize + valueSize;
   }
+  return isOrdered;
 }
 
-function validateBranchElements(bytes: Uint8Array, page: number, size: number, pgid: Pgid, count: number): void {
+function validateBranchElements(bytes: Uint8Array, page: number, size: number, pgid: Pgid, count: number): boolean {
   const dataStart = PAGE_HEADER_SIZE + count * ELEMENT_SIZE;
+  let end = dataStart;
+  let isOrdered = true;
   for (let i = 0; i < count; i++) {
     const element = elementAt(page, i);
     const start = element - page + readU32(bytes, element + BRANCH_POS);
@@ -89,7 +101,10 @@ function validateBranchElements(bytes: Uint8Array, page: number, size: number, p
     if (start < dataStart || start + keySize > size) {
       throw corrupt(pgid, `element ${i} lies outside the page (offset ${start}, key ${keySize} bytes, page ${size} bytes)`);
     }
+    isOrdered &&= start === end;
+    end = start + keySize;
   }
+  return isOrdered;
 }
 
 /** Writes prefix and key words of a page whose keys are known to be in order. */

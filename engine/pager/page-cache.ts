@@ -10,13 +10,14 @@
  * 3. A frame of which a view was handed out (ESCAPED) is not used again. When half a slab has gone that way the slab gets new memory;
  *    the views keep the old memory alive, and the garbage collector frees it after them.
  * 4. A PINNED frame is not evicted, nor its slab given new memory: pages that the writer's nodes point into, those it is writing, one being read.
+ *    PRIVATE frames, copies of pages that the writer changes in place, are pinned from the first change to the end of the commit.
  * 5. Another `locate` may evict any frame that is not pinned: keep a frame across it only with `holds` to test it.
  */
 import { assert } from "../base/assert.js";
 import { newMemory, readU16, readU32, readU64 } from "../base/bytes.js";
 import { corrupt } from "../base/errors.js";
 import { FLAG_BRANCH, FLAG_LEAF, PAGE_COUNT, PAGE_FLAGS, PAGE_ID, PAGE_OVERFLOW, type Pgid } from "../format/constants.js";
-import { INDEX_KEYS, indexPage } from "../format/page-index.js";
+import { INDEX_COUNT_MASK, INDEX_KEYS, indexPage } from "../format/page-index.js";
 import { PageTable } from "./page-table.js";
 
 /** What the cache fills itself from. */
@@ -37,6 +38,8 @@ const INDEXED = 8;
 const ENCODED = 16;
 
 const EMPTY = -1;
+/** The frame holds a changed page of the writer's, which has no page id yet. */
+const PRIVATE = -2;
 const NO_BYTES: Uint8Array = new Uint8Array(0);
 const NO_INDEX: Uint32Array = new Uint32Array(0);
 
@@ -56,7 +59,7 @@ export class PageCache {
   readonly #slotCount: number;
   readonly #capacity: number;
   readonly #table = new PageTable();
-  /** By frame: the page in it, or EMPTY. */
+  /** By frame: the page in it, EMPTY or PRIVATE. */
   #pgids = new Float64Array(0);
   #states = new Uint8Array(0);
   /** By slab: frames that views keep from being used again; -1 for a slab of one large page. */
@@ -120,6 +123,10 @@ export class PageCache {
     this.#states[frame] = this.#states[frame]! | ESCAPED;
   }
 
+  isEscaped(frame: number): boolean {
+    return (this.#states[frame]! & ESCAPED) !== 0;
+  }
+
   pin(frame: number): void {
     const state = this.#states[frame]!;
     if (state & PINNED) return;
@@ -132,6 +139,10 @@ export class PageCache {
     const state = this.#states[frame]!;
     if (state & PINNED) this.#pinnedCount--;
     this.#states[frame] = state & ~PINNED;
+    this.#giveBackExcess();
+  }
+
+  #giveBackExcess(): void {
     if (this.#pinnedCount === 0) while (this.#slabMemory > this.#capacity && this.#shrinkOnce());
   }
 
@@ -142,6 +153,46 @@ export class PageCache {
     this.#install(frame, pgid, REFERENCED | ENCODED);
     this.pin(frame);
     return frame;
+  }
+
+  /** Copies a single page and its index to a pinned frame that no page id leads to: the writer's, until `adopt` or `discard`. */
+  copy(source: number, size: number): number {
+    const { frameBits, pageSize } = this;
+    const state = this.#states[source]!;
+    this.pin(source);
+    const frame = this.#takeFrame();
+    const start = this.pageStart(source);
+    const target = this.pageStart(frame);
+    const bytes = this.slabBytes[frame >>> frameBits]!;
+    bytes.set(this.slabBytes[source >>> frameBits]!.subarray(start, start + size), target);
+    bytes.fill(0, target + size, target + pageSize);
+    const index = this.slabIndex[source >>> frameBits]!;
+    const at = (source & this.frameMask) * this.indexStride;
+    const words = INDEX_KEYS + (index[at]! & INDEX_COUNT_MASK);
+    this.slabIndex[frame >>> frameBits]!.set(index.subarray(at, at + words), (frame & this.frameMask) * this.indexStride);
+    this.#pgids[frame] = PRIVATE;
+    this.#states[frame] = 0;
+    this.pin(frame);
+    // Not by `unpin`: nothing is to be given back now, and whoever else has it pinned keeps it so.
+    if ((state & PINNED) === 0) {
+      this.#states[source] = state;
+      this.#pinnedCount--;
+    }
+    return frame;
+  }
+
+  /** Makes a frame of the writer's the new version of a page; drops the version that was here. It stays pinned. */
+  adopt(frame: number, pgid: Pgid): void {
+    this.drop(pgid);
+    this.#install(frame, pgid, INDEXED | REFERENCED | ENCODED | (this.#states[frame]! & ESCAPED));
+    this.pin(frame);
+  }
+
+  /** Ends the use of a frame of the writer's: gives it back, or unpins it where it has been adopted. */
+  discard(frame: number): void {
+    if (this.#pgids[frame] !== PRIVATE) return this.unpin(frame);
+    this.#release(frame);
+    this.#giveBackExcess();
   }
 
   /** Forgets a page. */

@@ -276,7 +276,9 @@ export class Pager {
     for (const write of writes) steps.push(write);
     const page = Buffer.alloc(newMeta.pageSize);
     encodeMeta(page, 0, newMeta);
-    const hasManifest = encodeManifest(page, manifestOf(newMeta, writes.filter((step) => step.kind === "write")));
+    // Without syncs nothing is promised after a power cut, and the sum would be a tenth of the commit.
+    const manifest = noSync ? undefined : manifestOf(newMeta, writes.filter((step) => step.kind === "write"));
+    const hasManifest = manifest !== undefined && encodeManifest(page, manifest);
     // With one sync the disk may keep the meta and not the pages: only a manifest can tell.
     const syncsPages = !noSync && !(durability === "one-sync" && hasManifest);
     if (syncsPages) steps.push({ kind: "sync" });

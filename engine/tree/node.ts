@@ -11,6 +11,7 @@ import {
 } from "../format/constants.js";
 import { elementAt } from "../format/page-index.js";
 import type { Arena } from "./arena.js";
+import type { PageImage } from "./page-image.js";
 import type { PagePlan } from "./paginate.js";
 
 /** Words an element, and where each column stands. */
@@ -40,8 +41,8 @@ export class Node {
   shrunk = false;
   /** All new elements came behind the last one: pages cut from it are filled to the brim, for the next ones will come behind too. */
   appended = false;
-  /** Branch: the nodes of the children that change, by element. */
-  children: (Node | undefined)[] | undefined;
+  /** Branch: what the children that change have become, by element. */
+  children: (Node | PageImage | undefined)[] | undefined;
   /** Branch: the planned pages that elements lead to, by element. */
   links: readonly (PagePlan | undefined)[] | undefined;
 

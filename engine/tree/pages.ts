@@ -22,6 +22,10 @@ export interface Pages {
   pageStart(frame: number): number;
   /** Says that a caller got a view into the frame. */
   markEscaped(frame: number): void;
+  /** Whether a caller has a view into the frame: then its bytes must not change. */
+  isEscaped(frame: number): boolean;
+  /** Copies the first `size` bytes of a single page, zeros behind them, and its index to a frame of the writer's own, which no page id leads to; it is pinned. */
+  copy(frame: number, size: number): number;
   /** Keeps the frame where it is until `unpin`. */
   pin(frame: number): void;
   unpin(frame: number): void;

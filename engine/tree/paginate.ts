@@ -1,14 +1,18 @@
 /** Where a node is cut into pages. */
 import { MAX_ELEMENT_COUNT, PAGE_HEADER_SIZE, type Pgid } from "../format/constants.js";
 import type { Node } from "./node.js";
+import type { PageImage } from "./page-image.js";
 
 const MIN_FILL_PERCENT = 0.1;
 const MAX_FILL_PERCENT = 1;
 /** A branch with one element makes Go's writer panic. */
 const MIN_BRANCH_COUNT = 2;
 
-/** One page to be written: elements `from` to `to` of a node. */
-export interface PagePlan {
+/** One page to be written. */
+export type PagePlan = NodePlan | PageImage;
+
+/** A page to be encoded: elements `from` to `to` of a node. */
+export interface NodePlan {
   readonly node: Node;
   readonly from: number;
   readonly to: number;
@@ -25,19 +29,19 @@ export interface PagePlan {
  * end only, so that sequential loads fill pages instead of halving them. A leaf element too large for a page gets pages of its own, so that
  * its neighbours are not rewritten with it.
  */
-export function paginate(node: Node, pageSize: number, fillPercent: number): PagePlan[] {
+export function paginate(node: Node, pageSize: number, fillPercent: number): NodePlan[] {
   if (node.byteSize <= pageSize && node.count <= MAX_ELEMENT_COUNT) return [planPage(node, 0, node.count, node.byteSize, pageSize)];
   const fill = node.appended ? MAX_FILL_PERCENT : Math.min(MAX_FILL_PERCENT, Math.max(MIN_FILL_PERCENT, fillPercent));
   const threshold = Math.floor(pageSize * fill);
   return node.isBranch ? cutBranch(node, pageSize, threshold) : cutLeaf(node, pageSize, threshold);
 }
 
-function planPage(node: Node, from: number, to: number, byteSize: number, pageSize: number): PagePlan {
+function planPage(node: Node, from: number, to: number, byteSize: number, pageSize: number): NodePlan {
   return { node, from, to, pageCount: Math.max(1, Math.ceil(byteSize / pageSize)), pgid: 0 };
 }
 
-function cutLeaf(node: Node, pageSize: number, threshold: number): PagePlan[] {
-  const plans: PagePlan[] = [];
+function cutLeaf(node: Node, pageSize: number, threshold: number): NodePlan[] {
+  const plans: NodePlan[] = [];
   let from = 0;
   while (from < node.count) {
     // A stretch of elements that fit into pages, up to the next one that does not.
@@ -58,8 +62,8 @@ function cutLeaf(node: Node, pageSize: number, threshold: number): PagePlan[] {
   return plans;
 }
 
-function cutBranch(node: Node, pageSize: number, threshold: number): PagePlan[] {
-  const plans: PagePlan[] = [];
+function cutBranch(node: Node, pageSize: number, threshold: number): NodePlan[] {
+  const plans: NodePlan[] = [];
   let rest = node.byteSize;
   for (let from = 0; from < node.count; ) {
     let { to, size } = fillPage(node, from, node.count, rest, pageSize, threshold, MIN_BRANCH_COUNT);

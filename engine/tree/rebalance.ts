@@ -1,21 +1,26 @@
 /**
  * The first half of writing a tree: from what has changed to nodes, with no page too empty.
  *
- * Every changed leaf and every branch above one becomes a node; the page it was is released. Then, from the bottom up, an empty child leaves its
+ * Every changed leaf and every branch above one becomes an image where it stays one page under the same first key, a node where it does not; the
+ * page it was is released. Then, from the bottom up, an empty child leaves its
  * parent, and a child that deletions have left too small is merged with a neighbour. So at the end (FORMAT rules 2 and 3) no page but a root is
  * empty and every branch has two children, except for a root that is left with one: it collapses into it.
  */
 import { corrupt } from "../base/errors.js";
 import type { Pgid } from "../format/constants.js";
 import type { Arena } from "./arena.js";
+import { usedSize } from "./leaf-edit.js";
 import { decodeBranch, decodeLeaf, Node } from "./node.js";
+import { nodeOfImage, PageImage } from "./page-image.js";
 import type { Pages } from "./pages.js";
-import { pageElementCount, pageIsBranch } from "./search.js";
-import type { DirtyBranch, DirtyLeaf, Tree } from "./tree.js";
+import { pageElementCount, pageIsBranch, pageIsCompact } from "./search.js";
+import { type DirtyBranch, type DirtyLeaf, NO_IMAGE, type Tree } from "./tree.js";
 import { INDEX_OVERFLOW } from "../format/page-index.js";
 
 /** Part of a page below which a node that has lost elements is merged. */
 const UNDERFULL_FRACTION = 4;
+
+const NO_CHILDREN: ReadonlyMap<number, PageImage> = new Map();
 
 /** Where pages that are no longer needed go. */
 export interface PageReleaser {
@@ -28,8 +33,11 @@ export interface RebalanceCounts {
   rebalance: number;
 }
 
-/** The root node of a changed tree, or the page that has become its root without being changed. */
-export type Root = Node | { readonly page: Pgid };
+/** What a changed page has become. */
+type Changed = Node | PageImage;
+
+/** The root of a changed tree, or the page that has become its root without being changed. */
+export type Root = Changed | { readonly page: Pgid };
 
 /** Turns the changes of a tree into nodes. */
 export class Rebalancer {
@@ -48,27 +56,69 @@ export class Rebalancer {
   /** Turns the changes of a tree into nodes. */
   rebalance(tree: Tree): Root {
     let root = this.#build(tree.dirtyRoot()!);
-    while (root.isBranch && root.count <= 1) {
+    while (root instanceof Node && root.isBranch && root.count <= 1) {
       if (root.count === 0) return new Node(this.#arena, false, 0);
-      const child: Node | undefined = root.children![0];
+      const child: Changed | undefined = root.children![0];
       if (child === undefined && this.#isBranchPage(root.child(0))) return { page: root.child(0) };
       root = child ?? this.#take(root.child(0));
     }
     return root;
   }
 
-  #build(dirty: DirtyBranch | DirtyLeaf): Node {
-    if (!dirty.isBranch) return this.#buildLeaf(dirty);
+  #build(dirty: DirtyBranch | DirtyLeaf): Changed {
+    return dirty.isBranch ? this.#buildBranch(dirty) : dirty.image === NO_IMAGE ? this.#joinNodes(dirty) : this.#buildLeaf(dirty);
+  }
+
+  /** A branch stays a page where every changed child does. */
+  #buildBranch(dirty: DirtyBranch): Changed {
+    const images = new Map<number, PageImage>();
+    let nodes: Map<number, Node> | undefined;
+    for (const [i, child] of dirty.children) {
+      const built = this.#build(child);
+      if (built instanceof Node) (nodes ??= new Map()).set(i, built);
+      else images.set(i, built);
+    }
+    if (nodes === undefined) {
+      const image = this.#imageOfBranch(dirty.pgid, images);
+      if (image !== undefined) return image;
+    }
     const node = this.#take(dirty.pgid);
-    for (const [i, child] of dirty.children) node.children![i] = this.#build(child);
-    const last = node.children![node.count - 1];
+    for (const [i, image] of images) node.children![i] = image;
+    for (const [i, child] of nodes ?? []) node.children![i] = child;
+    const last = nodes?.get(node.count - 1);
     node.appended = dirty.children.size === 1 && last !== undefined && last.appended;
     this.#settle(node);
     return node;
   }
 
+  /** Copies a branch page of which only page ids will change; undefined where more does. */
+  #imageOfBranch(pgid: Pgid, children: ReadonlyMap<number, PageImage>): PageImage | undefined {
+    const pages = this.#pages;
+    const frame = pages.locate(pgid);
+    if (!pageIsCompact(pages, frame) || pageElementCount(pages, frame) < 2) return undefined;
+    for (const [i, child] of children) if (!child.hasFirstKey(pages, frame, i)) return undefined;
+    const copy = pages.copy(frame, usedSize(pages, frame));
+    this.#arena.copies.push(copy);
+    this.#releaser.release(pgid, 1);
+    this.#counts.nodeCount++;
+    return new PageImage(pages, copy, children);
+  }
+
+  /** What little is left of a leaf may be merged, or become an inline bucket: as a node. */
+  #buildLeaf(dirty: DirtyLeaf): Changed {
+    const pages = this.#pages;
+    const image = new PageImage(pages, dirty.image, NO_CHILDREN);
+    this.#releaser.release(dirty.pgid, 1);
+    this.#counts.nodeCount++;
+    if (usedSize(pages, dirty.image) > pages.pageSize / UNDERFULL_FRACTION) return image;
+    const node = nodeOfImage(this.#arena, image);
+    node.shrunk = dirty.shrunk;
+    node.appended = dirty.appended;
+    return node;
+  }
+
   /** Joins the nodes of a changed leaf; where they are to be cut is decided when it is written. */
-  #buildLeaf(dirty: DirtyLeaf): Node {
+  #joinNodes(dirty: DirtyLeaf): Node {
     let [node] = dirty.nodes as [Node, ...Node[]];
     if (dirty.nodes.length > 1) {
       const all = new Node(this.#arena, false, dirty.nodes.reduce((sum, { count }) => sum + count, 0));
@@ -94,7 +144,7 @@ export class Rebalancer {
     const count = pageElementCount(pages, frame);
     const isBranch = pageIsBranch(pages, frame);
     const node = (isBranch ? decodeBranch : decodeLeaf)(this.#arena, source, bytes, pages.pageStart(frame), count);
-    if (isBranch) node.children = new Array<Node | undefined>(count).fill(undefined);
+    if (isBranch) node.children = new Array<Changed | undefined>(count).fill(undefined);
     this.#releaser.release(pgid, 1 + this.#overflowOf(frame));
     this.#counts.nodeCount++;
     return node;
@@ -105,7 +155,7 @@ export class Rebalancer {
     const children = branch.children!;
     for (let i = 0; i < branch.count; ) {
       const child = children[i];
-      if (child === undefined) {
+      if (child === undefined || child instanceof PageImage) {
         i++;
       } else if (child.count === 0) {
         branch.remove(i);
@@ -136,6 +186,7 @@ export class Rebalancer {
 
   #isMergeable(branch: Node, i: number): boolean {
     const node = branch.children![i];
+    if (node instanceof PageImage) return true;
     if (node !== undefined) return node.isBranch || node.byteSize <= this.#pages.pageSize;
     const frame = this.#pages.locate(branch.child(i));
     return pageIsBranch(this.#pages, frame) || this.#overflowOf(frame) === 0;
@@ -144,8 +195,8 @@ export class Rebalancer {
   /** Merges child `left + 1` into child `left`; gives the index to go on from. @throws BoltError CORRUPT where one is a leaf and one a branch */
   #merge(branch: Node, left: number): number {
     const children = branch.children!;
-    const target = children[left] ?? this.#take(branch.child(left));
-    const source = children[left + 1] ?? this.#take(branch.child(left + 1));
+    const target = this.#childNode(branch, left);
+    const source = this.#childNode(branch, left + 1);
     // Only a damaged file has leaves at different levels; merged, the elements of the branch would become keys.
     if (source.isBranch !== target.isBranch) throw corrupt(branch.child(left + 1), "a leaf and a branch page are children of one branch");
     this.#counts.rebalance++;
@@ -161,6 +212,11 @@ export class Rebalancer {
     children.splice(left + 1, 1);
     branch.shrunk = true;
     return left;
+  }
+
+  #childNode(branch: Node, i: number): Node {
+    const child = branch.children![i] ?? this.#take(branch.child(i));
+    return child instanceof PageImage ? nodeOfImage(this.#arena, child) : child;
   }
 
   #isBranchPage(pgid: Pgid): boolean {

@@ -10,7 +10,8 @@ import { elementAt } from "../format/page-index.js";
 import { writePageHeader } from "../format/page.js";
 import { copyBytes } from "./arena.js";
 import { CHILD_HIGH, CHILD_LOW, FLAGS, KEY_SIZE, Node, OFFSET, SOURCE, STRIDE, VALUE_SIZE } from "./node.js";
-import { paginate, type PagePlan } from "./paginate.js";
+import { PageImage } from "./page-image.js";
+import { type NodePlan, paginate, type PagePlan } from "./paginate.js";
 
 /** How pages are cut. */
 export interface SpillOptions {
@@ -22,8 +23,9 @@ export interface SpillOptions {
  * Plans all pages of a tree, children before parents, into `plans`.
  * @returns the page that will be the root
  */
-export function planTree(root: Node, options: SpillOptions, plans: PagePlan[]): PagePlan {
-  let top = planNode(root, options, plans);
+export function planTree(root: Node | PageImage, options: SpillOptions, plans: PagePlan[]): PagePlan {
+  if (root instanceof PageImage) return planImage(root, plans);
+  let top: readonly PagePlan[] = planNode(root, options, plans);
   while (top.length > 1) {
     const node = new Node(root.arena, true, top.length);
     node.appended = root.appended;
@@ -38,42 +40,57 @@ export function planTree(root: Node, options: SpillOptions, plans: PagePlan[]): 
   return top[0]!;
 }
 
-function planNode(node: Node, options: SpillOptions, plans: PagePlan[]): PagePlan[] {
+function planImage(image: PageImage, plans: PagePlan[]): PageImage {
+  for (const child of image.children.values()) planImage(child, plans);
+  plans.push(image);
+  return image;
+}
+
+function planNode(node: Node, options: SpillOptions, plans: PagePlan[]): NodePlan[] {
   if (node.children !== undefined) planChildren(node, node.children, options, plans);
   return cut(node, options, plans);
 }
 
-function cut(node: Node, { pageSize, fillPercent }: SpillOptions, plans: PagePlan[]): PagePlan[] {
+function cut(node: Node, { pageSize, fillPercent }: SpillOptions, plans: PagePlan[]): NodePlan[] {
   const own = paginate(node, pageSize, fillPercent);
   for (const plan of own) plans.push(plan);
   return own;
 }
 
 /** Plans the changed children and puts an element for each of their pages in place of the child's. */
-function planChildren(node: Node, children: readonly (Node | undefined)[], options: SpillOptions, plans: PagePlan[]): void {
-  const planned = children.map((child) => (child === undefined ? undefined : planNode(child, options, plans)));
-  // From the last to the first, so that the elements still to be looked at keep their places.
-  for (let i = planned.length - 1; i >= 0; i--) {
-    const pages = planned[i];
-    if (pages === undefined) continue;
+function planChildren(node: Node, children: readonly (Node | PageImage | undefined)[], options: SpillOptions, plans: PagePlan[]): void {
+  const links: (PagePlan | undefined)[] = [];
+  for (const child of children) {
+    const i = links.length;
+    if (child === undefined) {
+      links.push(undefined);
+      continue;
+    }
+    const pages = child instanceof PageImage ? [planImage(child, plans)] : planNode(child, options, plans);
     node.byteSize -= node.elementSize(i);
-    node.insert(i + 1, pages.length - 1);
-    for (const [k, plan] of pages.entries()) {
-      linkChild(node, i + k, plan);
-      node.byteSize += node.elementSize(i + k);
+    if (pages.length > 1) node.insert(i + 1, pages.length - 1);
+    for (const plan of pages) {
+      linkChild(node, links.length, plan);
+      node.byteSize += node.elementSize(links.length);
+      links.push(plan);
     }
   }
-  // No spread into arguments: there are as many pages as the transaction wrote.
-  node.links = planned.flatMap((pages) => pages ?? [undefined]);
+  node.links = links;
 }
 
 /** Gives element `i` of a branch the first key of a page; the page id comes later. */
-function linkChild(node: Node, i: number, { node: child, from }: PagePlan): void {
+function linkChild(node: Node, i: number, plan: PagePlan): void {
+  if (plan instanceof PageImage) {
+    const { arena } = node;
+    node.set(i, arena.slabSource(plan.frame >>> plan.pages.frameBits, plan.bytes), plan.firstKeyStart, plan.firstKeySize, 0, 0);
+    return;
+  }
+  const { node: child, from } = plan;
   node.set(i, child.column(from, SOURCE), child.column(from, OFFSET), child.column(from, KEY_SIZE), 0, 0);
 }
 
-/** Writes a planned page to `target` from `at` on; every byte of its pages is set. */
-export function writePage(plan: PagePlan, target: Uint8Array, at: number, pageSize: number): void {
+/** Encodes a page to `target` from `at` on; every byte of its pages is set. */
+export function writePage(plan: NodePlan, target: Uint8Array, at: number, pageSize: number): void {
   const { node, from, to, pageCount, pgid } = plan;
   if (node.isBranch) resolveLinks(plan);
   writePageHeader(target, at, pgid, node.isBranch ? FLAG_BRANCH : FLAG_LEAF, to - from, pageCount - 1);
@@ -81,7 +98,7 @@ export function writePage(plan: PagePlan, target: Uint8Array, at: number, pageSi
   target.fill(0, end, at + pageCount * pageSize);
 }
 
-function resolveLinks({ node, from, to }: PagePlan): void {
+function resolveLinks({ node, from, to }: NodePlan): void {
   if (node.links === undefined) return;
   for (let i = from; i < to; i++) {
     const child = node.links[i];

@@ -11,7 +11,7 @@ import { BUCKET_HEADER_SIZE, LEAF_FLAGS, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZ
 import { elementAt } from "../format/page-index.js";
 import { FLAGS, KEY_SIZE, type Node, OFFSET, VALUE_SIZE } from "./node.js";
 import { branchChild, pageElementCount, pageIsBranch, searchBranch, searchPage } from "./search.js";
-import { type DirtyLeaf, inlineCount, MAX_DEPTH, nodeFor, type Tree } from "./tree.js";
+import { type DirtyLeaf, inlineCount, MAX_DEPTH, NO_IMAGE, nodeFor, type Tree } from "./tree.js";
 
 const NO_BYTES: Uint8Array = new Uint8Array(0);
 
@@ -35,7 +35,7 @@ export class TreeCursor {
   /** The leaf: a page… */
   #pgid: Pgid = 0;
   #pageStart = 0;
-  /** …or a node of a changed leaf. */
+  /** …or a changed leaf: its copy, which stays as long as the place is current, or a node of it. */
   #leaf: DirtyLeaf | undefined;
   #nodeAt = 0;
   #node: Node | undefined;
@@ -93,7 +93,7 @@ export class TreeCursor {
       this.flags = node.column(i, FLAGS);
       return true;
     }
-    if (this.frame >= 0 && !this.#isInPlace()) this.#useFrame(this.tree.pages.locate(this.#pgid));
+    if (this.frame >= 0 && this.#leaf === undefined && !this.#isInPlace()) this.#useFrame(this.tree.pages.locate(this.#pgid));
     const { bytes } = this;
     const element = elementAt(this.#pageStart, i);
     this.flags = readU32(bytes, element + LEAF_FLAGS);
@@ -161,8 +161,18 @@ export class TreeCursor {
 
   #enterLeaf(leaf: DirtyLeaf, key: Uint8Array | undefined, toLast: boolean): void {
     this.#leaf = leaf;
+    if (leaf.image !== NO_IMAGE) return this.#enterImage(leaf.image, key);
     this.#enterNode(key !== undefined ? nodeFor(leaf, key) : toLast ? leaf.nodes.length - 1 : 0);
     this.#index = key === undefined ? 0 : this.#node!.lowerBound(key);
+  }
+
+  #enterImage(frame: number, key: Uint8Array | undefined): void {
+    const { pages } = this.tree;
+    this.#node = undefined;
+    this.#nodeAt = 0;
+    this.#count = pageElementCount(pages, frame);
+    this.#index = key === undefined ? 0 : searchPage(pages, frame, key) >>> 1;
+    this.#useFrame(frame);
   }
 
   #enterNode(at: number): void {

@@ -18,7 +18,9 @@ import { writeBucketHeader } from "../format/bucket-header.js";
 import { freelistByteSize, writeFreelistHeader } from "../format/freelist-page.js";
 import type { Meta } from "../format/meta.js";
 import type { Pager, Step } from "../pager/pager.js";
+import { MAX_JOINED_SIZE } from "../storage/transfer.js";
 import { FLAGS, type Node } from "../tree/node.js";
+import { PageImage } from "../tree/page-image.js";
 import type { PagePlan } from "../tree/paginate.js";
 import { Rebalancer } from "../tree/rebalance.js";
 import { planTree, writeElements, writePage } from "../tree/spill.js";
@@ -136,6 +138,7 @@ function dropPages(pager: Pager, plans: readonly PagePlan[]): void {
 function releaseMemory(tx: TxState): void {
   tx.isOpen = false;
   const arena = tx.arena!;
+  for (const frame of arena.copies) tx.pager.cache.discard(frame);
   for (const frame of arena.pinned) tx.pager.cache.unpin(frame);
   arena.reset();
 }
@@ -226,7 +229,7 @@ class Preparation {
     if ("page" in root) return this.#putHeader(bucket, root.page);
     if (this.#isInlineable(root)) return this.#putHeader(bucket, 0, inlineValue(root));
     const plan = this.#plan(root, bucket);
-    this.#putHeader(bucket, 0);
+    bucket.parent!.tree.putUnfinished(bucket.name, bucketHeader(0, bucket.sequence), BUCKET_FLAG);
     const { arena } = this.#tx;
     this.#patches.push({ source: arena!.source, offset: arena!.offset + bucket.name.length, plan });
   }
@@ -239,27 +242,29 @@ class Preparation {
     return root;
   }
 
-  #plan(root: Node, bucket: BucketState): PagePlan {
+  #plan(root: Node | PageImage, bucket: BucketState): PagePlan {
     const before = this.plans.length;
     const plan = planTree(root, { pageSize: this.#pager.meta.pageSize, fillPercent: bucket.fillPercent }, this.plans);
     const { stats } = this.#tx;
     stats.spill += this.plans.length - before;
-    stats.split += this.plans.length - before - new Set(this.plans.slice(before).map(({ node }) => node)).size;
+    for (let i = before; i < this.plans.length; i++) {
+      const page = this.plans[i]!;
+      if (!(page instanceof PageImage) && page.from > 0) stats.split++;
+    }
     return plan;
   }
 
   /** @see docs/format.md, "Bucket value" */
-  #isInlineable(root: Node): boolean {
-    if (root.isBranch || root.byteSize > this.#pager.meta.pageSize / MAX_INLINE_FRACTION) return false;
+  #isInlineable(root: Node | PageImage): root is Node {
+    if (root instanceof PageImage || root.isBranch || root.byteSize > this.#pager.meta.pageSize / MAX_INLINE_FRACTION) return false;
     for (let i = 0; i < root.count; i++) if (root.column(i, FLAGS) === BUCKET_FLAG) return false;
     return true;
   }
 
   /** Puts a bucket value into the parent's leaf: `value` with its header set, or a header alone. */
   #putHeader(bucket: BucketState, root: Pgid, value?: Buffer): void {
-    const bytes = value === undefined ? Buffer.alloc(BUCKET_HEADER_SIZE) : value;
-    writeBucketHeader(bytes, 0, root, bucket.sequence);
-    bucket.parent!.tree.put(bucket.name, bytes, BUCKET_FLAG);
+    if (value !== undefined) writeBucketHeader(value, 0, root, bucket.sequence);
+    bucket.parent!.tree.put(bucket.name, value ?? bucketHeader(root, bucket.sequence), BUCKET_FLAG);
   }
 
   // ---- 2 place
@@ -329,11 +334,9 @@ class Preparation {
     let runStart = 0;
     let runEnd = -1;
     for (const plan of plans) {
-      const frame = cache.allocate(plan.pgid, plan.pageCount);
+      const frame = this.#encodePage(plan);
       const slab = cache.slabBytes[frame >>> cache.frameBits]!;
       const start = cache.pageStart(frame);
-      writePage(plan, slab, start, pageSize);
-      this.#tx.arena!.pinned.push(frame);
       this.#countPages(plan.pageCount);
       if (plan.pgid !== runEnd) {
         if (chunks.length > 0) writes.push({ kind: "write", position: runStart * pageSize, chunks });
@@ -346,12 +349,27 @@ class Preparation {
     if (chunks.length > 0) writes.push({ kind: "write", position: runStart * pageSize, chunks });
     return writes;
   }
+
+  /** Completes or encodes a page; gives its frame in the cache. */
+  #encodePage(plan: PagePlan): number {
+    const { cache, meta: { pageSize } } = this.#pager;
+    if (plan instanceof PageImage) {
+      plan.complete();
+      cache.adopt(plan.frame, plan.pgid);
+      return plan.frame;
+    }
+    const frame = cache.allocate(plan.pgid, plan.pageCount);
+    writePage(plan, cache.slabBytes[frame >>> cache.frameBits]!, cache.pageStart(frame), pageSize);
+    this.#tx.arena!.pinned.push(frame);
+    return frame;
+  }
 }
 
-/** Adds a stretch of a slab, as part of the last chunk where it follows it in memory. */
+/** Adds a stretch of a slab, as part of the last chunk where it follows it in memory and is written by the same call. */
 function appendChunk(chunks: Uint8Array[], slab: Uint8Array, start: number, size: number): void {
   const last = chunks[chunks.length - 1];
-  if (last !== undefined && last.buffer === slab.buffer && last.byteOffset + last.length === slab.byteOffset + start) {
+  const isNext = last !== undefined && last.buffer === slab.buffer && last.byteOffset + last.length === slab.byteOffset + start;
+  if (isNext && last.length + size <= MAX_JOINED_SIZE) {
     chunks[chunks.length - 1] = new Uint8Array(slab.buffer, last.byteOffset, last.length + size);
   } else {
     chunks.push(new Uint8Array(slab.buffer, slab.byteOffset + start, size));
@@ -360,6 +378,12 @@ function appendChunk(chunks: Uint8Array[], slab: Uint8Array, start: number, size
 
 function positionOf(step: Step): number {
   return step.kind === "write" ? step.position : 0;
+}
+
+function bucketHeader(root: Pgid, sequence: bigint): Buffer {
+  const value = Buffer.alloc(BUCKET_HEADER_SIZE);
+  writeBucketHeader(value, 0, root, sequence);
+  return value;
 }
 
 /** The value of an inline bucket: header (to be set), then its leaf as a page with id 0. */

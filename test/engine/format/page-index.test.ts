@@ -3,8 +3,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { readU32 } from "../../../engine/base/bytes.js";
+import { LEAF_POS } from "../../../engine/format/constants.js";
 import {
-  elementAt, INDEX_BRANCH, INDEX_COUNT, INDEX_COUNT_MASK, INDEX_KEYS, INDEX_OVERFLOW, INDEX_PREFIX_SIZE, INDEX_PREFIX_WORD, indexPage,
+  elementAt, INDEX_BRANCH, INDEX_COMPACT, INDEX_COUNT, INDEX_COUNT_MASK, INDEX_KEYS, INDEX_OVERFLOW, INDEX_PREFIX_SIZE, INDEX_PREFIX_WORD, indexPage,
 } from "../../../engine/format/page-index.js";
 import { pageTypeName, readPageHeader, writePageHeader } from "../../../engine/format/page.js";
 import { readBucketHeader, writeBucketHeader } from "../../../engine/format/bucket-header.js";
@@ -37,8 +38,25 @@ test("an index holds count, shared prefix and the four bytes behind it of each k
 });
 
 test("an empty page and a page with one key have no prefix", () => {
-  assert.deepEqual([...indexed(leaf([])).subarray(0, 3)], [0, 0, 0]);
-  assert.deepEqual([...indexed(leaf(["abcdef"])).subarray(0, 5)], [1, 0, 0, 0, 0x61626364]);
+  assert.deepEqual([...indexed(leaf([])).subarray(0, 3)], [INDEX_COMPACT, 0, 0]);
+  assert.deepEqual([...indexed(leaf(["abcdef"])).subarray(0, 5)], [1 | INDEX_COMPACT, 0, 0, 0, 0x61626364]);
+});
+
+test("a page is compact when its data stands in element order without gaps, and it has no overflow pages", () => {
+  const isCompact = (page: Uint8Array): boolean => (indexed(page)[INDEX_COUNT]! & INDEX_COMPACT) !== 0;
+  const branch = new Uint8Array(4096);
+  writeBranch(branch, 0, 7, [["keyA", 2], ["keyB", 3]]);
+  assert.ok(isCompact(branch) && isCompact(leaf(["a", "b"], 0, "value")));
+  writeBranch(branch, 0, 7, [["keyA", 2], ["keyB", 3]], 1);
+  assert.ok(!isCompact(branch), "overflow pages");
+  for (const i of [0, 1]) {
+    const page = leaf(["a", "b"], 0, "value");
+    const position = elementAt(0, i) + LEAF_POS;
+    Buffer.from(page.buffer).writeUInt32LE(Buffer.from(page.buffer).readUInt32LE(position) + 32, position);
+    // Both elements now read other bytes as their keys: still in order, or else the page is refused.
+    Buffer.from(page.buffer).write(i === 0 ? "a" : "b", elementAt(0, i) + Buffer.from(page.buffer).readUInt32LE(position), "latin1");
+    assert.ok(!isCompact(page), `element ${i} is elsewhere`);
+  }
 });
 
 test("keys in strict order are taken, all other orders refused", (t) => {
@@ -85,7 +103,7 @@ test("a branch page without elements is refused, a leaf is taken", () => {
   const page = new Uint8Array(4096);
   writeBranch(page, 0, 7, []);
   assert.throws(() => indexed(page), { code: "CORRUPT", message: "page 7: branch page without elements" });
-  assert.equal(indexed(leaf([]))[INDEX_COUNT], 0);
+  assert.equal(indexed(leaf([]))[INDEX_COUNT], INDEX_COMPACT);
 });
 
 test("an element outside its page is refused, by one byte or by four gigabytes", () => {

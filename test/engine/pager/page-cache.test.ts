@@ -4,6 +4,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { boltError } from "../../../engine/base/errors.js";
 import { writeU64 } from "../../../engine/base/bytes.js";
+import { INDEX_BRANCH, INDEX_COMPACT } from "../../../engine/format/page-index.js";
 import { PageCache } from "../../../engine/pager/page-cache.js";
 import { foundExact, foundIndex, searchPage } from "../../../engine/tree/search.js";
 import { Random, seedOfRun } from "../../support/random.js";
@@ -325,5 +326,5 @@ test("a branch page is told from a leaf by its index", () => {
   const cache = cacheOver(source, MIB);
   const frame = cache.locate(4);
   const head = cache.slabIndex[frame >>> cache.frameBits]![(frame & cache.frameMask) * cache.indexStride]!;
-  assert.equal(head, 0x10002);
+  assert.equal(head, 2 | INDEX_BRANCH | INDEX_COMPACT);
 });

@@ -10,7 +10,7 @@ import { seedOfRun } from "../../support/random.js";
 
 const seed = seedOfRun();
 
-const limitsArbitrary = fc.record({ chunkCount: fc.integer({ min: 1, max: 3 }), byteCount: fc.integer({ min: 1, max: 9 }) });
+const limitsArbitrary = fc.record({ chunkCount: fc.integer({ min: 1, max: 3 }), byteCount: fc.integer({ min: 1, max: 9 }), joinedSize: fc.integer({ min: 1, max: 12 }) });
 const chunksArbitrary = fc.array(fc.uint8Array({ maxLength: 12 }), { maxLength: 12 });
 /** How many bytes each call moves at most, used round and round. */
 const shortnessArbitrary = fc.array(fc.integer({ min: 1, max: 20 }), { minLength: 1, maxLength: 5 });
@@ -31,6 +31,7 @@ class ShortFile {
     assert.ok(batch.length > 0 && batch.length <= this.#limits.chunkCount, `a batch of ${batch.length} chunks`);
     const joined = Buffer.concat(batch);
     assert.ok(joined.length > 0 && joined.length <= this.#limits.byteCount, `a batch of ${joined.length} bytes`);
+    assert.ok(batch.length === 1 || joined.length <= this.#limits.joinedSize, `${joined.length} bytes joined`);
     const part = joined.subarray(0, this.#nextCount());
     this.bytes.set(part, position);
     return part.length;

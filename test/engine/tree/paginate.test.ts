@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { ELEMENT_SIZE, PAGE_HEADER_SIZE } from "../../../engine/format/constants.js";
 import { Arena } from "../../../engine/tree/arena.js";
 import type { Node } from "../../../engine/tree/node.js";
-import { type PagePlan, paginate } from "../../../engine/tree/paginate.js";
+import { type NodePlan, paginate } from "../../../engine/tree/paginate.js";
 import { seedOfRun } from "../../support/random.js";
 import { nodeOf, type Pair } from "./store.js";
 
@@ -23,7 +23,7 @@ function nodeOfSizes(sizes: readonly number[], isBranch: boolean): Node {
   return nodeOf(new Arena(), isBranch, pairs);
 }
 
-function sizeOf({ node, from, to }: PagePlan): number {
+function sizeOf({ node, from, to }: NodePlan): number {
   let size = PAGE_HEADER_SIZE;
   for (let i = from; i < to; i++) size += node.elementSize(i);
   return size;
@@ -32,7 +32,7 @@ function sizeOf({ node, from, to }: PagePlan): number {
 const size = fc.oneof({ weight: 6, arbitrary: fc.integer({ min: 24, max: 150 }) }, { weight: 2, arbitrary: fc.integer({ min: 24, max: 1008 }) }, { weight: 1, arbitrary: fc.integer({ min: 1009, max: 5000 }) });
 const fill = fc.constantFrom(-1, 0, 0.1, 0.3, 0.5, 0.9, 1, 7);
 
-function assertCovers(plans: readonly PagePlan[], node: Node): void {
+function assertCovers(plans: readonly NodePlan[], node: Node): void {
   let next = 0;
   for (const { from, to } of plans) {
     assert.equal(from, next);

@@ -6,7 +6,8 @@ import { elementAt } from "../../../engine/format/page-index.js";
 import { readPageHeader } from "../../../engine/format/page.js";
 import { Arena } from "../../../engine/tree/arena.js";
 import { decodeLeaf } from "../../../engine/tree/node.js";
-import type { PagePlan } from "../../../engine/tree/paginate.js";
+import { PageImage } from "../../../engine/tree/page-image.js";
+import type { NodePlan, PagePlan } from "../../../engine/tree/paginate.js";
 import { planTree, writeElements, writePage } from "../../../engine/tree/spill.js";
 import { seedOfRun } from "../../support/random.js";
 import { writeLeaf } from "../format/raw-file.js";
@@ -26,7 +27,15 @@ function leafPairs(page: Buffer, at = 0): Pair[] {
   });
 }
 
-function written(plan: PagePlan): Buffer {
+/** What a tree of nodes is planned to: no page is one already. */
+function encoded(plans: readonly PagePlan[]): NodePlan[] {
+  return plans.map((plan) => {
+    assert.ok(!(plan instanceof PageImage));
+    return plan;
+  });
+}
+
+function written(plan: NodePlan): Buffer {
   const page = Buffer.alloc(plan.pageCount * PAGE_SIZE + 8, 0xaa);
   writePage(plan, page, 4, PAGE_SIZE);
   assert.ok(page.subarray(0, 4).equals(Buffer.alloc(4, 0xaa)) && page.subarray(-4).equals(Buffer.alloc(4, 0xaa)), "nothing outside the page is touched");
@@ -40,7 +49,7 @@ test(`the leaves of a plan hold all elements in order, zeros behind them (SEED=$
     const top = planTree(nodeOf(new Arena(), false, pairs), { pageSize: PAGE_SIZE, fillPercent }, plans);
     assert.equal(plans.at(-1), top, "children come before their parents");
     for (const [i, plan] of plans.entries()) plan.pgid = 2 ** 33 + i;
-    const leaves = plans.filter(({ node }) => !node.isBranch).map((plan) => ({ plan, page: written(plan) }));
+    const leaves = encoded(plans).filter(({ node }) => !node.isBranch).map((plan) => ({ plan, page: written(plan) }));
     assert.deepEqual(leaves.flatMap(({ page }) => leafPairs(page)), pairs);
     for (const { plan, page } of leaves) {
       assert.deepEqual(readPageHeader(page, 0), { id: plan.pgid, flags: 2, count: plan.to - plan.from, overflow: plan.pageCount - 1 });
@@ -55,7 +64,7 @@ test("a branch element has the first key and the page id of each page of its chi
   const plans: PagePlan[] = [];
   planTree(nodeOf(new Arena(), false, pairs), { pageSize: PAGE_SIZE, fillPercent: 0.5 }, plans);
   for (const [i, plan] of plans.entries()) plan.pgid = 2 ** 33 + i;
-  const pages = new Map(plans.map((plan) => [plan.pgid, written(plan)]));
+  const pages = new Map(encoded(plans).map((plan) => [plan.pgid, written(plan)]));
   let branches = 0;
   const named = new Set<number>();
   for (const page of pages.values()) {

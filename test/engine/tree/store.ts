@@ -5,6 +5,7 @@ import { walkStrictly } from "../../../engine/format/walk.js";
 import { PageCache } from "../../../engine/pager/page-cache.js";
 import { Arena } from "../../../engine/tree/arena.js";
 import { Node } from "../../../engine/tree/node.js";
+import { PageImage } from "../../../engine/tree/page-image.js";
 import type { PagePlan } from "../../../engine/tree/paginate.js";
 import { type RebalanceCounts, Rebalancer } from "../../../engine/tree/rebalance.js";
 import { planTree, writePage } from "../../../engine/tree/spill.js";
@@ -65,7 +66,7 @@ export class TreeStore {
     this.#end();
   }
 
-  #write(root: Node, fillPercent: number): Pgid {
+  #write(root: Node | PageImage, fillPercent: number): Pgid {
     const plans: PagePlan[] = [];
     const top = planTree(root, { pageSize: this.pageSize, fillPercent }, plans);
     for (const plan of plans) {
@@ -76,7 +77,13 @@ export class TreeStore {
     for (const plan of plans) {
       // Bytes that are not written would show.
       const bytes = new Uint8Array(plan.pageCount * this.pageSize).fill(0xaa);
-      writePage(plan, bytes, 0, this.pageSize);
+      if (plan instanceof PageImage) {
+        plan.complete();
+        const start = this.cache.pageStart(plan.frame);
+        bytes.set(plan.bytes.subarray(start, start + this.pageSize));
+      } else {
+        writePage(plan, bytes, 0, this.pageSize);
+      }
       this.pages.set(plan.pgid, bytes);
     }
     return top.pgid;
@@ -93,6 +100,7 @@ export class TreeStore {
   }
 
   #end(): void {
+    for (const frame of this.arena.copies) this.cache.discard(frame);
     for (const frame of this.arena.pinned) this.cache.unpin(frame);
     this.arena.reset();
   }
