@@ -1,4 +1,5 @@
 /** The header that every page starts with. */
+import { corrupt } from "../base/errors.js";
 import { readU16, readU32, readU64, writeU16, writeU32, writeU64 } from "../base/bytes.js";
 import {
   FLAG_BRANCH, FLAG_FREELIST, FLAG_LEAF, FLAG_META, PAGE_COUNT, PAGE_FLAGS, PAGE_ID, PAGE_OVERFLOW, type Pgid,
@@ -29,6 +30,17 @@ export function writePageHeader(bytes: Uint8Array, at: number, id: Pgid, flags: 
   writeU16(bytes, at + PAGE_FLAGS, flags);
   writeU16(bytes, at + PAGE_COUNT, count);
   writeU32(bytes, at + PAGE_OVERFLOW, overflow);
+}
+
+/**
+ * Checks the header of a page that a tree leads to.
+ * @throws BoltError CORRUPT when it is no branch or leaf page, has another id, or reaches past the high-water mark
+ */
+export function requireTreePage(bytes: Uint8Array, at: number, pgid: Pgid, highWaterMark: Pgid): void {
+  const { flags, id, overflow } = readPageHeader(bytes, at);
+  if (flags !== FLAG_LEAF && flags !== FLAG_BRANCH) throw corrupt(pgid, `flags 0x${flags.toString(16)} name neither a branch nor a leaf page`);
+  if (id !== pgid) throw corrupt(pgid, `identifies as page ${id}`);
+  if (pgid + overflow >= highWaterMark) throw corrupt(pgid, `${overflow} overflow pages reach past the high-water mark ${highWaterMark}`);
 }
 
 /** The page type in bbolt's words, `unknown<hex>` when the flags name none. */

@@ -14,10 +14,12 @@
  * 5. Another `locate` may evict any frame that is not pinned: keep a frame across it only with `holds` to test it.
  */
 import { assert } from "../base/assert.js";
-import { newMemory, readU16, readU32, readU64 } from "../base/bytes.js";
+import { newMemory, readU16, readU32 } from "../base/bytes.js";
 import { corrupt } from "../base/errors.js";
-import { FLAG_BRANCH, FLAG_LEAF, PAGE_COUNT, PAGE_FLAGS, PAGE_ID, PAGE_OVERFLOW, type Pgid } from "../format/constants.js";
+import { PAGE_COUNT, PAGE_OVERFLOW, type Pgid } from "../format/constants.js";
+import { requireTreePage } from "../format/page.js";
 import { INDEX_COUNT_MASK, INDEX_KEYS, indexPage } from "../format/page-index.js";
+import { EMPTY, ENCODED, ESCAPED, Frames, INDEXED, PINNED, PRIVATE, REFERENCED } from "./frames.js";
 import { PageTable } from "./page-table.js";
 
 /** What the cache fills itself from. */
@@ -30,16 +32,7 @@ const SLAB_SIZE = 1 << 20;
 /** Below this the tree could not hold a path and its neighbours. */
 const MIN_CAPACITY_PAGES = 64;
 
-const REFERENCED = 1;
-const ESCAPED = 2;
-const PINNED = 4;
-const INDEXED = 8;
-/** Written by this process, not read: sound without a look at every element (measured: 0.7 µs less a page). */
-const ENCODED = 16;
-
-const EMPTY = -1;
-/** The frame holds a changed page of the writer's, which has no page id yet. */
-const PRIVATE = -2;
+const NO_FRAME = -1;
 const NO_BYTES: Uint8Array = new Uint8Array(0);
 const NO_INDEX: Uint32Array = new Uint32Array(0);
 
@@ -59,9 +52,7 @@ export class PageCache {
   readonly #slotCount: number;
   readonly #capacity: number;
   readonly #table = new PageTable();
-  /** By frame: the page in it, EMPTY or PRIVATE. */
-  #pgids = new Float64Array(0);
-  #states = new Uint8Array(0);
+  readonly #frames = new Frames();
   /** By slab: frames that views keep from being used again; -1 for a slab of one large page. */
   readonly #lost: number[] = [];
   readonly #freeFrames: number[] = [];
@@ -95,17 +86,17 @@ export class PageCache {
   locate(pgid: Pgid): number {
     const frame = this.#table.get(pgid) - 1;
     if (frame < 0) return this.#load(pgid);
-    const state = this.#states[frame]!;
+    const state = this.#frames.states[frame]!;
     if ((state & (INDEXED | REFERENCED)) !== (INDEXED | REFERENCED)) {
       if ((state & INDEXED) === 0) this.#buildIndex(frame, pgid);
-      this.#states[frame] = this.#states[frame]! | REFERENCED;
+      this.#frames.states[frame] = this.#frames.states[frame]! | REFERENCED;
     }
     return frame;
   }
 
   /** Whether the frame still holds the page it was located for. */
   holds(frame: number, pgid: Pgid): boolean {
-    return this.#pgids[frame] === pgid;
+    return this.#frames.pgids[frame] === pgid;
   }
 
   /** Where the page starts in its slab's bytes. */
@@ -120,25 +111,25 @@ export class PageCache {
 
   /** Says that a view into the frame was handed out: see rule 3. */
   markEscaped(frame: number): void {
-    this.#states[frame] = this.#states[frame]! | ESCAPED;
+    this.#frames.states[frame] = this.#frames.states[frame]! | ESCAPED;
   }
 
   isEscaped(frame: number): boolean {
-    return (this.#states[frame]! & ESCAPED) !== 0;
+    return (this.#frames.states[frame]! & ESCAPED) !== 0;
   }
 
   pin(frame: number): void {
-    const state = this.#states[frame]!;
+    const state = this.#frames.states[frame]!;
     if (state & PINNED) return;
-    this.#states[frame] = state | PINNED;
+    this.#frames.states[frame] = state | PINNED;
     this.#pinnedCount++;
   }
 
   /** Ends a pin. With the last one goes the memory beyond the limit that a large transaction has taken. */
   unpin(frame: number): void {
-    const state = this.#states[frame]!;
+    const state = this.#frames.states[frame]!;
     if (state & PINNED) this.#pinnedCount--;
-    this.#states[frame] = state & ~PINNED;
+    this.#frames.states[frame] = state & ~PINNED;
     this.#giveBackExcess();
   }
 
@@ -158,7 +149,7 @@ export class PageCache {
   /** Copies a single page and its index to a pinned frame that no page id leads to: the writer's, until `adopt` or `discard`. */
   copy(source: number, size: number): number {
     const { frameBits, pageSize } = this;
-    const state = this.#states[source]!;
+    const state = this.#frames.states[source]!;
     this.pin(source);
     const frame = this.#takeFrame();
     const start = this.pageStart(source);
@@ -170,12 +161,12 @@ export class PageCache {
     const at = (source & this.frameMask) * this.indexStride;
     const words = INDEX_KEYS + (index[at]! & INDEX_COUNT_MASK);
     this.slabIndex[frame >>> frameBits]!.set(index.subarray(at, at + words), (frame & this.frameMask) * this.indexStride);
-    this.#pgids[frame] = PRIVATE;
-    this.#states[frame] = 0;
+    this.#frames.pgids[frame] = PRIVATE;
+    this.#frames.states[frame] = 0;
     this.pin(frame);
     // Not by `unpin`: nothing is to be given back now, and whoever else has it pinned keeps it so.
     if ((state & PINNED) === 0) {
-      this.#states[source] = state;
+      this.#frames.states[source] = state;
       this.#pinnedCount--;
     }
     return frame;
@@ -184,13 +175,13 @@ export class PageCache {
   /** Makes a frame of the writer's the new version of a page; drops the version that was here. It stays pinned. */
   adopt(frame: number, pgid: Pgid): void {
     this.drop(pgid);
-    this.#install(frame, pgid, INDEXED | REFERENCED | ENCODED | (this.#states[frame]! & ESCAPED));
+    this.#install(frame, pgid, INDEXED | REFERENCED | ENCODED | (this.#frames.states[frame]! & ESCAPED));
     this.pin(frame);
   }
 
   /** Ends the use of a frame of the writer's: gives it back, or unpins it where it has been adopted. */
   discard(frame: number): void {
-    if (this.#pgids[frame] !== PRIVATE) return this.unpin(frame);
+    if (this.#frames.pgids[frame] !== PRIVATE) return this.unpin(frame);
     this.#release(frame);
     this.#giveBackExcess();
   }
@@ -214,7 +205,7 @@ export class PageCache {
       const start = this.pageStart(frame);
       const bytes = this.slabBytes[frame >>> this.frameBits]!;
       this.#reader.readPages(pgid, bytes.subarray(start, start + this.pageSize));
-      this.#validateHeader(bytes, start, pgid);
+      requireTreePage(bytes, start, pgid, this.highWaterMark);
       const overflow = readU32(bytes, start + PAGE_OVERFLOW);
       if (overflow > 0) frame = this.#loadLarge(frame, pgid, overflow);
       this.#buildIndex(frame, pgid);
@@ -242,30 +233,21 @@ export class PageCache {
     return frame;
   }
 
-  #validateHeader(bytes: Uint8Array, start: number, pgid: Pgid): void {
-    const flags = readU16(bytes, start + PAGE_FLAGS);
-    if (flags !== FLAG_LEAF && flags !== FLAG_BRANCH) throw corrupt(pgid, `flags 0x${flags.toString(16)} name neither a branch nor a leaf page`);
-    const id = readU64(bytes, start + PAGE_ID);
-    if (id !== pgid) throw corrupt(pgid, `identifies as page ${id}`);
-    const overflow = readU32(bytes, start + PAGE_OVERFLOW);
-    if (pgid + overflow >= this.highWaterMark) throw corrupt(pgid, `${overflow} overflow pages reach past the high-water mark ${this.highWaterMark}`);
-  }
-
   #buildIndex(frame: number, pgid: Pgid): void {
     const slab = frame >>> this.frameBits;
     const bytes = this.slabBytes[slab]!;
     const start = this.pageStart(frame);
     if (this.#isLarge(frame)) this.slabIndex[slab] = new Uint32Array(INDEX_KEYS + readU16(bytes, start + PAGE_COUNT));
-    const isOurs = (this.#states[frame]! & ENCODED) !== 0;
+    const isOurs = (this.#frames.states[frame]! & ENCODED) !== 0;
     indexPage(bytes, start, this.pageBytes(frame), pgid, this.slabIndex[slab]!, (frame & this.frameMask) * this.indexStride, isOurs);
-    this.#states[frame] = this.#states[frame]! | INDEXED;
+    this.#frames.states[frame] = this.#frames.states[frame]! | INDEXED;
   }
 
   #install(frame: number, pgid: Pgid, state: number): void {
     this.#table.set(pgid, frame + 1);
-    this.#pgids[frame] = pgid;
-    if (this.#states[frame]! & PINNED) this.#pinnedCount--;
-    this.#states[frame] = state;
+    this.#frames.pgids[frame] = pgid;
+    if (this.#frames.states[frame]! & PINNED) this.#pinnedCount--;
+    this.#frames.states[frame] = state;
   }
 
   // ---- frames
@@ -277,7 +259,9 @@ export class PageCache {
   #takeFrame(): number {
     while (this.#freeFrames.length === 0) {
       const slabSize = this.#slotCount * (this.pageSize + this.indexStride * 4);
-      if (this.#slabMemory + slabSize <= this.#capacity || !this.#evictOne()) this.#addSlab();
+      // Where most frames are pinned, looking for one that is not would take longer with every page that a large transaction changes.
+      const isCrowded = this.#pinnedCount * 4 > (this.#commonSlabCount << this.frameBits) * 3;
+      if (isCrowded || this.#slabMemory + slabSize <= this.#capacity || !this.#evictOne()) this.#addSlab();
     }
     return this.#freeFrames.pop()!;
   }
@@ -285,10 +269,10 @@ export class PageCache {
   /** Gives a frame back to the free ones, or its slab to the garbage collector. */
   #release(frame: number): void {
     const slab = frame >>> this.frameBits;
-    const state = this.#states[frame]!;
+    const state = this.#frames.states[frame]!;
     if (state & PINNED) this.#pinnedCount--;
-    this.#pgids[frame] = EMPTY;
-    this.#states[frame] = 0;
+    this.#frames.pgids[frame] = EMPTY;
+    this.#frames.states[frame] = 0;
     if (this.#isLarge(frame)) {
       this.#slabMemory -= this.slabBytes[slab]!.length; // the index of a large page is small, and not counted
       this.slabBytes[slab] = NO_BYTES;
@@ -299,7 +283,7 @@ export class PageCache {
     if ((state & ESCAPED) === 0) {
       this.#freeFrames.push(frame);
     } else {
-      this.#states[frame] = ESCAPED;
+      this.#frames.states[frame] = ESCAPED;
       this.#lost[slab] = this.#lost[slab]! + 1;
     }
     // Tried with every frame: a pinned one may have stood in the way when half of them had gone.
@@ -308,45 +292,43 @@ export class PageCache {
 
   /** Gives a slab new memory and all its frames back, unless the writer points into it. */
   #renewSlab(slab: number): void {
-    const first = slab << this.frameBits;
     if (this.#isPinned(slab)) return;
-    for (let frame = first; frame < first + this.#slotCount; frame++) {
-      const pgid = this.#pgids[frame]!;
-      const isFree = pgid === EMPTY && this.#states[frame] === 0;
-      if (isFree) continue;
-      if (pgid !== EMPTY) this.#table.set(pgid, 0);
-      this.#pgids[frame] = EMPTY;
-      this.#states[frame] = 0;
-      this.#freeFrames.push(frame);
-    }
+    this.#emptySlab(slab);
+    this.#freeFramesOf(slab);
     this.slabBytes[slab] = newMemory(this.#slotCount * this.pageSize)!;
     this.#lost[slab] = 0;
   }
 
-  /** Second chance: takes the next frame that was not looked at since the hand last passed. Gives false when every frame is pinned. */
+  /** Drops a page that was not looked at lately. Gives false when every frame is pinned. */
   #evictOne(): boolean {
-    const frameCount = this.slabBytes.length << this.frameBits;
-    for (let steps = 2 * frameCount; steps > 0; steps--) {
-      const frame = this.#clockHand;
-      this.#clockHand = frame + 1 === frameCount ? 0 : frame + 1;
-      const pgid = this.#pgids[frame]!;
-      const state = this.#states[frame]!;
-      if (pgid === EMPTY || state & PINNED) continue;
-      if (state & REFERENCED) {
-        this.#states[frame] = state & ~REFERENCED;
-        continue;
-      }
-      this.drop(pgid);
+    for (let steps = 2 * (this.slabBytes.length << this.frameBits); steps > 0; steps--) {
+      const frame = this.#advanceHand();
+      if (frame === NO_FRAME) continue;
+      this.drop(this.#frames.pgids[frame]!);
       return true;
     }
     return false;
   }
 
+  /** Second chance: gives the frame under the hand if its page was not looked at since the hand last passed, else NO_FRAME; goes on by one. */
+  #advanceHand(): number {
+    const frame = this.#clockHand;
+    this.#clockHand = frame + 1 >= this.slabBytes.length << this.frameBits ? 0 : frame + 1;
+    const state = this.#frames.states[frame]!;
+    if (this.#frames.pgids[frame] === EMPTY || state & PINNED) return NO_FRAME;
+    this.#frames.states[frame] = state & ~REFERENCED;
+    return state & REFERENCED ? NO_FRAME : frame;
+  }
+
   #addSlab(): void {
     const slab = this.#newSlab(newMemory(this.#slotCount * this.pageSize)!, new Uint32Array(this.#slotCount * this.indexStride), 0);
     this.#commonSlabCount++;
+    this.#freeFramesOf(slab);
+  }
+
+  /** The last frame first, so that they are taken in ascending order and a commit's pages lie side by side. */
+  #freeFramesOf(slab: number): void {
     const first = slab << this.frameBits;
-    // The last frame first, so that they are taken in ascending order and a commit's pages lie side by side.
     for (let slot = this.#slotCount - 1; slot >= 0; slot--) this.#freeFrames.push(first + slot);
   }
 
@@ -362,36 +344,22 @@ export class PageCache {
    * a single frame of a slab gives none. One slab stays. Gives false when there is nothing to give.
    */
   #shrinkOnce(): boolean {
-    const frameCount = this.slabBytes.length << this.frameBits;
-    for (let steps = 2 * frameCount; steps > 0; steps--) {
-      const frame = this.#clockHand;
-      this.#clockHand = frame + 1 >= frameCount ? 0 : frame + 1;
-      const state = this.#states[frame]!;
-      if (this.#pgids[frame] === EMPTY || state & PINNED) continue;
-      if (state & REFERENCED) {
-        this.#states[frame] = state & ~REFERENCED;
-      } else if (this.#isLarge(frame)) {
-        this.drop(this.#pgids[frame]!);
-        return true;
-      } else if (this.#dropSlab(frame >>> this.frameBits)) {
+    for (let steps = 2 * (this.slabBytes.length << this.frameBits); steps > 0; steps--) {
+      const frame = this.#advanceHand();
+      if (frame === NO_FRAME) continue;
+      if (this.#isLarge(frame)) {
+        this.drop(this.#frames.pgids[frame]!);
         return true;
       }
+      if (this.#dropSlab(frame >>> this.frameBits)) return true;
     }
     return false;
   }
 
   /** Gives up a slab with all pages in it, unless the writer points into it or it is the only one. */
   #dropSlab(slab: number): boolean {
-    const first = slab << this.frameBits;
     if (this.#commonSlabCount === 1 || this.#isPinned(slab)) return false;
-    for (let frame = first; frame < first + this.#slotCount; frame++) {
-      if (this.#pgids[frame] !== EMPTY) this.#table.set(this.#pgids[frame]!, 0);
-      this.#pgids[frame] = EMPTY;
-      this.#states[frame] = 0;
-    }
-    let kept = 0;
-    for (const frame of this.#freeFrames) if (frame >>> this.frameBits !== slab) this.#freeFrames[kept++] = frame;
-    this.#freeFrames.length = kept;
+    this.#emptySlab(slab);
     this.#slabMemory -= this.slabBytes[slab]!.length + this.slabIndex[slab]!.byteLength;
     this.slabBytes[slab] = NO_BYTES;
     this.slabIndex[slab] = NO_INDEX;
@@ -400,10 +368,19 @@ export class PageCache {
     return true;
   }
 
+  /** Forgets the pages of a slab, and its free frames. */
+  #emptySlab(slab: number): void {
+    const from = slab << this.frameBits;
+    const to = from + this.#slotCount;
+    this.#frames.forEachPage(from, to, (pgid) => this.#table.set(pgid, 0));
+    this.#frames.clear(from, to);
+    let kept = 0;
+    for (const frame of this.#freeFrames) if (frame >>> this.frameBits !== slab) this.#freeFrames[kept++] = frame;
+    this.#freeFrames.length = kept;
+  }
+
   #isPinned(slab: number): boolean {
-    const first = slab << this.frameBits;
-    for (let frame = first; frame < first + this.#slotCount; frame++) if (this.#states[frame]! & PINNED) return true;
-    return false;
+    return this.#frames.isAnyPinned(slab << this.frameBits, (slab + 1) << this.frameBits);
   }
 
   #newSlab(bytes: Uint8Array, index: Uint32Array, lost: number): number {
@@ -413,22 +390,7 @@ export class PageCache {
     this.slabIndex[slab] = index;
     this.#lost[slab] = lost;
     this.#slabMemory += bytes.length + index.byteLength;
-    this.#growFrameColumns((slab + 1) << this.frameBits);
-    const first = slab << this.frameBits;
-    this.#pgids.fill(EMPTY, first, first + this.#slotCount);
-    this.#states.fill(0, first, first + this.#slotCount);
+    this.#frames.clear(slab << this.frameBits, (slab + 1) << this.frameBits);
     return slab;
   }
-
-  #growFrameColumns(frameCount: number): void {
-    if (frameCount <= this.#pgids.length) return;
-    const length = Math.max(frameCount, 2 * this.#pgids.length);
-    const pgids = new Float64Array(length).fill(EMPTY);
-    pgids.set(this.#pgids);
-    const states = new Uint8Array(length);
-    states.set(this.#states);
-    this.#pgids = pgids;
-    this.#states = states;
-  }
 }
-

@@ -9,12 +9,13 @@
 import { corrupt } from "../base/errors.js";
 import type { Pgid } from "../format/constants.js";
 import type { Arena } from "./arena.js";
+import { type DirtyLeaf, NO_IMAGE } from "./dirty-leaf.js";
 import { usedSize } from "./leaf-edit.js";
 import { decodeBranch, decodeLeaf, Node } from "./node.js";
 import { nodeOfImage, PageImage } from "./page-image.js";
 import type { Pages } from "./pages.js";
 import { pageElementCount, pageIsBranch, pageIsCompact } from "./search.js";
-import { type DirtyBranch, type DirtyLeaf, NO_IMAGE, type Tree } from "./tree.js";
+import type { DirtyBranch, Tree } from "./tree.js";
 import { INDEX_OVERFLOW } from "../format/page-index.js";
 
 /** Part of a page below which a node that has lost elements is merged. */

@@ -9,9 +9,11 @@ import { corrupt } from "../base/errors.js";
 import { compareBytes, copyOut, readU32 } from "../base/bytes.js";
 import { BUCKET_HEADER_SIZE, LEAF_FLAGS, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, type Pgid } from "../format/constants.js";
 import { elementAt } from "../format/page-index.js";
+import { type DirtyLeaf, NO_IMAGE } from "./dirty-leaf.js";
+import { inlineCount } from "./inline-page.js";
 import { FLAGS, KEY_SIZE, type Node, OFFSET, VALUE_SIZE } from "./node.js";
 import { branchChild, pageElementCount, pageIsBranch, searchBranch, searchPage } from "./search.js";
-import { type DirtyLeaf, inlineCount, MAX_DEPTH, NO_IMAGE, nodeFor, type Tree } from "./tree.js";
+import { MAX_DEPTH, type Tree } from "./tree.js";
 
 const NO_BYTES: Uint8Array = new Uint8Array(0);
 
@@ -162,7 +164,7 @@ export class TreeCursor {
   #enterLeaf(leaf: DirtyLeaf, key: Uint8Array | undefined, toLast: boolean): void {
     this.#leaf = leaf;
     if (leaf.image !== NO_IMAGE) return this.#enterImage(leaf.image, key);
-    this.#enterNode(key !== undefined ? nodeFor(leaf, key) : toLast ? leaf.nodes.length - 1 : 0);
+    this.#enterNode(key !== undefined ? leaf.nodeFor(key) : toLast ? leaf.nodes.length - 1 : 0);
     this.#index = key === undefined ? 0 : this.#node!.lowerBound(key);
   }
 

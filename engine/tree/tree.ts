@@ -3,46 +3,24 @@
  *
  * 1. During a transaction the pages stay as they are. A leaf that is changed gets a DirtyLeaf, found by the leaf's page id; the branch pages
  *    above keep leading there, so searches go on using their key indexes. Branches are rebuilt at commit only (rebalance.ts, spill.ts).
- * 2. A DirtyLeaf is a copy of its page, changed in place (leaf-edit.ts), as long as it fits into one page. Then it is a list of nodes in key
- *    order, which splits in memory as it grows, so that no insertion moves more than a node.
- * 3. A DirtyBranch knows which of its children changed. From the root's, every change can be reached.
- * 4. A tree without a root page is one leaf: inline in its parent's value, or new and in memory only.
- * 5. `version` counts the changes after which a cursor must find its place again.
- * 6. A view that was handed out stays as it is: a copy into which one leads is copied once more before the next change.
+ * 2. A DirtyBranch knows which of its children changed. From the root's, every change can be reached.
+ * 3. A tree without a root page is one leaf: inline in its parent's value, or new and in memory only.
+ * 4. `version` counts the changes after which a cursor must find its place again.
  */
 import { boltError, corrupt } from "../base/errors.js";
-import { copyOut, readU16, readU32 } from "../base/bytes.js";
-import {
-  BUCKET_HEADER_SIZE, ELEMENT_SIZE, FLAG_LEAF, LEAF_FLAGS, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, PAGE_COUNT, PAGE_FLAGS, PAGE_HEADER_SIZE, type Pgid,
-} from "../format/constants.js";
-import { elementAt, INDEX_KEYS, indexPage } from "../format/page-index.js";
+import { copyOut, readU32 } from "../base/bytes.js";
+import { BUCKET_HEADER_SIZE, LEAF_FLAGS, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, type Pgid } from "../format/constants.js";
+import { elementAt } from "../format/page-index.js";
 import type { Arena } from "./arena.js";
-import { elementFlags, insertElement, removeElement, replaceValue, usedSize, valueGrowth } from "./leaf-edit.js";
+import { DirtyLeaf, NO_IMAGE } from "./dirty-leaf.js";
+import { inlineCount, validateInline } from "./inline-page.js";
+import { elementFlags } from "./leaf-edit.js";
 import { decodeLeaf, FLAGS, KEY_SIZE, Node, OFFSET, VALUE_SIZE } from "./node.js";
 import type { Pages } from "./pages.js";
-import { branchChild, pageElementCount, pageIsBranch, pageIsCompact, searchBranch, searchPage } from "./search.js";
+import { branchChild, pageElementCount, pageIsBranch, searchBranch, searchPage } from "./search.js";
 
 /** Deeper trees cannot be: a branch has at least two children. */
 export const MAX_DEPTH = 64;
-
-/** A changed leaf is nodes. */
-export const NO_IMAGE = -1;
-
-/** Elements from which on a node in memory is split. */
-const MAX_NODE_COUNT = 256;
-
-/** A leaf that the transaction changes. */
-export interface DirtyLeaf {
-  readonly isBranch: false;
-  /** The page it was, 0 when it was none. */
-  readonly pgid: Pgid;
-  /** The frame of the changed copy; NO_IMAGE once there are nodes. */
-  image: number;
-  /** In key order, none empty unless it is the only one. */
-  readonly nodes: Node[];
-  shrunk: boolean;
-  appended: boolean;
-}
 
 /** A branch page with changed leaves below it. */
 export interface DirtyBranch {
@@ -60,9 +38,6 @@ interface Changes {
 const path = { depth: 0, leaf: 0, pgids: new Float64Array(MAX_DEPTH), indexes: new Int32Array(MAX_DEPTH), rightmost: false };
 
 const NO_BYTES: Uint8Array = new Uint8Array(0);
-
-/** Grows to the largest inline bucket met; only its validation is wanted. */
-let inlineIndex: Uint32Array = new Uint32Array(64);
 
 /** A bucket's tree with its uncommitted changes. */
 export class Tree {
@@ -107,7 +82,7 @@ export class Tree {
     this.inline = inline;
     this.bytes = NO_BYTES;
     if (inline !== undefined) validateInline(inline, holder);
-    else if (root === 0) this.rootLeaf = this.#edge = changedLeaf(0, NO_IMAGE, [new Node(arena!, false, 8)]);
+    else if (root === 0) this.rootLeaf = this.#edge = DirtyLeaf.ofNode(pages, arena!, new Node(arena!, false, 8));
   }
 
   get isDirty(): boolean {
@@ -143,7 +118,7 @@ export class Tree {
   }
 
   #lookupNodes(leaf: DirtyLeaf, key: Uint8Array): boolean {
-    const node = leaf.nodes[nodeFor(leaf, key)]!;
+    const node = leaf.nodes[leaf.nodeFor(key)]!;
     const i = node.lowerBound(key);
     if (i === node.count || node.compareKey(i, key) !== 0) return false;
     this.frame = -1;
@@ -214,7 +189,7 @@ export class Tree {
     const exact = this.#seekForWrite(key);
     if (exact) this.#requireFlags(flags);
     const leaf = this.#leaf ?? this.#change(this.#pageFrame);
-    if (leaf.image === NO_IMAGE || !this.#putIntoImage(leaf, exact, key, value, flags)) this.#putIntoNode(leaf, exact, key, value, flags);
+    if (leaf.put(this.#nodeAt, this.#index, exact, key, value, flags)) this.version++;
   }
 
   /** `put` of a value that may be completed until the pages are encoded: the arena's `source` and `offset` say where key and value are. */
@@ -222,51 +197,13 @@ export class Tree {
     const exact = this.#seekForWrite(key);
     if (exact) this.#requireFlags(flags);
     const leaf = this.#leaf ?? this.#change(this.#pageFrame);
-    if (leaf.image !== NO_IMAGE) this.#openNodes(leaf);
-    this.#putIntoNode(leaf, exact, key, value, flags);
+    if (leaf.putUnfinished(this.#nodeAt, this.#index, exact, key, value, flags)) this.version++;
   }
 
   /** @throws BoltError INCOMPATIBLE_VALUE when the element that was found has other flags */
   #requireFlags(flags: number): void {
-    const frame = this.#leaf === undefined ? this.#pageFrame : this.#leaf.image;
-    const found = frame === NO_IMAGE ? this.#leaf!.nodes[this.#nodeAt]!.column(this.#index, FLAGS) : elementFlags(this.pages, frame, this.#index);
+    const found = this.#leaf === undefined ? elementFlags(this.pages, this.#pageFrame, this.#index) : this.#leaf.flagsAt(this.#nodeAt, this.#index);
     if (found !== flags) throw boltError("INCOMPATIBLE_VALUE", flags === 0 ? "the key is a bucket" : "the key is no bucket");
-  }
-
-  /** False when it does not fit: then the leaf is nodes. */
-  #putIntoImage(leaf: DirtyLeaf, exact: boolean, key: Uint8Array, value: Uint8Array, flags: number): boolean {
-    const { pages } = this;
-    const i = this.#index;
-    const frame = this.#changeableImage(leaf);
-    if (exact) {
-      const growth = valueGrowth(pages, frame, i, value.length);
-      if (!replaceValue(pages, frame, i, value)) return this.#openNodes(leaf);
-      if (growth > 0) leaf.appended = false;
-      else if (growth < 0) leaf.shrunk = true;
-      if (growth !== 0) this.version++;
-    } else {
-      if (!insertElement(pages, frame, i, key, value, flags)) return this.#openNodes(leaf);
-      if (i < pageElementCount(pages, frame) - 1) leaf.appended = false;
-      this.version++;
-    }
-    return true;
-  }
-
-  #putIntoNode(leaf: DirtyLeaf, exact: boolean, key: Uint8Array, value: Uint8Array, flags: number): void {
-    const node = leaf.nodes[this.#nodeAt]!;
-    const i = this.#index;
-    const arena = this.arena!;
-    if (!exact) {
-      arena.store(key, value);
-      this.#insert(leaf, arena.source, arena.offset, key.length, value.length, flags);
-      return;
-    }
-    const growth = value.length - node.column(i, VALUE_SIZE);
-    arena.store(key, value);
-    node.set(i, arena.source, arena.offset, key.length, value.length, flags);
-    node.byteSize += growth;
-    if (growth > 0) leaf.appended = false;
-    else if (growth < 0) leaf.shrunk = true;
   }
 
   /**
@@ -279,15 +216,7 @@ export class Tree {
     if (!this.#seekForWrite(key)) return false;
     this.#requireFlags(flags);
     const leaf = this.#leaf ?? this.#change(this.#pageFrame);
-    if (leaf.image === NO_IMAGE) {
-      const node = leaf.nodes[this.#nodeAt]!;
-      node.remove(this.#index);
-      if (node.count === 0 && leaf.nodes.length > 1) leaf.nodes.splice(this.#nodeAt, 1);
-    } else {
-      removeElement(this.pages, this.#changeableImage(leaf), this.#index);
-    }
-    leaf.shrunk = true;
-    leaf.appended = false;
+    leaf.remove(this.#nodeAt, this.#index);
     this.version++;
     return true;
   }
@@ -326,7 +255,7 @@ export class Tree {
   }
 
   #seekNodes(leaf: DirtyLeaf, key: Uint8Array): boolean {
-    const at = nodeFor(leaf, key);
+    const at = leaf.nodeFor(key);
     const node = leaf.nodes[at]!;
     const i = node.lowerBound(key);
     return this.#found(leaf, at, i, i < node.count && node.compareKey(i, key) === 0);
@@ -339,77 +268,15 @@ export class Tree {
     return exact;
   }
 
-  /** Puts an element before the place that was found. */
-  #insert(leaf: DirtyLeaf, source: number, offset: number, keySize: number, valueSize: number, flags: number): void {
-    const { nodes } = leaf;
-    let node = nodes[this.#nodeAt]!;
-    let i = this.#index;
-    const isLast = this.#nodeAt === nodes.length - 1 && i === node.count;
-    if (!isLast) leaf.appended = false;
-    if (node.count >= MAX_NODE_COUNT) {
-      const from = isLast ? node.count : node.count >>> 1;
-      const right = node.splitOff(from);
-      nodes.splice(this.#nodeAt + 1, 0, right);
-      if (i > from || isLast) {
-        node = right;
-        i -= from;
-      }
-    }
-    node.insert(i);
-    node.set(i, source, offset, keySize, valueSize, flags);
-    node.byteSize += ELEMENT_SIZE + keySize + valueSize;
-    this.version++;
-  }
-
   /** Makes the leaf page that `#descend` came to a changed one. */
   #change(frame: number): DirtyLeaf {
-    const leaf = pageIsCompact(this.pages, frame)
-      ? changedLeaf(path.leaf, this.#copy(frame), [])
-      : changedLeaf(path.leaf, NO_IMAGE, [this.#decodePinned(frame)]);
+    const leaf = DirtyLeaf.ofPage(this.pages, this.arena!, path.leaf, frame);
     this.#changes ??= { leaves: new Map(), branches: new Map() };
     this.#changes.leaves.set(path.leaf, leaf);
     if (path.rightmost) this.#edge = leaf;
     this.#registerPath(leaf, this.#changes.branches);
     this.version++;
     return (this.#leaf = leaf);
-  }
-
-  #copy(frame: number): number {
-    const copy = this.pages.copy(frame, usedSize(this.pages, frame));
-    this.arena!.copies.push(copy);
-    return copy;
-  }
-
-  /** The frame of a changed leaf, another one where a view leads into it. */
-  #changeableImage(leaf: DirtyLeaf): number {
-    if (this.pages.isEscaped(leaf.image)) {
-      leaf.image = this.#copy(leaf.image);
-      this.version++;
-    }
-    return leaf.image;
-  }
-
-  /** Makes nodes of a changed leaf that no longer fits into its page; gives false. */
-  #openNodes(leaf: DirtyLeaf): false {
-    leaf.nodes.push(this.#decode(leaf.image));
-    leaf.image = NO_IMAGE;
-    this.version++;
-    return false;
-  }
-
-  #decodePinned(frame: number): Node {
-    this.pages.pin(frame);
-    this.arena!.pinned.push(frame);
-    return this.#decode(frame);
-  }
-
-  /** Makes a node that points into a pinned frame. */
-  #decode(frame: number): Node {
-    const { pages } = this;
-    const arena = this.arena!;
-    const slab = frame >>> pages.frameBits;
-    const bytes = pages.slabBytes[slab]!;
-    return decodeLeaf(arena, arena.slabSource(slab, bytes), bytes, pages.pageStart(frame), pageElementCount(pages, frame));
   }
 
   #registerPath(leaf: DirtyLeaf, branches: Map<Pgid, DirtyBranch>): void {
@@ -429,39 +296,7 @@ export class Tree {
     const arena = this.arena!;
     const bytes = this.inline!;
     const node = decodeLeaf(arena, arena.addSource(bytes), bytes, BUCKET_HEADER_SIZE, inlineCount(bytes));
-    this.rootLeaf = this.#edge = changedLeaf(0, NO_IMAGE, [node]);
+    this.rootLeaf = this.#edge = DirtyLeaf.ofNode(this.pages, arena, node);
     this.version++;
   }
-}
-
-function changedLeaf(pgid: Pgid, image: number, nodes: Node[]): DirtyLeaf {
-  return { isBranch: false, pgid, image, nodes, shrunk: false, appended: true };
-}
-
-/** The node of a changed leaf that a key belongs to: the last whose first key is not greater. */
-export function nodeFor(leaf: DirtyLeaf, key: Uint8Array): number {
-  let low = 1;
-  let high = leaf.nodes.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (leaf.nodes[middle]!.compareKey(0, key) <= 0) low = middle + 1;
-    else high = middle;
-  }
-  return low - 1;
-}
-
-/** Elements of the inline bucket in a bucket value. */
-export function inlineCount(value: Uint8Array): number {
-  return readU16(value, BUCKET_HEADER_SIZE + PAGE_COUNT);
-}
-
-function validateInline(value: Uint8Array, holder: Pgid): void {
-  const size = value.length - BUCKET_HEADER_SIZE;
-  if (size < PAGE_HEADER_SIZE) throw corrupt(holder, `inline bucket of ${value.length} bytes has no page`);
-  const flags = readU16(value, BUCKET_HEADER_SIZE + PAGE_FLAGS);
-  if (flags !== FLAG_LEAF) throw corrupt(holder, `inline bucket has a page with flags 0x${flags.toString(16)}, not a leaf`);
-  const count = inlineCount(value);
-  if (PAGE_HEADER_SIZE + count * ELEMENT_SIZE > size) throw corrupt(holder, `inline bucket counts ${count} elements, more than fit into ${size} bytes`);
-  if (inlineIndex.length < INDEX_KEYS + count) inlineIndex = new Uint32Array(2 * (INDEX_KEYS + count));
-  indexPage(value, BUCKET_HEADER_SIZE, size, holder, inlineIndex, 0);
 }

@@ -74,7 +74,7 @@ export function fixtureInput(name: string): CheckInput {
 
 /** An element of a leaf made by hand. */
 export interface LeafElement {
-  readonly key: string;
+  readonly key: string | Uint8Array;
   readonly value?: Uint8Array | string;
   readonly flags?: number;
 }

@@ -1,0 +1,183 @@
+/**
+ * A leaf that a write transaction changes.
+ *
+ * 1. While it fits into one page it is a copy of that page, in a frame of the writer's, changed in place (leaf-edit.ts).
+ * 2. Then it is nodes in key order, which split as they grow, so that no insertion moves more than a node. It does not become a page again
+ *    before the commit.
+ * 3. A view that was handed out stays as it is: a copy into which one leads is copied once more before the next change.
+ */
+import { ELEMENT_SIZE, type Pgid } from "../format/constants.js";
+import type { Arena } from "./arena.js";
+import { elementFlags, insertElement, removeElement, replaceValue, usedSize, valueGrowth } from "./leaf-edit.js";
+import { decodeLeaf, FLAGS, type Node, VALUE_SIZE } from "./node.js";
+import type { Pages } from "./pages.js";
+import { pageElementCount, pageIsCompact } from "./search.js";
+
+/** There is no copy of the page: the leaf is nodes. */
+export const NO_IMAGE = -1;
+
+/** Elements from which on a node in memory is split. */
+const MAX_NODE_COUNT = 256;
+
+/** A changed leaf. A place in it is a node (0 while it is a page) and an element. */
+export class DirtyLeaf {
+  readonly isBranch = false;
+  /** The page it was, 0 when it was none. */
+  readonly pgid: Pgid;
+  /** The frame of the changed copy, or NO_IMAGE. */
+  image: number = NO_IMAGE;
+  /** In key order, none empty unless it is the only one. */
+  readonly nodes: Node[] = [];
+  /** Elements were removed or became smaller. */
+  shrunk = false;
+  /** All new elements came behind the last one. */
+  appended = true;
+  readonly #pages: Pages;
+  readonly #arena: Arena;
+
+  private constructor(pages: Pages, arena: Arena, pgid: Pgid) {
+    this.#pages = pages;
+    this.#arena = arena;
+    this.pgid = pgid;
+  }
+
+  /** The leaf of a tree that has no pages yet. */
+  static ofNode(pages: Pages, arena: Arena, node: Node): DirtyLeaf {
+    const leaf = new DirtyLeaf(pages, arena, 0);
+    leaf.nodes.push(node);
+    return leaf;
+  }
+
+  /** The located leaf page in `frame`. */
+  static ofPage(pages: Pages, arena: Arena, pgid: Pgid, frame: number): DirtyLeaf {
+    const leaf = new DirtyLeaf(pages, arena, pgid);
+    if (pageIsCompact(pages, frame)) {
+      leaf.#copy(frame);
+    } else {
+      pages.pin(frame);
+      arena.pinned.push(frame);
+      leaf.#decode(frame);
+    }
+    return leaf;
+  }
+
+  flagsAt(nodeAt: number, i: number): number {
+    return this.image === NO_IMAGE ? this.nodes[nodeAt]!.column(i, FLAGS) : elementFlags(this.#pages, this.image, i);
+  }
+
+  /**
+   * Puts an element at a place: instead of the one that is there (`exact`), or before it. Key and value are copied.
+   * @returns whether other elements are elsewhere now
+   */
+  put(nodeAt: number, i: number, exact: boolean, key: Uint8Array, value: Uint8Array, flags: number): boolean {
+    if (this.image === NO_IMAGE) return this.#putIntoNode(nodeAt, i, exact, key, value, flags);
+    const isMoved = this.#requireOwnBytes();
+    const pages = this.#pages;
+    const frame = this.image;
+    if (!exact) {
+      if (!insertElement(pages, frame, i, key, value, flags)) return this.putUnfinished(nodeAt, i, exact, key, value, flags);
+      if (i < pageElementCount(pages, frame) - 1) this.appended = false;
+      return true;
+    }
+    const growth = valueGrowth(pages, frame, i, value.length);
+    if (!replaceValue(pages, frame, i, value)) return this.putUnfinished(nodeAt, i, exact, key, value, flags);
+    this.#noteGrowth(growth);
+    return isMoved || growth !== 0;
+  }
+
+  /** `put` of a value that may be completed until the pages are encoded: the arena's `source` and `offset` say where key and value are. */
+  putUnfinished(nodeAt: number, i: number, exact: boolean, key: Uint8Array, value: Uint8Array, flags: number): true {
+    if (this.image !== NO_IMAGE) {
+      this.#decode(this.image);
+      this.image = NO_IMAGE;
+    }
+    this.#putIntoNode(nodeAt, i, exact, key, value, flags);
+    return true;
+  }
+
+  /** Removes the element at a place. */
+  remove(nodeAt: number, i: number): void {
+    this.shrunk = true;
+    this.appended = false;
+    if (this.image !== NO_IMAGE) {
+      this.#requireOwnBytes();
+      removeElement(this.#pages, this.image, i);
+      return;
+    }
+    const node = this.nodes[nodeAt]!;
+    node.remove(i);
+    if (node.count === 0 && this.nodes.length > 1) this.nodes.splice(nodeAt, 1);
+  }
+
+  /** The node that a key belongs to: the last whose first key is not greater. */
+  nodeFor(key: Uint8Array): number {
+    let low = 1;
+    let high = this.nodes.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.nodes[middle]!.compareKey(0, key) <= 0) low = middle + 1;
+      else high = middle;
+    }
+    return low - 1;
+  }
+
+  #putIntoNode(nodeAt: number, i: number, exact: boolean, key: Uint8Array, value: Uint8Array, flags: number): boolean {
+    const arena = this.#arena;
+    arena.store(key, value);
+    if (!exact) {
+      this.#insert(nodeAt, i, arena.source, arena.offset, key.length, value.length, flags);
+      return true;
+    }
+    const node = this.nodes[nodeAt]!;
+    const growth = value.length - node.column(i, VALUE_SIZE);
+    node.set(i, arena.source, arena.offset, key.length, value.length, flags);
+    node.byteSize += growth;
+    this.#noteGrowth(growth);
+    return false;
+  }
+
+  #noteGrowth(growth: number): void {
+    if (growth > 0) this.appended = false;
+    else if (growth < 0) this.shrunk = true;
+  }
+
+  #insert(nodeAt: number, at: number, source: number, offset: number, keySize: number, valueSize: number, flags: number): void {
+    const { nodes } = this;
+    let node = nodes[nodeAt]!;
+    let i = at;
+    const isLast = nodeAt === nodes.length - 1 && i === node.count;
+    if (!isLast) this.appended = false;
+    if (node.count >= MAX_NODE_COUNT) {
+      const from = isLast ? node.count : node.count >>> 1;
+      const right = node.splitOff(from);
+      nodes.splice(nodeAt + 1, 0, right);
+      if (i > from || isLast) {
+        node = right;
+        i -= from;
+      }
+    }
+    node.insert(i);
+    node.set(i, source, offset, keySize, valueSize, flags);
+    node.byteSize += ELEMENT_SIZE + keySize + valueSize;
+  }
+
+  /** Sees to it that no view leads into the bytes that are to change; gives whether they are elsewhere now. */
+  #requireOwnBytes(): boolean {
+    const isEscaped = this.#pages.isEscaped(this.image);
+    if (isEscaped) this.#copy(this.image);
+    return isEscaped;
+  }
+
+  #copy(frame: number): void {
+    this.image = this.#pages.copy(frame, usedSize(this.#pages, frame));
+    this.#arena.copies.push(this.image);
+  }
+
+  /** Makes the leaf a node that points into a pinned frame. */
+  #decode(frame: number): void {
+    const pages = this.#pages;
+    const slab = frame >>> pages.frameBits;
+    const bytes = pages.slabBytes[slab]!;
+    this.nodes.push(decodeLeaf(this.#arena, this.#arena.slabSource(slab, bytes), bytes, pages.pageStart(frame), pageElementCount(pages, frame)));
+  }
+}

@@ -1,0 +1,110 @@
+/** Changing a leaf page in place: after every edit it is the page that would have been written anew, and its index finds every key. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { INDEX_COMPACT, INDEX_COUNT, INDEX_KEYS, indexPage } from "../../../engine/format/page-index.js";
+import { PageCache } from "../../../engine/pager/page-cache.js";
+import { elementFlags, insertElement, removeElement, replaceValue, usedSize, valueGrowth } from "../../../engine/tree/leaf-edit.js";
+import { foundExact, foundIndex, searchPage } from "../../../engine/tree/search.js";
+import { seedOfRun } from "../../support/random.js";
+import { writeLeaf } from "../format/raw-file.js";
+import { anyValue, hardKey } from "./arbitraries.js";
+
+const seed = seedOfRun();
+const PAGE_SIZE = 1024;
+
+interface Element {
+  readonly key: Buffer;
+  readonly value: Buffer;
+  readonly flags: number;
+}
+
+/** A writer's copy of a page with the elements. */
+function copyOf(elements: readonly Element[]): { readonly cache: PageCache; readonly frame: number } {
+  const page = new Uint8Array(PAGE_SIZE);
+  writeLeaf(page, 0, 7, elements);
+  const cache = new PageCache(PAGE_SIZE, 0, { readPages: (_, target) => { target.set(page); } });
+  cache.highWaterMark = 8;
+  const source = cache.locate(7);
+  return { cache, frame: cache.copy(source, usedSize(cache, source)) };
+}
+
+function sizeOf(elements: readonly Element[]): number {
+  return 16 + elements.reduce((sum, { key, value }) => sum + 16 + key.length + value.length, 0);
+}
+
+function assertIs(cache: PageCache, frame: number, elements: readonly Element[]): void {
+  const start = cache.pageStart(frame);
+  const page = Buffer.from(cache.slabBytes[frame >>> cache.frameBits]!.subarray(start, start + PAGE_SIZE));
+  const expected = Buffer.alloc(PAGE_SIZE);
+  writeLeaf(expected, 0, 7, elements);
+  assert.ok(page.equals(expected), "the page written anew");
+  assert.equal(usedSize(cache, frame), sizeOf(elements));
+  const index = new Uint32Array(INDEX_KEYS + elements.length);
+  indexPage(page, 0, PAGE_SIZE, 7, index, 0);
+  assert.equal(cache.slabIndex[frame >>> cache.frameBits]![(frame & cache.frameMask) * cache.indexStride], index[INDEX_COUNT]);
+  assert.ok((index[INDEX_COUNT]! & INDEX_COMPACT) !== 0);
+  for (const [i, { key, flags }] of elements.entries()) {
+    const found = searchPage(cache, frame, key);
+    assert.ok(foundExact(found) && foundIndex(found) === i, `key ${i} is found`);
+    assert.equal(elementFlags(cache, frame, i), flags);
+    const behind = searchPage(cache, frame, Buffer.concat([key, Buffer.of(0)]));
+    assert.equal(foundIndex(behind), i + 1, `what lies behind key ${i} is found to lie there`);
+  }
+}
+
+test(`a page after edits is the page written anew (SEED=${seed})`, () => {
+  const edit = fc.record({ key: hardKey, value: anyValue, flags: fc.constantFrom(0, 1), removes: fc.boolean(), at: fc.nat() });
+  let fullCount = 0;
+  fc.assert(fc.property(fc.array(edit, { minLength: 20, maxLength: 60, size: "max" }), (edits) => {
+    const elements: Element[] = [];
+    const { cache, frame } = copyOf(elements);
+    for (const { key, value: anyBytes, flags, removes, at } of edits) {
+      const value = flags === 1 ? Buffer.concat([Buffer.alloc(16), anyBytes]) : anyBytes;
+      if (removes && elements.length > 0) {
+        removeElement(cache, frame, at % elements.length);
+        elements.splice(at % elements.length, 1);
+      } else {
+        const found = searchPage(cache, frame, key);
+        const i = foundIndex(found);
+        const changed = elements.toSpliced(i, foundExact(found) ? 1 : 0, { key, value, flags: foundExact(found) ? elements[i]!.flags : flags });
+        if (foundExact(found)) assert.equal(valueGrowth(cache, frame, i, value.length), value.length - elements[i]!.value.length);
+        const fits = foundExact(found) ? replaceValue(cache, frame, i, value) : insertElement(cache, frame, i, key, value, flags);
+        assert.equal(fits, sizeOf(changed) <= PAGE_SIZE);
+        if (fits) elements.splice(0, Infinity, ...changed);
+        else fullCount++;
+      }
+      assertIs(cache, frame, elements);
+    }
+  }), { seed, numRuns: 300 });
+  assert.ok(fullCount > 100, `${fullCount} edits did not fit`);
+});
+
+test("a page can be filled to the last byte, and not over it", () => {
+  const { cache, frame } = copyOf([]);
+  assert.ok(!insertElement(cache, frame, 0, Buffer.from("key"), Buffer.alloc(PAGE_SIZE - 16 - 16 - 3 + 1), 0));
+  assertIs(cache, frame, []);
+  assert.ok(insertElement(cache, frame, 0, Buffer.from("key"), Buffer.alloc(PAGE_SIZE - 16 - 16 - 3, 1), 0));
+  assert.equal(usedSize(cache, frame), PAGE_SIZE);
+  assert.ok(!replaceValue(cache, frame, 0, Buffer.alloc(PAGE_SIZE - 16 - 16 - 3 + 1)));
+  assertIs(cache, frame, [{ key: Buffer.from("key"), value: Buffer.alloc(PAGE_SIZE - 16 - 16 - 3, 1), flags: 0 }]);
+});
+
+test("a copy and the page that it was made of do not know of each other", () => {
+  const elements = ["a", "b", "c"].map((name): Element => ({ key: Buffer.from(name), value: Buffer.from(`value of ${name}`), flags: 0 }));
+  const { cache, frame } = copyOf(elements);
+  removeElement(cache, frame, 1);
+  assertIs(cache, cache.locate(7), elements);
+  assertIs(cache, frame, elements.toSpliced(1, 1));
+});
+
+test("bytes that lay behind the data of a page do not come along", () => {
+  const page = new Uint8Array(PAGE_SIZE).fill(0xaa);
+  writeLeaf(page, 0, 7, [{ key: "key", value: "value" }]);
+  page.fill(0xaa, 16 + 16 + 8);
+  const cache = new PageCache(PAGE_SIZE, 0, { readPages: (_, target) => { target.set(page); } });
+  cache.highWaterMark = 8;
+  const source = cache.locate(7);
+  const frame = cache.copy(source, usedSize(cache, source));
+  assertIs(cache, frame, [{ key: Buffer.from("key"), value: Buffer.from("value"), flags: 0 }]);
+});
