@@ -93,6 +93,13 @@ describe("a server of images", () => {
     });
   }
 
+  it("gives every one of many calls that are refused in one turn its status", async () => {
+    const compressed = Buffer.from([1, 0, 0, 0, 0]);
+    const answers = await Promise.all(Array.from({ length: 100 }, () => rawCall(session, LIST, compressed)));
+    assert.deepEqual([...new Set(answers.map(({ grpcStatus }) => grpcStatus))], [Status.INTERNAL]);
+    await stillServes();
+  });
+
   it("refuses a message over the limit while it comes, without keeping it", async () => {
     const stream = rawStream(session, CREATE);
     const answer = rawAnswer(stream);
