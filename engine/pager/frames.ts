@@ -21,12 +21,15 @@ export class Frames {
   /** The page in it, EMPTY or PRIVATE. */
   pgids: Float64Array = new Float64Array(0);
   states: Uint8Array = new Uint8Array(0);
+  /** The page's bytes, made when first wanted: to make a view costs as much as copying a page. */
+  readonly views: (Uint8Array | undefined)[] = [];
 
   /** Makes the frames `from` to `to` empty ones, where they are new too. */
   clear(from: number, to: number): void {
     if (to > this.pgids.length) this.#grow(Math.max(to, 2 * this.pgids.length));
     this.pgids.fill(EMPTY, from, to);
     this.states.fill(0, from, to);
+    this.views.fill(undefined, from, to);
   }
 
   isAnyPinned(from: number, to: number): boolean {
@@ -42,6 +45,7 @@ export class Frames {
     const { pgids, states } = this;
     this.pgids = new Float64Array(length).fill(EMPTY);
     this.pgids.set(pgids);
+    while (this.views.length < length) this.views.push(undefined);
     this.states = new Uint8Array(length);
     this.states.set(states);
   }

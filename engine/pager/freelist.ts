@@ -81,6 +81,15 @@ export class Freelist {
     if (freed.length > 0) this.#quarantine.push({ serial: 0, pgids: freed });
   }
 
+  get hasReaders(): boolean {
+    return this.#readerSerials.length > 0;
+  }
+
+  /** What the open write transaction has given up. */
+  get released(): readonly Pgid[] {
+    return this.#freed;
+  }
+
   isFree(pgid: Pgid): boolean {
     return this.#free.has(pgid) || this.#pending.has(pgid);
   }

@@ -104,6 +104,11 @@ export class PageCache {
     return (frame & this.frameMask) * this.pageSize;
   }
 
+  /** The bytes of the single page in a frame. */
+  pageView(frame: number): Uint8Array {
+    return (this.#frames.views[frame] ??= new Uint8Array(this.slabBytes[frame >>> this.frameBits]!.buffer, this.pageStart(frame), this.pageSize));
+  }
+
   /** Bytes of the page in a frame, overflow pages included. */
   pageBytes(frame: number): number {
     return this.#isLarge(frame) ? this.slabBytes[frame >>> this.frameBits]!.length : this.pageSize;
@@ -152,15 +157,15 @@ export class PageCache {
     const state = this.#frames.states[source]!;
     this.pin(source);
     const frame = this.#takeFrame();
-    const start = this.pageStart(source);
     const target = this.pageStart(frame);
     const bytes = this.slabBytes[frame >>> frameBits]!;
-    bytes.set(this.slabBytes[source >>> frameBits]!.subarray(start, start + size), target);
+    bytes.set(this.pageView(source), target);
     bytes.fill(0, target + size, target + pageSize);
-    const index = this.slabIndex[source >>> frameBits]!;
-    const at = (source & this.frameMask) * this.indexStride;
-    const words = INDEX_KEYS + (index[at]! & INDEX_COUNT_MASK);
-    this.slabIndex[frame >>> frameBits]!.set(index.subarray(at, at + words), (frame & this.frameMask) * this.indexStride);
+    const from = this.slabIndex[source >>> frameBits]!;
+    const to = this.slabIndex[frame >>> frameBits]!;
+    const fromAt = (source & this.frameMask) * this.indexStride;
+    const toAt = (frame & this.frameMask) * this.indexStride;
+    for (let i = INDEX_KEYS + (from[fromAt]! & INDEX_COUNT_MASK) - 1; i >= 0; i--) to[toAt + i] = from[fromAt + i]!;
     this.#frames.pgids[frame] = PRIVATE;
     this.#frames.states[frame] = 0;
     this.pin(frame);
@@ -204,7 +209,7 @@ export class PageCache {
     try {
       const start = this.pageStart(frame);
       const bytes = this.slabBytes[frame >>> this.frameBits]!;
-      this.#reader.readPages(pgid, bytes.subarray(start, start + this.pageSize));
+      this.#reader.readPages(pgid, this.pageView(frame));
       requireTreePage(bytes, start, pgid, this.highWaterMark);
       const overflow = readU32(bytes, start + PAGE_OVERFLOW);
       if (overflow > 0) frame = this.#loadLarge(frame, pgid, overflow);
@@ -221,8 +226,7 @@ export class PageCache {
   #loadLarge(first: number, pgid: Pgid, overflow: number): number {
     const frame = this.#addLargeSlab(pgid, 1 + overflow);
     const bytes = this.slabBytes[frame >>> this.frameBits]!;
-    const start = this.pageStart(first);
-    bytes.set(this.slabBytes[first >>> this.frameBits]!.subarray(start, start + this.pageSize));
+    bytes.set(this.pageView(first));
     try {
       this.#reader.readPages(pgid + 1, bytes.subarray(this.pageSize));
     } catch (error) {

@@ -331,6 +331,9 @@ export class Pager {
 
   /** Takes over the new state once all steps are done. */
   finishWrite(newMeta: Meta, freelistPageCount: number): void {
+    // What nobody reads is forgotten at once, not when its place is used again: so its memory serves the next transaction while it is in the
+    // processor's caches.
+    if (!this.freelist.hasReaders) for (const pgid of this.freelist.released) this.cache.drop(pgid);
     this.freelist.commit(this.serial + 1, this.meta.highWaterMark, newMeta.highWaterMark);
     this.meta = newMeta;
     this.freelistPageCount = freelistPageCount;

@@ -61,7 +61,7 @@ export function commitNow(tx: TxState): CommitReport {
   const timer = new StepTimer(tx);
   for (const step of prepared.steps) {
     try {
-      timer.start();
+      timer.start(step);
       tx.pager.run(step);
       timer.stop(step);
     } catch (error) {
@@ -76,7 +76,7 @@ export async function commitLater(tx: TxState): Promise<CommitReport> {
   const prepared = prepare(tx);
   const timer = new StepTimer(tx);
   for (const steps of concurrentSteps(prepared.steps)) {
-    timer.start();
+    timer.start(steps[0]!);
     // Every write is waited for, also when one has failed: its memory is used again afterwards.
     const results = await Promise.allSettled(steps.map((step) => tx.pager.runAsync(step)));
     for (const [i, result] of results.entries()) if (result.status === "rejected") throw failed(tx, prepared, steps[i]!, result.reason);
@@ -127,6 +127,7 @@ function failed(tx: TxState, { plans }: PreparedCommit, step: Step, error: unkno
 function finish(tx: TxState, { meta, freelistPageCount }: PreparedCommit, timer: StepTimer): CommitReport {
   releaseMemory(tx);
   tx.pager.finishWrite(meta, freelistPageCount);
+  tx.stats.writeTime += timer.totalMs();
   return { txid: meta.txid, pageCount: tx.stats.pageCount, byteCount: tx.stats.pageAlloc, syncMs: timer.syncMs };
 }
 
@@ -143,24 +144,28 @@ function releaseMemory(tx: TxState): void {
   arena.reset();
 }
 
+/** Looks at the clock for the whole and for syncs only: beside a write that is no small cost. */
 class StepTimer {
   syncMs = 0;
   readonly #stats: TxStats;
-  #started = 0;
+  readonly #started = performance.now();
+  #syncStarted = 0;
 
   constructor(tx: TxState) {
     this.#stats = tx.stats;
   }
 
-  start(): void {
-    this.#started = performance.now();
+  start({ kind }: Step): void {
+    if (kind === "sync") this.#syncStarted = performance.now();
   }
 
-  stop(step: Step, count = 1): void {
-    const ms = performance.now() - this.#started;
-    this.#stats.writeTime += ms;
-    if (step.kind === "sync") this.syncMs += ms;
+  stop({ kind }: Step, count = 1): void {
+    if (kind === "sync") this.syncMs += performance.now() - this.#syncStarted;
     else this.#stats.write += count;
+  }
+
+  totalMs(): number {
+    return performance.now() - this.#started;
   }
 }
 
@@ -335,8 +340,6 @@ class Preparation {
     let runEnd = -1;
     for (const plan of plans) {
       const frame = this.#encodePage(plan);
-      const slab = cache.slabBytes[frame >>> cache.frameBits]!;
-      const start = cache.pageStart(frame);
       this.#countPages(plan.pageCount);
       if (plan.pgid !== runEnd) {
         if (chunks.length > 0) writes.push({ kind: "write", position: runStart * pageSize, chunks });
@@ -344,7 +347,7 @@ class Preparation {
         runStart = plan.pgid;
       }
       runEnd = plan.pgid + plan.pageCount;
-      appendChunk(chunks, slab, start, plan.pageCount * pageSize);
+      appendChunk(chunks, plan.pageCount === 1 ? cache.pageView(frame) : cache.slabBytes[frame >>> cache.frameBits]!);
     }
     if (chunks.length > 0) writes.push({ kind: "write", position: runStart * pageSize, chunks });
     return writes;
@@ -365,15 +368,12 @@ class Preparation {
   }
 }
 
-/** Adds a stretch of a slab, as part of the last chunk where it follows it in memory and is written by the same call. */
-function appendChunk(chunks: Uint8Array[], slab: Uint8Array, start: number, size: number): void {
+/** Adds a page, as part of the last chunk where it follows it in memory and is written by the same call. */
+function appendChunk(chunks: Uint8Array[], page: Uint8Array): void {
   const last = chunks[chunks.length - 1];
-  const isNext = last !== undefined && last.buffer === slab.buffer && last.byteOffset + last.length === slab.byteOffset + start;
-  if (isNext && last.length + size <= MAX_JOINED_SIZE) {
-    chunks[chunks.length - 1] = new Uint8Array(slab.buffer, last.byteOffset, last.length + size);
-  } else {
-    chunks.push(new Uint8Array(slab.buffer, slab.byteOffset + start, size));
-  }
+  const isNext = last !== undefined && last.length + page.length <= MAX_JOINED_SIZE && last.byteOffset + last.length === page.byteOffset && last.buffer === page.buffer;
+  if (isNext) chunks[chunks.length - 1] = new Uint8Array(page.buffer, last.byteOffset, last.length + page.length);
+  else chunks.push(page);
 }
 
 function positionOf(step: Step): number {
