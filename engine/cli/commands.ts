@@ -20,6 +20,7 @@ import { pageCommand } from "./page.js";
 import { pagesCommand } from "./pages.js";
 import { putCommand } from "./put.js";
 import { salvageCommand } from "./salvage.js";
+import { shrinkCommand } from "./shrink.js";
 import { statsCommand } from "./stats.js";
 import { freelistAbandonCommand, freelistRebuildCommand, metaUpdateCommand, metaValidateCommand } from "./surgery-meta.js";
 import { clearPageCommand, clearPageElementsCommand, copyPageCommand, revertMetaPageCommand } from "./surgery-pages.js";
@@ -29,7 +30,7 @@ import { viewCommand } from "./view.js";
 /** The commands. */
 export const COMMANDS: readonly Command[] = [
   infoCommand, bucketsCommand, keysCommand, getCommand, putCommand, deleteCommand, inspectCommand, statsCommand,
-  pagesCommand, pageCommand, pageItemCommand, dumpCommand, mapCommand, viewCommand, checkCommand, exportCommand, importCommand, diffCommand, compactCommand, backupCommand, benchCommand,
+  pagesCommand, pageCommand, pageItemCommand, dumpCommand, mapCommand, viewCommand, checkCommand, exportCommand, importCommand, diffCommand, compactCommand, backupCommand, shrinkCommand, benchCommand,
   salvageCommand, revertMetaPageCommand, copyPageCommand, clearPageCommand, clearPageElementsCommand,
   freelistAbandonCommand, freelistRebuildCommand, metaValidateCommand, metaUpdateCommand, versionCommand,
 ];

@@ -88,9 +88,9 @@ export function parseBytes(text: string, format: string): Buffer {
   return Buffer.from(text, "hex");
 }
 
-/** JSON as Go's MarshalIndent writes it, four spaces a level, with <, > and & escaped as it does. */
+/** JSON as Go's MarshalIndent writes it, four spaces a level, with <, > and & escaped as it does, and what stands for bytes that are no text. */
 export function goJson(value: unknown): string {
-  return JSON.stringify(value, undefined, 4).replace(/[<>&\u2028\u2029]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  return JSON.stringify(value, undefined, 4).replace(/[<>&\u2028\u2029\ufffd]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 /** A time as Go's time.Duration prints it: 1.5s, 68.523µs, 2m3s. */

@@ -89,12 +89,21 @@ function runInThread(setting: Setting): Promise<number> {
   });
 }
 
-/** Runs a command in the main thread; a signal ends one that waits (a server) in order, and another one at once. */
+/** Commands that a signal ends in order: servers, and what works in steps. Others it ends at once. */
+const SERVERS: readonly string[] = ["view", "images"];
+const STEPWISE: readonly string[] = ["shrink"];
+
+/** Runs a command in the main thread. */
 async function runInMain(setting: Setting): Promise<number> {
   const controller = new AbortController();
-  const { argv } = setting;
-  if (argv[0] === "view" || argv[0] === "images") for (const signal of SIGNALS) process.once(signal, () => controller.abort());
-  return runHere(setting, controller.signal, () => undefined);
+  const [name = ""] = setting.argv;
+  let received: (typeof SIGNALS)[number] | undefined;
+  if (SERVERS.includes(name) || STEPWISE.includes(name)) for (const signal of SIGNALS) process.once(signal, () => {
+    received = signal;
+    controller.abort();
+  });
+  const status = await runHere(setting, controller.signal, () => undefined);
+  return received !== undefined && STEPWISE.includes(name) ? exitStatusOf(received) : status;
 }
 
 // A recovery while opening is told in the command's own way; Node's form would name a process id and a flag of its own.

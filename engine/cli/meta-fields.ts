@@ -49,7 +49,7 @@ export type MetaChange = Partial<Pick<MetaFields, "pageSize" | "root" | "freelis
 /**
  * Sets fields of a meta page, and magic, version and checksum to what they must be.
  * A new root gets the sequence 0, as with bbolt.
- * @returns whether any byte has changed
+ * @returns whether a field was given or any byte has changed
  */
 export function changeMeta(page: Uint8Array, change: MetaChange): boolean {
   const before = Buffer.from(page.subarray(0, META_SIZE));
@@ -66,5 +66,5 @@ export function changeMeta(page: Uint8Array, change: MetaChange): boolean {
   const sum = fnv1a64(page, at, CHECKSUM);
   writeU32(page, at + CHECKSUM, sum.low);
   writeU32(page, at + CHECKSUM + 4, sum.high);
-  return before.compare(page, 0, META_SIZE) !== 0;
+  return Object.keys(change).length > 0 || before.compare(page, 0, META_SIZE) !== 0;
 }

@@ -5,9 +5,9 @@
  * that the snapshot's tree reaches was overwritten; once they differ the read throws STALE_SNAPSHOT and the command begins again.
  */
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
-import { readU32 } from "../base/bytes.js";
+import { readBigU64, readU32 } from "../base/bytes.js";
 import { BoltError } from "../base/errors.js";
-import { LARGEST_READABLE_PAGE_SIZE, MAGIC, PAGE_HEADER_SIZE, PAGE_OVERFLOW, SMALLEST_READABLE_PAGE_SIZE, type Pgid } from "../format/constants.js";
+import { LARGEST_READABLE_PAGE_SIZE, MAGIC, PAGE_HEADER_SIZE, PAGE_ID, PAGE_OVERFLOW, SMALLEST_READABLE_PAGE_SIZE, type Pgid } from "../format/constants.js";
 import { readFreelistPage } from "../format/freelist-page.js";
 import { decodeMeta, META_SIZE, type Meta } from "../format/meta.js";
 import { readPageHeader, type PageHeader } from "../format/page.js";
@@ -144,7 +144,7 @@ export class RawFile {
     if (!((pgid + 1) * pageSize <= this.size)) throw new BoltError("CORRUPT", `page ${pgid} lies beyond the end of the file`);
     const first = this.readBytes(pgid * pageSize, pageSize);
     const header = readPageHeader(first, 0);
-    if (header.id !== pgid) throw new BoltError("CORRUPT", `error: invalid value due to unexpected Page id: ${header.id} != ${pgid}`);
+    if (header.id !== pgid) throw new BoltError("CORRUPT", `error: invalid value due to unexpected Page id: ${readBigU64(first, PAGE_ID)} != ${pgid}`);
     const limit = Number(this.metas[0]?.highWaterMark ?? 0n);
     if (header.overflow >= Math.max(limit, this.size / pageSize) - 3 && header.overflow > 0) {
       throw new BoltError("CORRUPT", `error: invalid value, Page claims to have ${header.overflow} overflow pages (>=hwm=${limit}). Interrupting to avoid risky OOM`);

@@ -8,6 +8,7 @@ import { elementAt } from "../format/page-index.js";
 import { pageTypeName } from "../format/page.js";
 import { parseInteger, type Arguments } from "./args.js";
 import { Failure, OUTPUT_OPTION, UsageError, type Command, type OptionSpec } from "./command.js";
+import type { Io } from "./io.js";
 import { NO_FREELIST } from "./meta-fields.js";
 import { leafElements, refuseBrokenElements } from "./page-elements.js";
 import { FREELIST_WARNING, withCopy, type SurgeryFile } from "./surgery-file.js";
@@ -102,13 +103,15 @@ function isBroken(leaf: Uint8Array): boolean {
   return examineLeaf(leaf, 0, leaf.length, readU16(leaf, PAGE_COUNT)).faults !== undefined;
 }
 
-/** @returns whether pages were given up that no freelist knows of */
-function clearElements(file: SurgeryFile, pgid: number, start: number, end: number): boolean {
+/** What clearing has given up that no freelist knows of: pages that bbolt's command warns of too, or those of nested buckets, which it forgets. */
+type Abandoned = "pages" | "buckets" | undefined;
+
+function clearElements(file: SurgeryFile, pgid: number, start: number, end: number): Abandoned {
   const { bytes, header } = file.page(pgid);
   const isLeaf = header.flags === FLAG_LEAF;
   if (!isLeaf && header.flags !== FLAG_BRANCH) throw new Failure("WRONG_TYPE", `can't clear elements in "${pageTypeName(header.flags)}" page`);
   const { count } = header;
-  if (count === 0) return false;
+  if (count === 0) return undefined;
   if (start < 0 || start >= count) throw new Failure("OUT_OF_RANGE", `the start index (${start}) is out of range [0, ${count})`);
   if ((end < 0 || end > count) && end !== -1) throw new Failure("OUT_OF_RANGE", `the end index (${end}) is out of range [0, ${count}]`);
   if (start > end && end !== -1) throw new Failure("OUT_OF_RANGE", `the start index (${start}) is bigger than the end index (${end})`);
@@ -120,7 +123,15 @@ function clearElements(file: SurgeryFile, pgid: number, start: number, end: numb
   const page = withoutElements(bytes, isLeaf, start, stop, file.needPageSize());
   file.writePage(pgid, page);
   const isStored = file.metas.some((meta) => meta !== undefined && meta.freelist !== NO_FREELIST);
-  return isStored && (readU32(page, PAGE_OVERFLOW) !== header.overflow || !isLeaf || hasBuckets);
+  if (!isStored) return undefined;
+  return readU32(page, PAGE_OVERFLOW) !== header.overflow || !isLeaf ? "pages" : hasBuckets ? "buckets" : undefined;
+}
+
+/** Clears, and warns: of what bbolt warns of where it does, of more on standard error, so that the output stays the same. */
+function clearAndTell(io: Io, file: SurgeryFile, pgid: number, start: number, end: number): string {
+  const abandoned = clearElements(file, pgid, start, end);
+  if (abandoned === "buckets") io.stderr.write(CLEARING_WARNING);
+  return abandoned === "pages" ? CLEARING_WARNING : "";
 }
 
 /** `surgery clear-page` */
@@ -133,7 +144,7 @@ export const clearPageCommand: Command = {
   run: (args, io) => {
     const pgid = numberOf(args, "pageId", 2, 0);
     if (pgid < 2) throw new UsageError(`the pageId must be at least 2, but got ${pgid}`);
-    return withCopy(args, io, (file) => `${clearElements(file, pgid, 0, -1) ? CLEARING_WARNING : ""}The page (${pgid}) was cleared\n`);
+    return withCopy(args, io, (file) => `${clearAndTell(io, file, pgid, 0, -1)}The page (${pgid}) was cleared\n`);
   },
 };
 
@@ -152,6 +163,6 @@ export const clearPageElementsCommand: Command = {
     if (pgid < 2) throw new UsageError(`the pageId must be at least 2, but got ${pgid}`);
     const start = args.requiredInteger("from-index", -1);
     const end = args.requiredInteger("to-index", -1);
-    return withCopy(args, io, (file) => `${clearElements(file, pgid, start, end) ? CLEARING_WARNING : ""}All elements in [${start}, ${end}) in page ${pgid} were cleared\n`);
+    return withCopy(args, io, (file) => `${clearAndTell(io, file, pgid, start, end)}All elements in [${start}, ${end}) in page ${pgid} were cleared\n`);
   },
 };

@@ -141,6 +141,7 @@ test("meta validate tells which meta page is valid, meta update makes one valid"
   assert.equal(text, "The meta page 0 has been updated!\n");
   assert.match(await outputHere(["surgery", "meta", "validate", path]), /^The meta page 0 is valid!/);
   assert.equal((await operate(path, ["meta", "update"])).text, "Nothing changed!\n");
+  assert.equal((await operate(path, ["meta", "update", "--fields", "pageSize:4096"])).text, "The meta page 0 has been updated!\n");
   const changed = await operate(fixtureOriginal("nested-5"), ["meta", "update", "--fields", "root:16,freelist:8", "--fields", "pgid:128", "--meta-page", "1"]);
   const shown = await outputHere(["page", changed.path, "1"]);
   assert.match(shown, /Root: {7}<pgid=16>\nFreelist: {3}<pgid=8>\nHWM: {8}<pgid=128>/);
