@@ -60,7 +60,7 @@ export function parseOptions(args: readonly string[]): Options {
     rounds: Math.ceil(positive("rounds", values.rounds ?? (quick ? "1" : "3"))),
     seed: Math.ceil(positive("seed", values.seed)),
     directory: values.directory,
-    output: values.output ?? (quick ? "quick" : new Date().toISOString().slice(0, 16).replaceAll(":", "")),
+    output: values.output !== undefined ? fileName("output", values.output) : (quick ? "quick" : new Date().toISOString().slice(0, 16).replaceAll(":", "")),
     minimumMs: quick ? 1 : 500,
     judged: !quick,
     list: values.list,
@@ -75,6 +75,12 @@ export function selected(id: string, patterns: readonly string[]): boolean {
 
 function names(list: string): string[] {
   return list.split(",").filter((name) => name !== "");
+}
+
+/** After a run of hours is too late to find that the results have no place. */
+function fileName(option: string, text: string): string {
+  if (!/^[\w.-]+$/.test(text)) throw new Error(`--${option} must be a name of letters, digits, "-", "_" and ".", got "${text}"`);
+  return text;
 }
 
 function positive(name: string, text: string): number {

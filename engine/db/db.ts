@@ -12,6 +12,7 @@ import { MemoryStorage } from "../storage/memory-storage.js";
 import { writeFileAtomically } from "../storage/atomic-file.js";
 import { Arena } from "../tree/arena.js";
 import { abandon, commitLater, commitNow, type CommitReport } from "../tx/commit.js";
+import { storeElsewhere, storeInTurns } from "../tx/storing.js";
 import { copySnapshot } from "../tx/copy.js";
 import { addTxStats, newTxStats, type Stats, type TxStats } from "../tx/stats.js";
 import { Tx, type Database, type ReadTx, type TxOwner } from "../tx/tx.js";
@@ -88,7 +89,7 @@ export class DB implements Database {
       openMetas: () => [...this.#openTxs].map(({ snapshot }) => snapshot.meta),
     });
     this.#queue = new WriterQueue(() => this.#writer === undefined);
-    this.#batch = new Batch({ transact: (work) => this.#enqueue(work) });
+    this.#batch = new Batch({ transact: (work) => this.#enqueue(work, storeInTurns) });
     publish("open", () => ({ path, readOnly: settings.readOnly, pageSize: this.pageSize, txid: this.#pager.meta.txid }));
     this.#warnOfRecovery();
     this.#settle();
@@ -199,16 +200,16 @@ export class DB implements Database {
    * @throws (rejects with) BoltError DATABASE_NOT_OPEN, DATABASE_READ_ONLY, what `Tx.commit` throws, and what the function throws
    */
   updateAsync<T>(fn: (tx: Tx) => T | Promise<T>): Promise<T> {
-    return this.#isAccepting ? this.#enqueue(fn) : Promise.reject(boltError("DATABASE_NOT_OPEN"));
+    return this.#isAccepting ? this.#enqueue(fn, storeElsewhere) : Promise.reject(boltError("DATABASE_NOT_OPEN"));
   }
 
-  #enqueue<T>(fn: (tx: Tx) => T | Promise<T>): Promise<T> {
+  #enqueue<T>(fn: (tx: Tx) => T | Promise<T>, store: typeof storeElsewhere): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      this.#queue.add(() => this.#runAsync(fn).then(resolve, reject));
+      this.#queue.add(() => this.#runAsync(fn, store).then(resolve, reject));
     });
   }
 
-  async #runAsync<T>(fn: (tx: Tx) => T | Promise<T>): Promise<T> {
+  async #runAsync<T>(fn: (tx: Tx) => T | Promise<T>, store: typeof storeElsewhere): Promise<T> {
     const { state, tx } = this.#beginWrite();
     state.isManaged = true;
     let result: T;
@@ -219,7 +220,7 @@ export class DB implements Database {
       if (state.isOpen) this.#rollback(state);
       throw this.#isOpen ? error : boltError("DATABASE_NOT_OPEN", "it was closed during the transaction", error);
     }
-    await this.#commitAsync(state);
+    await this.#commitAsync(state, store);
     return result;
   }
 
@@ -268,10 +269,10 @@ export class DB implements Database {
     this.#committed(state, report);
   }
 
-  async #commitAsync(state: TxState): Promise<void> {
+  async #commitAsync(state: TxState, store: typeof storeElsewhere): Promise<void> {
     let report: CommitReport;
     try {
-      report = await commitLater(state);
+      report = await commitLater(state, store);
     } finally {
       this.#writerEnded(state);
     }

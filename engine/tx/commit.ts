@@ -25,7 +25,7 @@ import type { PagePlan } from "../tree/paginate.js";
 import { Rebalancer } from "../tree/rebalance.js";
 import { planTree, writeElements, writePage } from "../tree/spill.js";
 import type { BucketState } from "./bucket-state.js";
-import type { TxStats } from "./stats.js";
+import { StepError, type storeElsewhere, storeNow } from "./storing.js";
 import type { TxState } from "./tx-state.js";
 
 /** A commit of which only the storing is left. */
@@ -58,42 +58,21 @@ export interface CommitReport {
  */
 export function commitNow(tx: TxState): CommitReport {
   const prepared = prepare(tx);
-  const timer = new StepTimer(tx);
-  for (const step of prepared.steps) {
-    try {
-      timer.start(step);
-      tx.pager.run(step);
-      timer.stop(step);
-    } catch (error) {
-      throw failed(tx, prepared, step, error);
-    }
+  try {
+    return finish(tx, prepared, storeNow(tx.pager, prepared.steps, tx.stats));
+  } catch (error) {
+    throw error instanceof StepError ? failed(tx, prepared, error) : error;
   }
-  return finish(tx, prepared, timer);
 }
 
-/** `commitNow`, with the storage's work off the calling thread. */
-export async function commitLater(tx: TxState): Promise<CommitReport> {
+/** `commitNow` that waits for the storage, by one of the ways of storing.ts. */
+export async function commitLater(tx: TxState, store: typeof storeElsewhere): Promise<CommitReport> {
   const prepared = prepare(tx);
-  const timer = new StepTimer(tx);
-  for (const steps of concurrentSteps(prepared.steps)) {
-    timer.start(steps[0]!);
-    // Every write is waited for, also when one has failed: its memory is used again afterwards.
-    const results = await Promise.allSettled(steps.map((step) => tx.pager.runAsync(step)));
-    for (const [i, result] of results.entries()) if (result.status === "rejected") throw failed(tx, prepared, steps[i]!, result.reason);
-    timer.stop(steps[0]!, steps.length);
+  try {
+    return finish(tx, prepared, await store(tx.pager, prepared.steps, tx.stats));
+  } catch (error) {
+    throw error instanceof StepError ? failed(tx, prepared, error) : error;
   }
-  return finish(tx, prepared, timer);
-}
-
-/** Steps in groups that need no order among them: page writes side by side, every other step alone. */
-function concurrentSteps(steps: readonly Step[]): Step[][] {
-  const groups: Step[][] = [];
-  for (const step of steps) {
-    const last = groups[groups.length - 1];
-    if (step.kind === "write" && last?.[0]?.kind === "write") last.push(step);
-    else groups.push([step]);
-  }
-  return groups;
 }
 
 /** Ends a write transaction without a trace. */
@@ -117,18 +96,17 @@ function prepare(tx: TxState): PreparedCommit {
 }
 
 /** Undoes a commit of which a step failed; gives the error to throw. */
-function failed(tx: TxState, { plans }: PreparedCommit, step: Step, error: unknown): Error {
+function failed(tx: TxState, { plans }: PreparedCommit, { step, cause }: StepError): Error {
   dropPages(tx.pager, plans);
   releaseMemory(tx);
-  tx.pager.endWrite({ step, cause: error });
-  return error instanceof BoltError ? error : ioError(`commit: ${step.kind === "meta" ? "write of the meta page" : step.kind}`, error);
+  tx.pager.endWrite({ step, cause });
+  return cause instanceof BoltError ? cause : ioError(`commit: ${step.kind === "meta" ? "write of the meta page" : step.kind}`, cause);
 }
 
-function finish(tx: TxState, { meta, freelistPageCount }: PreparedCommit, timer: StepTimer): CommitReport {
+function finish(tx: TxState, { meta, freelistPageCount }: PreparedCommit, syncMs: number): CommitReport {
   releaseMemory(tx);
   tx.pager.finishWrite(meta, freelistPageCount);
-  tx.stats.writeTime += timer.totalMs();
-  return { txid: meta.txid, pageCount: tx.stats.pageCount, byteCount: tx.stats.pageAlloc, syncMs: timer.syncMs };
+  return { txid: meta.txid, pageCount: tx.stats.pageCount, byteCount: tx.stats.pageAlloc, syncMs };
 }
 
 function dropPages(pager: Pager, plans: readonly PagePlan[]): void {
@@ -144,34 +122,10 @@ function releaseMemory(tx: TxState): void {
   arena.reset();
 }
 
-/** Looks at the clock for the whole and for syncs only: beside a write that is no small cost. */
-class StepTimer {
-  syncMs = 0;
-  readonly #stats: TxStats;
-  readonly #started = performance.now();
-  #syncStarted = 0;
-
-  constructor(tx: TxState) {
-    this.#stats = tx.stats;
-  }
-
-  start({ kind }: Step): void {
-    if (kind === "sync") this.#syncStarted = performance.now();
-  }
-
-  stop({ kind }: Step, count = 1): void {
-    if (kind === "sync") this.syncMs += performance.now() - this.#syncStarted;
-    else this.#stats.write += count;
-  }
-
-  totalMs(): number {
-    return performance.now() - this.#started;
-  }
-}
-
 class Preparation {
   readonly #tx: TxState;
   readonly #pager: Pager;
+  readonly #rebalancer: Rebalancer;
   readonly plans: PagePlan[] = [];
   readonly #patches: RootPatch[] = [];
   #highWaterMark: Pgid;
@@ -180,6 +134,7 @@ class Preparation {
   constructor(tx: TxState) {
     this.#tx = tx;
     this.#pager = tx.pager;
+    this.#rebalancer = new Rebalancer(tx.snapshot.cache, tx.arena!, tx.pager.freelist, tx.stats);
     this.#highWaterMark = tx.snapshot.meta.highWaterMark;
   }
 
@@ -241,8 +196,10 @@ class Preparation {
 
   #rebalance(bucket: BucketState): ReturnType<Rebalancer["rebalance"]> {
     const { tree } = bucket;
+    // Of the many small buckets that a transaction may have, the clock would take longer than the work.
+    if (tree.root === 0) return this.#rebalancer.rebalance(tree);
     const start = performance.now();
-    const root = new Rebalancer(tree.pages, this.#tx.arena!, this.#pager.freelist, this.#tx.stats).rebalance(tree);
+    const root = this.#rebalancer.rebalance(tree);
     this.#tx.stats.rebalanceTime += performance.now() - start;
     return root;
   }
