@@ -159,7 +159,7 @@ function itemsOf(bytes: Uint8Array, isLeaf: boolean): unknown[] {
   return items;
 }
 
-/** A page, with its elements. */
+/** A page, with its elements; of one that belongs to an earlier page, which that is. */
 export function pageAnswer(path: string, query: Query): unknown {
   const id = Number(query.get("id"));
   if (!Number.isSafeInteger(id) || id < 0) throw new Failure("BAD_REQUEST", "a page id must be a whole number");
@@ -167,6 +167,11 @@ export function pageAnswer(path: string, query: Query): unknown {
     const map = makePageMap(file);
     const owner = map.buckets[map.owners[id] ?? -1];
     const place = { kind: KINDS[map.kinds[id] ?? 0], text: describePage(map, id), bucket: owner && { label: owner.path.join(" / "), path: owner.hexPath.join(",") } };
+    if (place.kind === "overflow") {
+      let head = id;
+      while (head > 0 && KINDS[map.kinds[head] ?? 0] === "overflow") head--;
+      return { ...place, id, type: "overflow", head };
+    }
     try {
       const page = file.page(id);
       const isNode = page.header.flags === FLAG_LEAF || page.header.flags === FLAG_BRANCH;
@@ -175,7 +180,7 @@ export function pageAnswer(path: string, query: Query): unknown {
       return { ...place, id, type: flags === FLAG_LEAF ? "leaf" : "branch", size: page.bytes.length, overflow, count, items: itemsOf(page.bytes, flags === FLAG_LEAF) };
     } catch (error) {
       if (!(error instanceof BoltError && error.code === "CORRUPT")) throw error;
-      return { ...place, id, type: "unreadable", error: error.message };
+      return { ...place, id, type: "unreadable", problem: error.message };
     }
   });
 }

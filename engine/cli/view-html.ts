@@ -18,6 +18,7 @@ export function pageHtml(path: string, canWrite: boolean): string {
 <body data-can-write="${canWrite}">
 <header>
   <h1 title="${xml(path)}">${name}</h1>
+  <span class="badge" title="${canWrite ? "Started with --write: values can be changed here" : "Start hexbolt view with --write to change values here"}">${canWrite ? "can be changed" : "read-only"}</span>
   <nav role="tablist">
     <button role="tab" id="tab-content" aria-selected="true" aria-controls="content">Content</button>
     <button role="tab" id="tab-map" aria-selected="false" aria-controls="map">Pages</button>
@@ -28,7 +29,7 @@ export function pageHtml(path: string, canWrite: boolean): string {
     <div><dt>Commits/s</dt><dd id="count-rate">–</dd></div>
     <div><dt>Size</dt><dd id="count-size">–</dd></div>
     <div><dt>Pages</dt><dd id="count-pages">–</dd></div>
-    <div><dt>Free</dt><dd id="count-free">–</dd></div>
+    <div><dt title="Free pages, with those that become free soon (pending)">Free</dt><dd id="count-free">–</dd></div>
   </dl>
 </header>
 <p id="message" role="alert" hidden></p>
@@ -43,7 +44,7 @@ export function pageHtml(path: string, canWrite: boolean): string {
       </div>
       <p id="bucket-stats"></p>
       <table><thead><tr><th>Key</th><th>Size</th><th>Value</th></tr></thead><tbody id="rows"></tbody></table>
-      <p id="no-rows" hidden>Nothing here.</p>
+      <p id="no-rows" class="hint" hidden></p>
     </div>
     <aside id="value" hidden>
       <div class="bar"><h2 id="value-key"></h2><button id="value-close" aria-label="Close">×</button></div>
@@ -52,17 +53,18 @@ export function pageHtml(path: string, canWrite: boolean): string {
       <pre id="value-body"></pre>
       <div id="value-edit" hidden>
         <textarea id="edit-text" aria-label="New value" rows="6" spellcheck="false"></textarea>
-        <button id="edit-save">Save as text</button><button id="edit-delete">Delete key</button>
+        <div class="actions"><button id="edit-save">Save as text</button><span id="edit-done" role="status"></span><button id="edit-delete" class="danger">Delete key</button></div>
       </div>
     </aside>
   </section>
   <section id="map" role="tabpanel" aria-labelledby="tab-map" hidden>
-    <div class="bar"><h2>Pages</h2><label>Go to page <input id="goto-page" type="number" min="0"></label><span id="map-hover"></span></div>
+    <div class="bar"><h2>Pages</h2><span id="map-hover"></span><label>Go to page <input id="goto-page" type="number" min="0" placeholder="number, Enter"></label></div>
+    <p id="map-hint" class="hint"></p>
     <div class="split"><div><canvas id="map-canvas" aria-label="Page map; click a page to see what is on it"></canvas><ul id="legend"></ul></div><aside id="page" hidden></aside></div>
   </section>
   <section id="check" role="tabpanel" aria-labelledby="tab-check" hidden>
     <div class="bar"><h2>Check</h2><button id="check-run">Run the check</button></div>
-    <p id="check-result">Looks at every page that can be reached, at the order of keys and at the list of free pages. A large file takes a while.</p>
+    <p id="check-result" role="status">Looks at every page that can be reached, at the order of keys and at the list of free pages. A large file takes a while.</p>
     <ul id="check-problems"></ul>
   </section>
 </main>

@@ -21,6 +21,7 @@ function fromHash() {
   for (let parts = path.split(","); parts.length > 1; ) { parts.pop(); expanded.add(parts.join(",")); }
   [from, before] = ["", []];
   closeValue();
+  say();
   loadRows();
   loadTree();
   if (parameters.has("page")) { showTab("map"); showPage(Number(parameters.get("page"))); }
@@ -56,6 +57,7 @@ async function loadRows() {
   $("bucket-name").textContent = bucket.labels.length === 0 ? "Buckets" : bucket.labels.join(" / ");
   $("rows").replaceChildren(...entries.map(rowOf));
   $("no-rows").hidden = entries.length > 0;
+  $("no-rows").textContent = $("prefix").value !== "" ? "No key here starts with that." : bucket.path === "" ? "The file has no bucket yet." : "This bucket is empty.";
   $("page-next").disabled = next === undefined;
   $("page-back").disabled = $("page-first").disabled = before.length === 0;
   showStats(sequence);
@@ -101,6 +103,7 @@ async function branchOf(path) {
     if (expanded.has(own)) item.append(await branchOf(own));
     return item;
   }));
+  if (items.length === 0) items.push(make("li", { class: "hint" }, path === "" ? "no buckets" : "no buckets in it"));
   if (following !== undefined) items.push(make("li", {}, "and more: search on the right"));
   return make("ul", { role: "group" }, ...items);
 }
@@ -157,16 +160,33 @@ async function showValue(key) {
   $("value-forms").replaceChildren(...forms.map(([name, title]) => make("button", { "data-form": name, onclick: () => { form = name; show(name); } }, title)));
   show(chosen === "text" && value.json !== undefined && form === "text" ? "json" : chosen);
   $("value-edit").hidden = !canWrite || value.isCut;
-  $("edit-text").value = value.text ?? "";
+  // Bytes that are no text would be lost in a field of text: they are changed as hexadecimal digits.
+  editsHex = value.text === undefined;
+  $("edit-text").value = editsHex ? value.hex.replace(/../g, "$& ").trim() : value.text;
+  $("edit-save").textContent = editsHex ? "Save as hex" : "Save as text";
+  $("edit-done").textContent = "";
+}
+
+let editsHex = false;
+
+/** What is in the field, in hexadecimal; undefined when it should be that and is not. */
+function editedHex() {
+  const text = $("edit-text").value;
+  if (!editsHex) return textToHex(text);
+  const digits = text.replace(/\s+/g, "").toLowerCase();
+  return /^(?:[0-9a-f]{2})*$/.test(digits) ? digits : undefined;
 }
 
 $("value-close").addEventListener("click", closeValue);
 $("edit-save").addEventListener("click", async () => {
-  await ask("put", { path: bucket.path, key: openKey, value: textToHex($("edit-text").value) }, "POST");
+  const value = editedHex();
+  if (value === undefined) return say("These are no hexadecimal digits, two a byte.", "put");
+  const { txid } = await ask("put", { path: bucket.path, key: openKey, value }, "POST");
   await Promise.all([showValue(openKey), loadRows(), count()]);
+  $("edit-done").textContent = "Saved by transaction " + txid;
 });
 $("edit-delete").addEventListener("click", async () => {
-  if (!confirm("Delete this key?")) return;
+  if (!confirm("Delete the key " + $("value-key").textContent + "?")) return;
   await ask("delete", { path: bucket.path, key: openKey }, "POST");
   closeValue();
   await Promise.all([loadRows(), count()]);

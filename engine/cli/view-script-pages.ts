@@ -82,6 +82,7 @@ function drawLegend() {
   const kinds = Object.keys(COLOURS).filter((kind) => counts[kind]).map((kind) => swatch(COLOURS[kind], kind + " " + counts[kind]));
   const largest = [...map.families].sort((a, b) => b.pageCount - a.pageCount).slice(0, 24);
   $("legend").replaceChildren(...kinds, ...largest.map(({ colour, label, pageCount, path }) => swatch(colour, label + " " + pageCount, () => goTo(path))));
+  $("map-hint").textContent = "A square is " + (perCell > 1 ? perCell + " pages" : "a page of " + sizeText(map.pageSize)) + ": the colour is its bucket's, the height how full it is. Point at one to read what it is, click it to see what is on it.";
   if (perCell > 1) $("legend").append(make("li", {}, perCell + " pages a cell"));
 }
 
@@ -97,7 +98,12 @@ $("map-canvas").addEventListener("mousemove", (event) => {
   $("map-hover").textContent = pgid === undefined ? "" : describe(pgid);
 });
 $("map-canvas").addEventListener("click", (event) => { const pgid = pageAt(event); if (pgid !== undefined) showPage(pgid); });
-$("goto-page").addEventListener("change", (event) => { if (event.target.value !== "") showPage(Number(event.target.value)); });
+$("goto-page").addEventListener("change", (event) => {
+  const text = event.target.value;
+  if (text === "") return;
+  if (map && Number(text) >= map.pageCount) say("There is no page " + text + ": the last one is " + (map.pageCount - 1) + ".", "page");
+  else showPage(Number(text));
+});
 addEventListener("resize", () => { if (map && !$("map").hidden) drawMap(); });
 
 // ---- one page
@@ -118,7 +124,10 @@ function itemRow(item, page) {
 async function showPage(pgid) {
   const page = await ask("page", { id: pgid });
   shownPage = pgid;
-  const parts = [make("h2", {}, page.text), make("p", {}, page.error ?? page.type + ", " + sizeText(page.size) + (page.overflow > 0 ? " in " + (page.overflow + 1) + " pages" : "") + ", " + page.count + " elements")];
+  const parts = [make("div", { class: "bar" }, make("h2", {}, page.text), make("button", { "aria-label": "Close", onclick: closePage }, "×"))];
+  if (page.head !== undefined) parts.push(make("p", {}, "Holds the rest of what begins on ", pageButton(page.head)));
+  else parts.push(make("p", {}, page.problem ?? page.type + ", " + sizeText(page.size) + (page.overflow > 0 ? " in " + (page.overflow + 1) + " pages" : "") + ", " + page.count + " elements"));
+  if (page.kind === "free" || page.kind === "pending") parts.push(make("p", { class: "hint" }, "In no use: what follows was left behind by an earlier transaction."));
   if (page.bucket) parts.push(make("p", {}, "Bucket ", make("button", { onclick: () => goTo(page.bucket.path) }, page.bucket.label || "root")));
   if (page.meta) parts.push(make("pre", {}, Object.entries(page.meta).map(([name, value]) => name.padEnd(14) + value).join("\n")));
   if (page.ids) parts.push(make("pre", {}, page.ids.join(" ")));
@@ -128,6 +137,12 @@ async function showPage(pgid) {
   $("page").replaceChildren(...parts);
   $("page").hidden = false;
   // The page beside it takes some of its width.
+  if (map) drawMap();
+}
+
+function closePage() {
+  shownPage = undefined;
+  $("page").hidden = true;
   if (map) drawMap();
 }
 `;

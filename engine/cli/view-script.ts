@@ -17,7 +17,11 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-function say(text) {
+/** What the message on show is about: the counters, which ask every other second, must not take away what another question said. */
+let saidBy;
+
+function say(text, by) {
+  saidBy = text ? by : undefined;
   $("message").textContent = text ?? "";
   $("message").hidden = !text;
 }
@@ -30,14 +34,14 @@ async function ask(name, parameters = {}, method = "GET") {
     const response = await fetch("api/" + name + (method === "GET" ? "?" + query : ""), method === "GET" ? {} : { method, body: query });
     answer = await response.json();
   } catch (error) {
-    say("The server does not answer: is hexbolt view still running?");
+    say("The server does not answer: is hexbolt view still running?", "server");
     throw error;
   }
   if (answer.error) {
-    say(answer.error.message);
+    say(answer.error.message, name);
     throw new Error(answer.error.message);
   }
-  say();
+  if (saidBy === name || saidBy === "server") say();
   return answer;
 }
 
@@ -61,6 +65,7 @@ function showTab(name) {
     $(tab).hidden = tab !== name;
     $("tab-" + tab).setAttribute("aria-selected", String(tab === name));
   }
+  say();
   if (name === "map") loadMap();
 }
 for (const tab of TABS) $("tab-" + tab).addEventListener("click", () => showTab(tab));

@@ -7,6 +7,8 @@ export const STYLE: string = `:root { color-scheme: light dark; --line: light-da
 [hidden] { display: none !important; }
 body { margin: 0; font: 14px/1.45 system-ui, sans-serif; display: flex; flex-direction: column; height: 100vh; }
 header { display: flex; flex-wrap: wrap; align-items: center; gap: 8px 24px; padding: 8px 16px; border-bottom: 1px solid var(--line); }
+.badge { border: 1px solid var(--line); border-radius: 10px; padding: 0 9px; color: var(--dim); font-size: 12px; cursor: help; } .hint { color: var(--dim); }
+.actions { display: flex; align-items: center; gap: 10px; margin-top: 6px; } .actions .danger { margin-left: auto; color: var(--bad); } #edit-done { color: light-dark(#13795b, #63d3a6); }
 h1 { font-size: 16px; margin: 0; }
 h2 { font-size: 14px; margin: 0; overflow-wrap: anywhere; }
 button, input, textarea { font: inherit; }
@@ -30,6 +32,7 @@ main { flex: 1; min-height: 0; } main > section { height: 100%; overflow: auto; 
 #entries { flex: 1; min-width: 0; overflow: auto; padding: 12px 0; }
 .bar { display: flex; flex-wrap: wrap; gap: 8px 16px; align-items: center; margin-bottom: 8px; } .bar h2 { margin-right: auto; }
 .pager { display: flex; gap: 4px; }
+#bucket-stats button { padding: 0 5px; font-size: 12px; } #tree li.hint { padding-left: 22px; font-size: 12px; } #map-hint { margin: 0 0 8px; font-size: 12px; }
 #bucket-stats, #value-size { color: var(--dim); margin: 0 0 8px; font-size: 12px; }
 table { border-collapse: collapse; width: 100%; table-layout: fixed; } th { text-align: left; color: var(--dim); font-weight: 500; font-size: 12px; }
 th:nth-child(1) { width: 38%; } th:nth-child(2) { width: 84px; text-align: right; padding-right: 16px; }
@@ -39,11 +42,12 @@ td button { border: 0; background: none; padding: 0; color: var(--accent); font:
 #value { width: 38%; flex: none; overflow: auto; border-left: 1px solid var(--line); padding: 12px 0 12px 16px; }
 #value-forms { display: flex; flex-wrap: wrap; gap: 4px; margin-bottom: 8px; }
 pre { background: var(--soft); padding: 10px; border-radius: 6px; margin: 0 0 10px; overflow: auto; white-space: pre-wrap; overflow-wrap: anywhere; font-size: 12.5px; }
-textarea { width: 100%; background: transparent; color: inherit; border: 1px solid var(--line); border-radius: 5px; }
+textarea { width: 100%; font: 12.5px/1.45 ui-monospace, monospace; padding: 8px; background: transparent; color: inherit; border: 1px solid var(--line); border-radius: 5px; }
 .split { display: flex; gap: 20px; align-items: flex-start; } .split > div { flex: 1; min-width: 0; } .split > aside { width: 40%; flex: none; }
 canvas { display: block; cursor: pointer; } #map-hover { color: var(--dim); }
 #legend { list-style: none; display: flex; flex-wrap: wrap; gap: 4px 16px; padding: 0; } #legend li { max-width: 100%; display: flex; align-items: center; } #legend button { max-width: 26em; white-space: nowrap; } .split > aside h2, .split > aside p { overflow-wrap: anywhere; } .split > aside p button { text-align: left; overflow-wrap: anywhere; } #legend i { display: inline-block; flex: none; width: 11px; height: 11px; border-radius: 2px; margin-right: 6px; }
 #check-problems { font-family: ui-monospace, monospace; font-size: 12.5px; color: var(--bad); }
+#check-problems li { margin: 3px 0; } #check-problems button { padding: 0 6px; }
 .good { color: light-dark(#13795b, #63d3a6); font-weight: 600; } .bad { color: var(--bad); font-weight: 600; }
 @media (max-width: 800px) { #content, .split { flex-direction: column; overflow: auto; } #tree, #value, .split > aside { width: auto; border: 0; } dl { margin-left: 0; flex-wrap: wrap; } }
 `;

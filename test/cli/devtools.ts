@@ -10,8 +10,9 @@ import type { Readable } from "node:stream";
 import { tempPath } from "../support/temp.js";
 
 const PROGRAMS = ["chromium", "chromium-browser", "google-chrome"];
-const START_LIMIT_MS = 30_000;
-const WAIT_MS = 15_000;
+// Limits for what hangs: conditions are waited for, and a busy machine may take its time.
+const START_LIMIT_MS = 120_000;
+const WAIT_MS = 60_000;
 
 /** The browser's program, or why there is none. */
 export function findBrowser(): { readonly program: string } | { readonly missing: string } {

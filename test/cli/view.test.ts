@@ -252,10 +252,38 @@ describe("the page in a browser", { skip: process.env["HEXBOLT_BROWSER"] === und
     writer = undefined;
     await page.click(button("Save as text"));
     await page.until(`document.getElementById("value-body").textContent === "edited" && document.getElementById("message").hidden`);
+    await page.until(`document.getElementById("edit-done").textContent.startsWith("Saved by transaction ")`);
     const db = open(path, { readOnly: true });
     assert.equal(db.view((tx) => tx.bucket("kinds")?.get("live")?.toString()), "edited");
     db.close();
     assert.deepEqual(page.errors, []);
+  });
+
+  test("bytes that are no text are changed as hexadecimal digits, and what is none is refused", async () => {
+    await page.evaluate(`location.hash = "bucket=${hexOf("kinds")}"`);
+    await page.click(row("varint"));
+    await page.until(`document.getElementById("edit-text").value === "80 02"`);
+    await page.evaluate(`document.getElementById("edit-text").value = "80 0"`);
+    await page.click(button("Save as hex"));
+    await page.until(`/no hexadecimal digits/.test(document.getElementById("message").textContent)`);
+    await page.evaluate(`document.getElementById("edit-text").value = "80 03 ff"`);
+    await page.click(button("Save as hex"));
+    await page.until(`document.getElementById("value-size").textContent === "3 bytes" && document.getElementById("message").hidden`);
+    const db = open(path, { readOnly: true });
+    assert.equal(db.view((tx) => tx.bucket("kinds")?.get("varint")?.toString("hex")), "8003ff");
+    db.close();
+  });
+
+  test("a page that continues another leads to that one", async () => {
+    await page.click(button("Pages"));
+    await page.until(`map && Array.from(map.kinds).some((kind) => map.kindNames[kind] === "overflow")`);
+    const [first, overflow] = await page.evaluate(`(() => { const at = Array.from(map.kinds).findIndex((kind) => map.kindNames[kind] === "overflow"); return [at - 1, at + 3]; })()`) as [number, number];
+    await page.evaluate(`showPage(${overflow})`);
+    await page.until(`document.querySelector("#page h2")?.textContent.startsWith("page ${overflow}: overflow")`);
+    await page.click(`[...document.querySelectorAll("#page button")].find((b) => b.textContent === "page ${first}")`);
+    await page.until(`document.querySelector("#page h2")?.textContent.startsWith("page ${first}: leaf, bucket kinds")`);
+    await page.click(`document.querySelector("#page button[aria-label=Close]")`);
+    await page.until(`document.getElementById("page").hidden`);
   });
 
   test("problems of a damaged file are listed with a way to the page", async () => {
