@@ -2,7 +2,7 @@
  * `hexbolt import`: makes a database of JSON lines, or adds them to one. A new file appears whole or not at all; into a file that is there
  * everything goes in one transaction, or nothing.
  */
-import { existsSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { open, type Bucket, type DB, type Tx } from "../index.js";
 import { EXIT_OK, Failure, UsageError, type Command } from "./command.js";
 import { EXPORT_VERSION } from "./export.js";
@@ -10,7 +10,7 @@ import { writeJson, type Io } from "./io.js";
 import { fromJsonBytes } from "./json-bytes.js";
 import { linesOf } from "./lines.js";
 import { withNewFile } from "./new-file.js";
-import { openForWriting } from "./open-file.js";
+import { openForWriting, requireInput } from "./open-file.js";
 import { Progress } from "./terminal.js";
 
 /** Bytes of lines that one transaction takes of a new file. */
@@ -152,7 +152,7 @@ export const importCommand: Command = {
   run: async (args, io) => {
     const path = args.at(0);
     const source = args.positionals[1] ?? "-";
-    if (source !== "-" && !existsSync(source)) throw new Failure("NOT_FOUND", `file not found: ${source}`);
+    if (source !== "-") requireInput(source);
     const pageSize = args.integer("page-size", 1024, 65_536);
     if (pageSize !== undefined && args.has("merge")) throw new UsageError("--page-size is for a new file");
     const progress = new Progress(io, "importing", source === "-" ? 0 : statSync(source).size, " bytes");

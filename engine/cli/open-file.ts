@@ -24,7 +24,9 @@ export function requireFile(path: string): number {
   if (path === "") throw new Failure("NOT_FOUND", "path required");
   const stats = statSync(path, { throwIfNoEntry: false });
   if (stats === undefined) throw new Failure("NOT_FOUND", `file not found: ${path}${didYouMean(basename(path), neighbours(path))}`);
-  if (stats.isDirectory()) throw new Failure("NOT_A_FILE", `${path} is a folder`);
+  if (stats.isDirectory()) throw new Failure("NOT_A_FILE", `${path} is a folder`, "name a database file");
+  // A pipe would be waited for without end, and no other thing can be read at a place.
+  if (!stats.isFile()) throw new Failure("NOT_A_FILE", `${path} is no file`, "a database must be a file on a disk");
   return stats.size;
 }
 
@@ -82,9 +84,17 @@ export function viewFile<T>(io: Io, path: string, read: (tx: ReadTx, out: Output
   }
 }
 
-/** Opens a file for writing; to be closed. @throws Failure IN_USE, NOT_FOUND */
+/** @throws Failure unless there is something at `path` to read from its start to its end: a file, or a pipe. */
+export function requireInput(path: string): void {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (stats === undefined) throw new Failure("NOT_FOUND", `file not found: ${path}${didYouMean(basename(path), neighbours(path))}`);
+  if (stats.isDirectory()) throw new Failure("NOT_A_FILE", `${path} is a folder`, "name a file, or - for the standard input");
+}
+
+/** Opens a file for writing; to be closed. @throws Failure IN_USE, NOT_FOUND, EMPTY */
 export function openForWriting(path: string): DB {
-  requireFile(path);
+  // The library makes a database of an empty file; somebody who mistyped a name has not asked for one.
+  if (requireFile(path) === 0) throw new Failure("EMPTY", `${path} is empty: no database`, "`hexbolt put --create` makes a database of it");
   try {
     return open(path);
   } catch (error) {

@@ -6,7 +6,7 @@ import { EXIT_OK, Failure, PARSE_FORMATS, PARSE_OPTION, UsageError, type Command
 import { parseBytes } from "./go-text.js";
 import { writeJson, type Io } from "./io.js";
 import { toJsonBytes } from "./json-bytes.js";
-import { openForWriting } from "./open-file.js";
+import { openForWriting, requireFile, requireInput } from "./open-file.js";
 import type { Arguments } from "./args.js";
 
 const BLOCK_SIZE = 65_536;
@@ -28,6 +28,7 @@ function bucketAt(tx: Tx, path: readonly Buffer[], create: boolean): Bucket {
 
 /** Reads a file or the standard input to its end. */
 function readWhole(path: string, io: Io): Buffer {
+  if (path !== "-") requireInput(path);
   const descriptor = path === "-" ? undefined : openSync(path, "r");
   const parts: Buffer[] = [];
   try {
@@ -68,7 +69,7 @@ export const putCommand: Command = {
     const key = parseBytes(words.at(-1) ?? "", args.text("parse-format") ?? "ascii-encoded");
     if (key.length === 0) throw new UsageError("key required");
     const path = words.slice(0, -1).map((name) => Buffer.from(name));
-    const isNew = args.has("create") && !existsSync(args.at(0));
+    const isNew = args.has("create") && (!existsSync(args.at(0)) || requireFile(args.at(0)) === 0);
     const db = isNew ? open(args.at(0)) : openForWriting(args.at(0));
     try {
       const txid = db.update((tx) => {

@@ -87,7 +87,9 @@ function factsOf(error: unknown): ErrorFacts {
   if (error instanceof BoltError) return { code: error.code, message: error.message, hint: hintFor(error) };
   // Whatever the system says of a file.
   if (error instanceof Error && "code" in error && typeof error.code === "string") return { code: error.code, message: error.message, hint: undefined };
-  throw error;
+  // Nothing that a user does should lead here.
+  const message = error instanceof Error ? error.message : String(error);
+  return { code: "UNEXPECTED", message: `unexpected: ${message}`, hint: "this is a fault of hexbolt: please report it with the command line; HEXBOLT_TRACE=1 shows where it comes from" };
 }
 
 function hintFor({ code, detail, message }: BoltError): string | undefined {
@@ -107,6 +109,7 @@ function reportError(error: unknown, name: string | undefined, argv: readonly st
     return EXIT_USAGE;
   }
   const { code, hint, message } = factsOf(error);
+  if (code === "UNEXPECTED" && io.env["HEXBOLT_TRACE"] === "1" && error instanceof Error) io.stderr.write(`${error.stack ?? ""}\n`);
   if (isJson) writeJson(io.stderr, { error: { code, message, hint } });
   else {
     const text = message.startsWith("Error ") ? message : `Error: ${message}`;
