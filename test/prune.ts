@@ -7,7 +7,7 @@ import { existsSync, readdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const OUTPUT_SUFFIX = /(?:\.d\.ts|\.js|\.js\.map)$/;
+const OUTPUT_SUFFIX = /(?:\.d\.c?ts|\.js|\.js\.map)$/;
 
 function prune(distFolder: string, sourceFolder: string): number {
   let removed = 0;

@@ -1,11 +1,15 @@
 /** `hexbolt version`: which hexbolt this is, from the package it came in, and what runs it. */
 import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { EXIT_OK, type Command } from "./command.js";
 import { writeJson } from "./io.js";
 
-/** The version in the package's manifest, three folders above the compiled file. */
+/** The package's folder, three above the compiled file. */
+const PACKAGE_FOLDER = new URL("../../../", import.meta.url);
+
+/** The version in the package's manifest. */
 export function packageVersion(): string {
-  const manifest: unknown = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8"));
+  const manifest: unknown = JSON.parse(readFileSync(new URL("package.json", PACKAGE_FOLDER), "utf8"));
   const version = typeof manifest === "object" && manifest !== null && "version" in manifest ? manifest.version : undefined;
   return typeof version === "string" ? version : "unknown";
 }
@@ -17,9 +21,9 @@ export const versionCommand: Command = {
   options: [],
   minimum: 0, maximum: 0,
   run: (args, io) => {
-    const facts = { version: packageVersion(), runtime: runtimeName(), platform: `${process.platform}/${process.arch}` };
+    const facts = { version: packageVersion(), runtime: runtimeName(), platform: `${process.platform}/${process.arch}`, package: fileURLToPath(PACKAGE_FOLDER) };
     if (args.json) writeJson(io.stdout, facts);
-    else io.stdout.write(`hexbolt Version: ${facts.version}\nRuntime: ${facts.runtime}\nOS/Arch: ${facts.platform}\n`);
+    else io.stdout.write(`hexbolt Version: ${facts.version}\nRuntime: ${facts.runtime}\nOS/Arch: ${facts.platform}\nPackage: ${facts.package}\n`);
     return EXIT_OK;
   },
 };

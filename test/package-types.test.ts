@@ -1,0 +1,96 @@
+/**
+ * The package's types as its users' compilers see them: projects of ES and of CommonJS modules, each way of resolving modules that TypeScript has for
+ * packages with an exports map, the oldest TypeScript that is promised and the newest.
+ */
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { before, describe, test } from "node:test";
+import { installPackage, npm } from "./package-install.js";
+import { repositoryRoot } from "./support/fixtures.js";
+import { tempPath } from "./support/temp.js";
+
+const OLDEST = "5.4";
+
+/** What a user writes. The comments that expect an error fail the compilation where there is none. */
+const USE = `import { open, typed, utf8, uint64, BoltError, type DB, type Bucket, type OpenOptions } from "hexbolt";
+import { SimulatedDisk } from "hexbolt/testing";
+import { LocalImageStore, type ImageStore } from "hexbolt/images";
+import { imageStoreConformance } from "hexbolt/images/conformance";
+const options: OpenOptions = { readOnly: false, timeout: 100 };
+const db: DB = open("x.db", options);
+const value: Buffer | undefined = db.view((tx) => tx.bucket("b")?.get("k"));
+const bucket: Bucket = db.update((tx) => tx.createBucket("b"));
+const counters = typed(bucket, { key: utf8, value: uint64 });
+const counter: bigint | undefined = counters.get("hits");
+const store: ImageStore = new LocalImageStore(db, {});
+const disk = new SimulatedDisk();
+const done: Promise<number> = db.updateAsync(async (tx) => tx.id > 1n ? 1 : 2);
+// @ts-${"expect-error"} a read transaction cannot write
+db.view((tx) => tx.createBucket("b"));
+// @ts-${"expect-error"} a counter is no text
+counters.put("hits", "three");
+export const all = [value, bucket, counter, store, disk, done, BoltError, imageStoreConformance];
+`;
+
+interface Way {
+  readonly module: string;
+  readonly moduleResolution: string;
+  readonly file: string;
+}
+
+const WAYS: readonly Way[] = [
+  { module: "node16", moduleResolution: "node16", file: "use.mts" }, { module: "node16", moduleResolution: "node16", file: "use.cts" },
+  { module: "nodenext", moduleResolution: "nodenext", file: "use.mts" }, { module: "nodenext", moduleResolution: "nodenext", file: "use.cts" },
+  { module: "esnext", moduleResolution: "bundler", file: "use.ts" }, { module: "esnext", moduleResolution: "bundler", file: "use.mts" },
+];
+
+/** Installs the oldest TypeScript, which takes the network: in CI, or where a folder is named that has it. */
+function oldestCompiler(): { readonly program: string } | { readonly missing: string } {
+  const folder = process.env["HEXBOLT_OLDEST_TYPESCRIPT"] ?? tempPath("typescript");
+  const program = join(folder, "node_modules/typescript/lib/tsc.js");
+  if (existsSync(program)) return { program };
+  if (process.env["CI"] === undefined) return { missing: `set CI=true to install TypeScript ${OLDEST} and test with it` };
+  try {
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, "package.json"), '{ "private": true }');
+    npm(["install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-save", `typescript@${OLDEST}`], folder);
+    return { program };
+  } catch (error) {
+    return { missing: `npm cannot install TypeScript ${OLDEST}: ${error instanceof Error ? error.message.split("\n")[0] : String(error)}` };
+  }
+}
+
+describe("the package's types", () => {
+  let project = "";
+  before(() => {
+    project = installPackage();
+    for (const file of ["use.ts", "use.mts", "use.cts"]) writeFileSync(join(project, file), USE);
+  });
+
+  function check(program: string, { file, module, moduleResolution }: Way): void {
+    const config = join(project, `tsconfig.${moduleResolution}.${file}.json`);
+    writeFileSync(config, JSON.stringify({
+      compilerOptions: {
+        module, moduleResolution, target: "es2022", lib: ["es2023", "esnext.disposable"], strict: true, noEmit: true, exactOptionalPropertyTypes: true, skipLibCheck: false,
+        types: ["node"], typeRoots: [join(repositoryRoot, "node_modules/@types")],
+      },
+      files: [file],
+    }));
+    const run = spawnSync(process.execPath, [program, "-p", config], { cwd: project, encoding: "utf8" });
+    assert.equal(run.stdout, "");
+    assert.equal(run.status, 0);
+  }
+
+  for (const way of WAYS) {
+    test(`resolve with the newest TypeScript, ${way.moduleResolution}, ${way.file}`, () => check(join(repositoryRoot, "node_modules/typescript/bin/tsc"), way));
+  }
+
+  const oldest = oldestCompiler();
+  for (const way of WAYS) {
+    test(`resolve with TypeScript ${OLDEST}, ${way.moduleResolution}, ${way.file}`, { skip: "missing" in oldest ? oldest.missing : false }, () => {
+      if ("program" in oldest) check(oldest.program, way);
+    });
+  }
+});
