@@ -78,5 +78,7 @@ export function corrupt(pgid: number | bigint, fault: string): BoltError {
 /** Wraps an error of the operating system: what was being done, then the system's own message. */
 export function ioError(action: string, cause: unknown): BoltError {
   const message = cause instanceof Error ? cause.message : String(cause);
-  return new BoltError("IO", `${action}: ${message}`, { cause });
+  // Node begins its messages with the code; Deno leaves it out of those of some calls, and people search for ENOSPC.
+  const code = cause instanceof Error && "code" in cause && typeof cause.code === "string" && !message.includes(cause.code) ? `${cause.code}: ` : "";
+  return new BoltError("IO", `${action}: ${code}${message}`, { cause });
 }
