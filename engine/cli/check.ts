@@ -1,5 +1,5 @@
 /** `hexbolt check`: is the database sound? One line a problem, in bbolt's words. */
-import { BoltError, open } from "../index.js";
+import { BoltError, open, type DB } from "../index.js";
 import { CheckStorage } from "./check-storage.js";
 import { EXIT_FAILED, EXIT_OK, Failure, type Command } from "./command.js";
 import { textOrHex } from "./go-text.js";
@@ -51,7 +51,15 @@ export function checkFile(io: Io, path: string, fromPage: number | undefined, fo
 function checkOnce(path: string, isLive: boolean, fromPage: number | undefined, found: (line: string) => void, progress: (byteCount: number) => void): number {
   const storage = new CheckStorage(path, progress);
   if (fromPage !== undefined) pretend(storage, path, fromPage);
-  const db = open(path, { readOnly: true, storage, lock: isLive ? "none" : "flock" });
+  let db: DB;
+  try {
+    db = open(path, { readOnly: true, storage, lock: isLive ? "none" : "flock" });
+  } catch (error) {
+    // So broken that it cannot be opened: that is a finding, and there is no tree to look for others in.
+    if (!(error instanceof BoltError) || error.code !== "CORRUPT") throw error;
+    found(error.message);
+    return 1;
+  }
   const tx = db.begin();
   try {
     let count = 0;

@@ -49,13 +49,15 @@ export type MetaChange = Partial<Pick<MetaFields, "pageSize" | "root" | "freelis
 /**
  * Sets fields of a meta page, and magic, version and checksum to what they must be.
  * A new root gets the sequence 0, as with bbolt.
+ * @param flags for the field of that name, which nobody reads: bbolt's `meta update` writes the meta page's type into it
  * @returns whether a field was given or any byte has changed
  */
-export function changeMeta(page: Uint8Array, change: MetaChange): boolean {
+export function changeMeta(page: Uint8Array, change: MetaChange, flags?: number): boolean {
   const before = Buffer.from(page.subarray(0, META_SIZE));
   const at = PAGE_HEADER_SIZE;
   writeU32(page, at, MAGIC);
   writeU32(page, at + 4, VERSION);
+  if (flags !== undefined) writeU32(page, at + 12, flags);
   if (change.pageSize !== undefined) writeU32(page, at + 8, change.pageSize);
   if (change.root !== undefined) {
     writeBigU64(page, at + 16, change.root);

@@ -2,7 +2,7 @@
  * New files: made under a temporary name beside their place, made durable, and given their name at the end, so that the name stands for a
  * whole file or for none. A name that is taken is never replaced.
  */
-import { closeSync, existsSync, fsyncSync, linkSync, openSync, readdirSync, realpathSync, renameSync, rmSync, statSync } from "node:fs";
+import { closeSync, existsSync, fsyncSync, linkSync, lstatSync, openSync, readdirSync, realpathSync, renameSync, rmSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { Failure } from "./command.js";
 import type { Io } from "./io.js";
@@ -30,7 +30,8 @@ export async function withNewFile<T>(
 
 /** @throws Failure EXISTS, NO_FOLDER */
 export function refuseExisting(path: string): void {
-  if (existsSync(path)) throw new Failure("EXISTS", `output file ${JSON.stringify(path)} already exists`, "name another file, or remove this one first");
+  // A link that leads nowhere is a name that is taken too.
+  if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) throw new Failure("EXISTS", `output file ${JSON.stringify(path)} already exists`, "name another file, or remove this one first");
   if (!existsSync(dirname(path))) throw new Failure("NO_FOLDER", `there is no folder ${JSON.stringify(dirname(path))} to write ${JSON.stringify(basename(path))} into`);
 }
 
@@ -41,7 +42,7 @@ function moveIntoPlace(temporary: string, path: string): void {
     linkSync(temporary, path);
     rmSync(temporary);
   } catch (error) {
-    if (existsSync(path)) throw new Failure("EXISTS", `output file ${JSON.stringify(path)} already exists`);
+    if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) throw new Failure("EXISTS", `output file ${JSON.stringify(path)} already exists`);
     if (!(error instanceof Error)) throw error;
     // File systems without second names, such as FAT.
     renameSync(temporary, path);

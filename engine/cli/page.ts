@@ -91,6 +91,14 @@ function showPage(out: Output, file: RawFile, pgid: number, format: string, json
   }
 }
 
+/** Pages to show: up to the high-water mark of a valid meta, else of meta page 0 as it stands; of a mark that cannot be, all that the file has. */
+function pageCountOf(file: RawFile): number {
+  const filePages = Math.ceil(file.size / file.needPageSize());
+  const [valid] = file.validMetas();
+  const mark = valid?.meta.highWaterMark ?? Number(file.metas[0]?.highWaterMark ?? 0n);
+  return mark >= 2 && mark <= filePages ? mark : filePages;
+}
+
 /** The command. */
 export const pageCommand: Command = {
   name: "page", summary: "print pages in readable form", usage: "FILE PAGEID...",
@@ -113,7 +121,7 @@ export const pageCommand: Command = {
         showPage(out, file, pgid, format, args.json);
       }
       if (!args.has("all")) return EXIT_OK;
-      const end = Math.min(file.activeMeta().highWaterMark, Math.ceil(file.size / file.needPageSize()));
+      const end = pageCountOf(file);
       for (let pgid = 0; pgid < end;) {
         separate(pgid === 0);
         pgid += showPage(out, file, pgid, format, args.json);

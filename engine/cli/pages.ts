@@ -66,8 +66,11 @@ export const pagesCommand: Command = {
   options: [],
   minimum: 1, maximum: 1,
   run: (args, io) => viewRaw(io, args.at(0), "live", (file, out) => {
-    if (!args.json) out.write("ID       TYPE       ITEMS  OVRFLW\n======== ========== ====== ======\n");
+    let isFirst = true;
     for (const { count, id, itemCount, overflow, type } of pageRows(file)) {
+      // Behind the first row, so that a file without pages gives its error and nothing else.
+      if (isFirst && !args.json) out.write("ID       TYPE       ITEMS  OVRFLW\n======== ========== ====== ======\n");
+      isFirst = false;
       if (args.json) {
         writeJson(out, type === "free" ? { id, type } : { id, type, count: itemCount, overflow });
         continue;

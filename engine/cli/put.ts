@@ -1,11 +1,12 @@
 /** `hexbolt put`: sets one key, in one durable transaction. */
-import { closeSync, existsSync, openSync, readSync } from "node:fs";
-import { open, type Bucket, type Tx } from "../index.js";
+import { closeSync, openSync, readSync, statSync } from "node:fs";
+import { open, type Bucket, type DB, type Tx } from "../index.js";
 import { bucketNotFound } from "./bucket-path.js";
 import { EXIT_OK, Failure, PARSE_FORMATS, PARSE_OPTION, UsageError, type Command } from "./command.js";
 import { parseBytes } from "./go-text.js";
 import { writeJson, type Io } from "./io.js";
 import { toJsonBytes } from "./json-bytes.js";
+import { withNewFile } from "./new-file.js";
 import { openForWriting, requireFile, requireInput } from "./open-file.js";
 import type { Arguments } from "./args.js";
 
@@ -63,23 +64,28 @@ export const putCommand: Command = {
     { name: "value-from", value: "PATH", help: "take the value from a file, - for the standard input; no VALUE then" },
   ],
   minimum: 3, maximum: Infinity,
-  run: (args, io) => {
+  run: async (args, io) => {
     const { value, words } = valueOf(args, io);
     if (words.length < 2) throw new UsageError("bucket required");
     const key = parseBytes(words.at(-1) ?? "", args.text("parse-format") ?? "ascii-encoded");
     if (key.length === 0) throw new UsageError("key required");
     const path = words.slice(0, -1).map((name) => Buffer.from(name));
-    const isNew = args.has("create") && (!existsSync(args.at(0)) || requireFile(args.at(0)) === 0);
-    const db = isNew ? open(args.at(0)) : openForWriting(args.at(0));
-    try {
-      const txid = db.update((tx) => {
-        bucketAt(tx, path, args.has("create")).put(key, value);
-        return tx.id;
-      });
-      if (args.json) writeJson(io.stdout, { key: toJsonBytes(key), size: value.length, txid });
-    } finally {
-      db.close();
-    }
+    const file = args.at(0);
+    const creates = args.has("create");
+    const putInto = (db: DB): bigint => {
+      try {
+        return db.update((tx) => {
+          bucketAt(tx, path, creates).put(key, value);
+          return tx.id;
+        });
+      } finally {
+        db.close();
+      }
+    };
+    const isMissing = creates && file !== "" && statSync(file, { throwIfNoEntry: false }) === undefined;
+    const isEmpty = creates && !isMissing && requireFile(file) === 0;
+    const txid = isMissing ? await withNewFile(io, file, "", undefined, (temporary) => putInto(open(temporary))) : putInto(isEmpty ? open(file) : openForWriting(file));
+    if (args.json) writeJson(io.stdout, { key: toJsonBytes(key), size: value.length, txid });
     return EXIT_OK;
   },
 };

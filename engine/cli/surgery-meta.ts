@@ -1,9 +1,10 @@
 /** `hexbolt surgery meta validate, meta update` and `freelist abandon, freelist rebuild`. */
 import { open } from "../index.js";
+import { DEFAULT_PAGE_SIZE, FLAG_META, LARGEST_READABLE_PAGE_SIZE, SMALLEST_READABLE_PAGE_SIZE } from "../format/constants.js";
 import { META_SIZE } from "../format/meta.js";
 import { EXIT_OK, Failure, OUTPUT_OPTION, UsageError, type Command } from "./command.js";
 import { writeJson } from "./io.js";
-import { changeMeta, FAULT_TEXTS, NO_FREELIST, type MetaChange } from "./meta-fields.js";
+import { changeMeta, FAULT_TEXTS, NO_FREELIST, type MetaChange, type MetaFields } from "./meta-fields.js";
 import { viewRaw } from "./open-file.js";
 import { withCopy } from "./surgery-file.js";
 
@@ -46,6 +47,12 @@ function parseFields(texts: readonly string[]): MetaChange {
   return change;
 }
 
+/** Where neither meta page looks like one, what the first says of the page size is the best there is, when it can be. */
+function pageSizeOf(meta: MetaFields | undefined): number {
+  const size = meta?.pageSize ?? 0;
+  return size >= SMALLEST_READABLE_PAGE_SIZE && size <= LARGEST_READABLE_PAGE_SIZE && (size & (size - 1)) === 0 ? size : DEFAULT_PAGE_SIZE;
+}
+
 /** `surgery meta update` */
 export const metaUpdateCommand: Command = {
   name: "surgery meta update", summary: "change fields of a meta page", usage: "FILE [NEW]",
@@ -62,10 +69,10 @@ export const metaUpdateCommand: Command = {
     const change = parseFields(args.texts("fields"));
     return withCopy(args, io, (file) => {
       // Meta page 0 is at the start whatever the page size is.
-      const pageSize = page === 0 ? (file.pageSize ?? META_SIZE) : file.needPageSize();
+      const pageSize = page === 0 ? (file.pageSize ?? META_SIZE) : (file.pageSize ?? pageSizeOf(file.metas[0]));
       const bytes = file.readBytes(page * pageSize, META_SIZE);
       if (bytes.length < META_SIZE) throw new Failure("INVALID", `read meta page ${page} failed: it is cut off`);
-      if (!changeMeta(bytes, change)) return "Nothing changed!\n";
+      if (!changeMeta(bytes, change, FLAG_META)) return "Nothing changed!\n";
       file.patch(page * pageSize, bytes);
       const other = change.pageSize !== undefined && page === 1 && change.pageSize !== pageSize;
       const warning = other ? `WARNING: The page size (${pageSize}) in the first meta page doesn't match the second meta page (${change.pageSize})\n` : "";

@@ -64,7 +64,7 @@ export const copyPageCommand: Command = {
       const { bytes } = file.page(from);
       writeU64(bytes, PAGE_ID, to);
       file.writePage(to, bytes);
-      const isStored = file.validMetas()[0]?.meta.freelist !== undefined;
+      const isStored = file.metas.some((meta) => meta !== undefined && meta.freelist !== NO_FREELIST);
       const warning = isStored ? `WARNING: the free list might have changed.\n${FREELIST_WARNING}` : "";
       return `${warning}The page ${from} was successfully copied to page ${to}\n`;
     });

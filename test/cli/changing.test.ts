@@ -51,6 +51,14 @@ test("put sets a key, delete takes it away, both durable in one transaction", as
   await outputHere(["delete", "--bucket", path, "users"]);
   assert.equal(await outputHere(["buckets", path]), "");
   assert.match((await here(["put", path, "b", "", "v", "--create"])).stderr, /key required/);
+  const refused = tempPath("refused-put.db");
+  assert.match((await here(["put", refused, "", "k", "v", "--create"])).stderr, /bucket name required/);
+  assert.equal(existsSync(refused), false);
+  writeFileSync(refused, "");
+  assert.match((await here(["put", refused, "b", "k", "v"])).stderr, /is empty: no database\n.*--create/);
+  assert.equal(statSync(refused).size, 0);
+  await outputHere(["put", refused, "b", "k", "v", "--create"]);
+  assert.equal(await outputHere(["get", refused, "b", "k"]), "v\n");
 });
 
 test("a file in use is read live and never written", () => {

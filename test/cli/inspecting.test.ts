@@ -190,3 +190,19 @@ test("check --from-page looks at what the page reaches, and at nothing else", as
   assert.match(leaked.stdout, /reachable freed/);
   assert.match((await here(["check", "--from-page", "100000", path])).stderr, /page ID \(100000\) out of range \[2, \d+\)/);
 });
+
+test("a file that cannot be opened is looked at as far as it can be", async () => {
+  const [marks, freelist, metas, magic] = ["high-water-0", "freelist-is-leaf", "bad-both-checksums", "bad-magic"].map(fixtureOriginal) as [string, string, string, string];
+  const check = await here(["check", marks]);
+  assert.equal(check.status, 1);
+  assert.equal(check.stdout, "page 7: root of the tree is out of bounds: 0\n1 errors found\ninvalid value\n");
+  assert.equal(check.stderr, "");
+  assert.equal(await outputHere(["info", freelist]), "Page Size: 4096\n");
+  assert.match(await outputHere(["info", "--all", freelist]), /Free: {6}page 32: invalid freelist page/);
+  const pages = await outputHere(["page", "--all", metas]);
+  assert.match(pages, /^Page ID: {4}0\nPage Type: {2}meta\n[^]*"key-00001"/);
+  const refused = await here(["pages", magic]);
+  assert.equal(refused.stdout, "");
+  assert.match(refused.stderr, /invalid database/);
+  assert.equal((await outputHere(["inspect", fixtureOriginal("binary-keys")])).includes("\\ufffd"), true);
+});

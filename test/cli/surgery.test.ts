@@ -140,7 +140,10 @@ test("meta validate tells which meta page is valid, meta update makes one valid"
   const { path, text } = await operate(bad, ["meta", "update", "--meta-page", "0"]);
   assert.equal(text, "The meta page 0 has been updated!\n");
   assert.match(await outputHere(["surgery", "meta", "validate", path]), /^The meta page 0 is valid!/);
-  assert.equal((await operate(path, ["meta", "update"])).text, "Nothing changed!\n");
+  const again = await operate(path, ["meta", "update"]);
+  assert.equal(again.text, "Nothing changed!\n");
+  const magic = await operate(fixtureOriginal("bad-magic"), ["meta", "update", "--meta-page", "1"]);
+  assert.match(await outputHere(["surgery", "meta", "validate", magic.path]), /The meta page 1 is valid!/);
   assert.equal((await operate(path, ["meta", "update", "--fields", "pageSize:4096"])).text, "The meta page 0 has been updated!\n");
   const changed = await operate(fixtureOriginal("nested-5"), ["meta", "update", "--fields", "root:16,freelist:8", "--fields", "pgid:128", "--meta-page", "1"]);
   const shown = await outputHere(["page", changed.path, "1"]);
