@@ -5,9 +5,9 @@
  * of the pages beside it. Where neither meta page is valid, what stands in them is tried all the same; where no tree can be begun, or with
  * `--scan`, every leaf page of the file that nothing leads to goes into the bucket lost+found, each into a bucket of its own.
  */
-import { readU16, readU32 } from "../base/bytes.js";
+import { readU16, readU32, readU64 } from "../base/bytes.js";
 import {
-  BUCKET_FLAG, DEFAULT_PAGE_SIZE, FLAG_BRANCH, FLAG_LEAF, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, MAX_PAGE_SIZE, MIN_PAGE_SIZE, PAGE_COUNT, PAGE_HEADER_SIZE,
+  BRANCH_CHILD, BRANCH_KEY_SIZE, BRANCH_POS, BUCKET_FLAG, DEFAULT_PAGE_SIZE, FLAG_BRANCH, FLAG_LEAF, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, MAX_PAGE_SIZE, MIN_PAGE_SIZE, PAGE_COUNT, PAGE_HEADER_SIZE,
   SMALLEST_READABLE_PAGE_SIZE, type Pgid,
 } from "../format/constants.js";
 import { elementAt } from "../format/page-index.js";
@@ -75,11 +75,17 @@ class Salvage {
       page: ({ bucket, bytes, count, isLeaf, pgid, unreadable }) => {
         this.reached.add(pgid);
         this.#progress.show(++this.#pageCount);
-        if (!isLeaf) return;
+        if (!isLeaf) {
+          if (count === 0) this.#followPlausible(bytes, pathOf(bucket));
+          return;
+        }
         if (count === 0) this.#takePlausible(bytes, pathOf(bucket));
         else this.#take(bytes, count, unreadable, pathOf(bucket));
       },
-      inline: ({ bucket, bytes, count, unreadable }) => this.#take(bytes, count, unreadable, pathOf(bucket)),
+      inline: ({ bucket, bytes, count, unreadable }) => {
+        if (count === 0) this.#takePlausible(bytes, pathOf(bucket));
+        else this.#take(bytes, count, unreadable, pathOf(bucket));
+      },
     });
     while (walk.step());
     return this.#pageCount - before;
@@ -123,6 +129,30 @@ class Salvage {
       const { flags, value } = leafElement(bytes, i);
       if (flags === 0) this.#writer.put(path, key, value);
     }
+  }
+
+  /** Of a branch page whose count cannot be: the children that its elements name, as long as they lie inside it, keys in order, and name pages of a tree. */
+  #followPlausible(bytes: Uint8Array, path: readonly Buffer[]): void {
+    const children: Pgid[] = [];
+    let previous: Buffer | undefined;
+    for (let i = 0; elementAt(0, i + 1) <= bytes.length; i++) {
+      const element = elementAt(0, i);
+      const start = element + readU32(bytes, element + BRANCH_POS);
+      const end = start + readU32(bytes, element + BRANCH_KEY_SIZE);
+      if (start < elementAt(0, i + 1) || end <= start || end > bytes.length) break;
+      const key = Buffer.from(bytes.subarray(start, end));
+      const child = readU64(bytes, element + BRANCH_CHILD);
+      if ((previous !== undefined && Buffer.compare(previous, key) >= 0) || !this.#isTreePage(child)) break;
+      previous = key;
+      children.push(child);
+    }
+    for (const child of children) if (!this.reached.has(child)) this.tree(child, path);
+  }
+
+  #isTreePage(pgid: number): boolean {
+    if (pgid < 2 || !((pgid + 1) * this.#pageSize <= this.#file.size)) return false;
+    const { flags, id } = readPageHeader(this.#file.readBytes(pgid * this.#pageSize, PAGE_HEADER_SIZE), 0);
+    return id === pgid && (flags === FLAG_BRANCH || flags === FLAG_LEAF);
   }
 
   /** Names the branch and leaf pages that no tree has reached, branches first: what they lead to stays together. */
