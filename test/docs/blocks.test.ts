@@ -1,4 +1,4 @@
-/** Every code block of the README, the API page and the guide runs as it stands, and prints what the document says. */
+/** Every code block of the README, the API page, the pages of the parts and the guide runs as it stands, and prints what the document says. */
 import assert from "node:assert/strict";
 import { copyFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -8,6 +8,7 @@ import { blocksOf, compile, missingPackage, projectFolder, readDocument, runFile
 
 /** Pages whose blocks work on files of other programs. */
 const FILES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  "docs/live-read.md": { "meta.db": "containerd-meta" },
   "docs/guide/etcd-and-containerd.md": { "etcd.db": "etcd", "meta.db": "containerd-meta" },
 };
 /** Pages that show how to set up the repository itself. */
@@ -15,7 +16,7 @@ const SETS_UP = new Set(["README.md"]);
 
 const guide = readdirSync(join(repositoryRoot, "docs", "guide")).sort().map((name) => `docs/guide/${name}`);
 
-for (const path of ["README.md", "docs/api.md", ...guide]) {
+for (const path of ["README.md", "docs/api.md", "docs/images.md", "docs/live-read.md", ...guide]) {
   describe(path, () => {
     const blocks = blocksOf(readDocument(path)).filter(({ language }) => language !== "sh" || !SETS_UP.has(path));
     const folder = projectFolder();
