@@ -16,7 +16,8 @@ export function openPager(path: string, settings: Settings): Pager {
   const { readOnly, lock } = settings;
   const storage = settings.storage ?? openFile(path, settings);
   try {
-    const isLive = readOnly && lock === "none";
+    // On Windows a shared lock does not keep Go's bbolt from writing (storage/windows-lock.ts): what it overwrites must be noticed.
+    const isLive = readOnly && (lock === "none" || (process.platform === "win32" && settings.storage === undefined));
     if (lock === "flock") acquireLock(storage, path, settings);
     return Pager.open(storage, { ...settings, live: isLive });
   } catch (error) {

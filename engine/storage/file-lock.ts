@@ -9,7 +9,7 @@
  * Kept true: "taken" and "held" are what the system said. Whatever else a helper does (missing, killed, an error of the
  * file system) is an error that says so; nothing goes on unlocked in silence.
  *
- * Windows has no flock, and Solaris and AIX emulate it with locks that end with the helper: refused there.
+ * Windows has no flock (windows-lock.ts has its way), and Solaris and AIX emulate it with locks that end with the helper: refused there.
  */
 import { spawnSync } from "node:child_process";
 

@@ -18,6 +18,7 @@ import { dirname } from "node:path";
 import { tryLock } from "./file-lock.js";
 import type { LockMode, Storage } from "./storage.js";
 import { SystemError, systemCode } from "./system-error.js";
+import { openLocked, openUnlessShut } from "./windows-lock.js";
 import { checkPosition, readWhole, writeWhole, writeWholeAsync } from "./transfer.js";
 
 /** How a file is opened. */
@@ -41,14 +42,19 @@ export function openFileStorage(path: string, options: FileStorageOptions = {}):
   const create = !readOnly && (options.create ?? true);
   // O_NONBLOCK does nothing to a regular file, but without it opening a fifo for reading waits for a writer.
   const flags = (readOnly ? constants.O_RDONLY : constants.O_RDWR) | (create ? constants.O_CREAT : 0) | constants.O_NONBLOCK;
-  const fd = openSync(path, flags, options.mode ?? 0o600);
+  const mode = options.mode ?? 0o600;
+  const lock = options.lock ?? "flock";
+  // On Windows whoever holds the lock shuts the file: then there is no descriptor before there is the lock.
+  const reopen = process.platform === "win32" && lock === "flock" ? (wanted: LockMode) => openLocked(path, flags, mode, wanted) : undefined;
+  const fd = reopen === undefined ? openSync(path, flags, mode) : openUnlessShut(path, flags, mode);
+  if (fd === undefined) return new FileStorage(undefined, lock, undefined, reopen);
   try {
     const stats = fstatSync(fd);
     if (stats.isDirectory()) throw new SystemError("EISDIR", "open", `illegal operation on a directory '${path}'`);
     if (!stats.isFile()) throw new SystemError("EINVAL", "open", `not a regular file '${path}'`);
     // The name may be a link: the entry that must last is the one in the folder of the file itself.
     const newIn = !readOnly && stats.size === 0 ? dirname(realpathSync(path)) : undefined;
-    return new FileStorage(fd, options.lock ?? "flock", newIn);
+    return new FileStorage(fd, lock, newIn, reopen);
   } catch (error) {
     closeSync(fd);
     throw error;
@@ -57,8 +63,10 @@ export function openFileStorage(path: string, options: FileStorageOptions = {}):
 
 /** An open file. Made by `openFileStorage`; after `close` every call throws EBADF or rejects with it. */
 export class FileStorage implements Storage {
-  readonly #descriptor: number;
+  /** Undefined where another opening shuts the file (Windows). */
+  #descriptor: number | undefined;
   readonly #lockMethod: "flock" | "none";
+  readonly #reopen: ((mode: LockMode) => number | undefined) | undefined;
   /** The folder whose entry for this file is not known to be durable. */
   #newIn: string | undefined;
   #isOpen = true;
@@ -67,10 +75,12 @@ export class FileStorage implements Storage {
   /**
    * Takes over an open descriptor.
    * @param newIn the folder to sync with the first `sync`, for a file that may be new
+   * @param reopen opens the file with the lock, where locking is a way of opening; gives undefined when the lock is held
    */
-  constructor(fd: number, lockMethod: "flock" | "none", newIn?: string) {
+  constructor(fd: number | undefined, lockMethod: "flock" | "none", newIn?: string, reopen?: (mode: LockMode) => number | undefined) {
     this.#descriptor = fd;
     this.#lockMethod = lockMethod;
+    this.#reopen = reopen;
     this.#newIn = newIn;
   }
 
@@ -119,6 +129,7 @@ export class FileStorage implements Storage {
   }
 
   lock(mode: LockMode): boolean {
+    if (this.#reopen !== undefined && this.#isOpen) return this.#lockByReopening(this.#reopen, mode);
     const fd = this.#fd("flock");
     return this.#lockMethod === "none" || tryLock(fd, mode);
   }
@@ -130,11 +141,19 @@ export class FileStorage implements Storage {
   close(): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
-    if (this.#inFlightCount === 0) closeSync(this.#descriptor);
+    if (this.#inFlightCount === 0 && this.#descriptor !== undefined) closeSync(this.#descriptor);
+  }
+
+  /** An opening of our own would shut us out: it is given up first. */
+  #lockByReopening(reopen: (mode: LockMode) => number | undefined, mode: LockMode): boolean {
+    if (this.#descriptor !== undefined) closeSync(this.#descriptor);
+    this.#descriptor = undefined;
+    this.#descriptor = reopen(mode);
+    return this.#descriptor !== undefined;
   }
 
   #fd(syscall: string): number {
-    if (!this.#isOpen) throw new SystemError("EBADF", syscall, "the storage is closed");
+    if (!this.#isOpen || this.#descriptor === undefined) throw new SystemError("EBADF", syscall, "the storage is closed");
     return this.#descriptor;
   }
 
