@@ -22,7 +22,7 @@ function tapCounts(lines: readonly string[]): Counts {
   let [passed, skipped] = [0, 0];
   const failed: string[] = [];
   for (const [at, line] of lines.entries()) {
-    const match = /^ *(not ok|ok) \d+ - (.*?)(?: # (SKIP|TODO).*)?$/.exec(line);
+    const match = /^ *(not ok|ok) \d+ - (.*?)(?: # ([A-Z]+).*)?$/.exec(line);
     if (match === null) continue;
     const details = lines.slice(at + 1, at + 8);
     if (details.some((detail) => /^\s*type: 'suite'$/.test(detail)) || details.some((detail) => /failureType: 'subtestsFailed'/.test(detail))) continue;

@@ -58,7 +58,7 @@ export function pageHtml(path: string, canWrite: boolean): string {
     </aside>
   </section>
   <section id="map" role="tabpanel" aria-labelledby="tab-map" hidden>
-    <div class="bar"><h2>Pages</h2><span id="map-hover"></span><label>Go to page <input id="goto-page" type="number" min="0" placeholder="number, Enter"></label></div>
+    <div class="bar"><h2>Pages</h2><span id="map-hover"></span><label>Go to page <input id="goto-page" type="number" min="0" placeholder="number"></label></div>
     <p id="map-hint" class="hint"></p>
     <div class="split"><div><canvas id="map-canvas" aria-label="Page map; click a page to see what is on it"></canvas><ul id="legend"></ul></div><aside id="page" hidden></aside></div>
   </section>
