@@ -9,18 +9,27 @@
  */
 import { invalid } from "./errors.js";
 import { decodeGoTime, encodeGoTime } from "./go-time.js";
+import { copyBytes, decodeRepeated, decodeText, hex } from "./decode.js";
 import { decodeVarint, encodeVarint } from "./varint.js";
 import type { Bucket } from "../engine/index.js";
 import type { Descriptor, Image } from "./types.js";
 
-/** What reading needs of a bucket: both the reading and the writing kind have it. */
-export interface ReadableBucket {
-  get(key: Uint8Array | string): Buffer | undefined;
-  getView(key: Uint8Array | string): Uint8Array | undefined;
+/** What reading one image's bucket needs of it; it may be read in place (`Bucket.nestedReader`). */
+export interface ImageBucket {
+  read<T>(key: Uint8Array, decode: (bytes: Buffer, start: number, end: number) => T): T | undefined;
   bucket(name: Uint8Array | string): ReadableBucket | undefined;
+}
+
+/** What reading needs of a bucket: both the reading and the writing kind have it. */
+export interface ReadableBucket extends ImageBucket {
+  get(key: Uint8Array | string): Buffer | undefined;
   buckets(): Iterable<Buffer>;
   forEach(visit: (key: Buffer, value: Buffer | undefined) => void): void;
+  nestedReader(): NestedReader;
 }
+
+/** A walk over the images' buckets. */
+export type NestedReader = ReturnType<Bucket["nestedReader"]>;
 
 const key = (text: string): Buffer => Buffer.from(text);
 
@@ -48,22 +57,30 @@ export class UnreadableImage extends Error {}
 /** One layout: how an image lies in its bucket. */
 export interface Layout {
   /** Reads the image `name` from its bucket. @throws UnreadableImage */
-  readonly read: (name: string, bucket: ReadableBucket) => Image;
+  readonly read: (name: string, bucket: ImageBucket) => Image;
   /** Writes the image to its bucket, over what is there. */
   readonly write: (bucket: Bucket, image: Image) => void;
+  /** Makes a new image's bucket in `images`; false when there is one. */
+  readonly create: (images: Bucket, name: string, image: Image) => boolean;
 }
 
 /** `v1/images/<name>/{digest, mediatype, size}`: a descriptor and nothing else. */
 export const earlyLayout: Layout = {
   read: (name, bucket) => ({ name, target: readTarget(bucket, undefined) }),
   write(bucket, image) {
-    if (hasEntries(image.labels)) throw invalid("the early layout keeps no labels; open the store with a namespace");
-    if (hasEntries(image.target.annotations)) {
-      throw invalid("the early layout keeps no annotations; open the store with a namespace");
-    }
+    refuseWhatEarlyLacks(image);
     writeTarget(bucket, image.target);
   },
+  create(images, name, image) {
+    refuseWhatEarlyLacks(image);
+    return images.createBucketOf(name, targetPairs(image.target));
+  },
 };
+
+function refuseWhatEarlyLacks(image: Image): void {
+  if (hasEntries(image.labels)) throw invalid("the early layout keeps no labels; open the store with a namespace");
+  if (hasEntries(image.target.annotations)) throw invalid("the early layout keeps no annotations; open the store with a namespace");
+}
 
 /** `v1/<namespace>/images/<name>/{createdat, updatedat, labels/, annotations/, target/{digest, mediatype, size}}`. */
 export const namespacedLayout: Layout = {
@@ -90,28 +107,42 @@ export const namespacedLayout: Layout = {
     bucket.put(UPDATED_AT, updatedAt);
     writeStrings(bucket, LABELS, image.labels);
     writeStrings(bucket, ANNOTATIONS, image.target.annotations);
-    writeTarget(bucket.createBucketIfNotExists(TARGET), image.target);
+    if (!bucket.createBucketOf(TARGET, targetPairs(image.target))) writeTarget(bucket.createBucketIfNotExists(TARGET), image.target);
+  },
+  create(images, name, image) {
+    if (images.bucket(name) !== undefined) return false;
+    namespacedLayout.write(images.createBucket(name), image);
+    return true;
   },
 };
 
-function readTarget(bucket: ReadableBucket, annotations: Record<string, string> | undefined): Descriptor {
+function readTarget(bucket: ImageBucket, annotations: Record<string, string> | undefined): Descriptor {
   // A missing key reads as Go's zero value, so that files from Go read the same here and there.
-  const stored = bucket.getView(SIZE);
-  const size = stored === undefined ? 0 : decodeVarint(stored);
-  if (size === undefined) throw new UnreadableImage(`its size 0x${bucket.get(SIZE)?.toString("hex") ?? ""} is no varint of 64 bits`);
-  const mediaType = bucket.get(MEDIA_TYPE)?.toString() ?? "";
-  const digest = bucket.get(DIGEST)?.toString() ?? "";
+  const size = bucket.read(SIZE, readSize) ?? 0;
+  const mediaType = bucket.read(MEDIA_TYPE, decodeRepeated) ?? "";
+  const digest = bucket.read(DIGEST, decodeText) ?? "";
   return annotations === undefined ? { mediaType, digest, size } : { mediaType, digest, size, annotations };
 }
 
-function writeTarget(bucket: Bucket, target: Descriptor): void {
-  bucket.put(DIGEST, target.digest);
-  bucket.put(MEDIA_TYPE, target.mediaType);
-  bucket.put(SIZE, encodeVarint(target.size));
+function readSize(bytes: Buffer, start: number, end: number): number | bigint {
+  const size = decodeVarint(bytes, start, end);
+  if (size === undefined) throw new UnreadableImage(`its size 0x${hex(bytes, start, end)} is no varint of 64 bits`);
+  return size;
 }
 
-function readTime(bucket: ReadableBucket, name: Buffer): Date | undefined {
-  const stored = bucket.get(name);
+type Pair = readonly [key: Buffer, value: Buffer | string];
+
+/** The pairs of a target, in the order of their keys. */
+function targetPairs(target: Descriptor): readonly Pair[] {
+  return [[DIGEST, target.digest], [MEDIA_TYPE, target.mediaType], [SIZE, encodeVarint(target.size)]];
+}
+
+function writeTarget(bucket: Bucket, target: Descriptor): void {
+  for (const [pairKey, value] of targetPairs(target)) bucket.put(pairKey, value);
+}
+
+function readTime(bucket: ImageBucket, name: Buffer): Date | undefined {
+  const stored = bucket.read(name, copyBytes);
   if (stored === undefined) return undefined;
   const time = decodeGoTime(stored);
   if (time === undefined) throw new UnreadableImage(`its ${name.toString()} 0x${stored.toString("hex")} is no time`);
@@ -121,7 +152,7 @@ function readTime(bucket: ReadableBucket, name: Buffer): Date | undefined {
 
 const GO_ZERO_TIME = -62_135_596_800_000;
 
-function readStrings(bucket: ReadableBucket, name: Buffer): Record<string, string> | undefined {
+function readStrings(bucket: ImageBucket, name: Buffer): Record<string, string> | undefined {
   const entries: [string, string][] = [];
   bucket.bucket(name)?.forEach((entryKey, value) => {
     if (value !== undefined) entries.push([entryKey.toString(), value.toString()]);

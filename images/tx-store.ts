@@ -7,6 +7,7 @@
  */
 import { BoltError } from "../engine/index.js";
 import { CorruptImagesError, ImageNotFoundError, aboutImage, corruptImage, exists, notFound, quote } from "./errors.js";
+import { decodeText } from "./decode.js";
 import { parseFilters } from "./filters.js";
 import {
   IMAGES, SCHEMA, SCHEMA_VERSION, SCHEMA_VERSION_KEY, UnreadableImage, earlyLayout, namespacedLayout,
@@ -16,7 +17,7 @@ import { validateEarlyTarget, validateImage, validateName, validateNamespace } f
 import { encodeVarint } from "./varint.js";
 import type { Bucket, DB, ReadTx, Tx } from "../engine/index.js";
 import type { CorruptImage } from "./errors.js";
-import type { Layout, ReadableBucket } from "./layout.js";
+import type { ImageBucket, Layout, NestedReader, ReadableBucket } from "./layout.js";
 import type { Descriptor, Image, ImageChange } from "./types.js";
 
 /** Where a store's images lie. */
@@ -63,6 +64,8 @@ export class TxImageStore {
   readonly #layout: Layout;
   /** The bucket of images in a read transaction, where it cannot change: found once. */
   #found: ReadableBucket | undefined;
+  /** What reads in it. */
+  #reader: NestedReader | undefined;
 
   constructor(tx: ReadTx | Tx, options: LayoutOptions = {}) {
     if (options.namespace !== undefined) validateNamespace(options.namespace);
@@ -79,7 +82,9 @@ export class TxImageStore {
     const image = imageOf(name, target, options);
     this.#validate(image);
     const images = this.#imagesToWrite(name);
-    aboutOneImage(name, () => this.#layout.write(images.createBucketIfNotExists(name), image));
+    aboutOneImage(name, () => {
+      if (!this.#layout.create(images, name, image)) this.#layout.write(images.createBucketIfNotExists(name), image);
+    });
   }
 
   /** Creates the image and returns it. @throws ImageExistsError when the name is taken, otherwise as `put` */
@@ -87,8 +92,7 @@ export class TxImageStore {
     const image = this.#stamped(imageOf(name, target, options), undefined);
     this.#validate(image);
     const images = this.#imagesToWrite(name);
-    if (images.bucket(name) !== undefined) throw exists(name);
-    aboutOneImage(name, () => this.#layout.write(images.createBucket(name), image));
+    if (!aboutOneImage(name, () => this.#layout.create(images, name, image))) throw exists(name);
     return image;
   }
 
@@ -125,20 +129,19 @@ export class TxImageStore {
     }
     const found: Image[] = [];
     const corrupt: CorruptImage[] = [];
-    images.forEach((key, value) => {
-      const name = key.toString();
+    const reader = images.nestedReader();
+    for (let there = reader.first(); there; there = reader.next()) {
+      const name = reader.readName(decodeText);
       try {
         // A name is a string here: bytes that are no UTF-8 would come back as another name.
-        if (name.includes("\ufffd") && !Buffer.from(name).equals(key)) throw new UnreadableImage("its name is no UTF-8");
-        const bucket = value === undefined ? images.bucket(key) : undefined;
-        if (bucket === undefined) throw new UnreadableImage(PLAIN_KEY);
-        const image = this.#layout.read(name, bucket);
+        if (name.includes("\ufffd") && !Buffer.from(name).equals(reader.name())) throw new UnreadableImage("its name is no UTF-8");
+        const image = this.#layout.read(name, bucketOf(reader, images));
         if (matches(image)) found.push(image);
       } catch (error) {
         if (!isDamage(error)) throw error;
         corrupt.push({ name, reason: error.message });
       }
-    });
+    }
     if (corrupt.length > 0) throw new CorruptImagesError(corrupt, found);
     return found;
   }
@@ -164,11 +167,14 @@ export class TxImageStore {
 
   #read(name: string, images: ReadableBucket): Image {
     return aboutOneImage(name, () => {
-      const bucket = images.bucket(name);
-      if (bucket !== undefined) return this.#layout.read(name, bucket);
-      if (name !== "" && images.get(name) !== undefined) throw new UnreadableImage(PLAIN_KEY);
-      throw notFound(name);
+      const reader = this.#readerOf(images);
+      if (!reader.find(name)) throw notFound(name);
+      return this.#layout.read(name, bucketOf(reader, images));
     });
+  }
+
+  #readerOf(images: ReadableBucket): NestedReader {
+    return images === this.#found ? (this.#reader ??= images.nestedReader()) : images.nestedReader();
   }
 
   /** The bucket of images for writing: a namespace's is made where it is missing, the early layout's is not. */
@@ -237,6 +243,14 @@ function imageOf(name: string, target: Descriptor, options: Labelled): Image {
 
 function labelsOf(from: Labelled): Labelled {
   return from.labels === undefined ? {} : { labels: from.labels };
+}
+
+/** The bucket of the image that the reader is on, read in place where that can be. */
+function bucketOf(reader: NestedReader, images: ReadableBucket): ImageBucket {
+  if (reader.enter()) return reader;
+  const bucket = reader.isBucket ? images.bucket(reader.name()) : undefined;
+  if (bucket === undefined) throw new UnreadableImage(PLAIN_KEY);
+  return bucket;
 }
 
 /** Damage of one image, which must not hide the others; any other error ends the call. */

@@ -55,6 +55,11 @@ export class TreeCursor {
     return this.#version === this.tree.version;
   }
 
+  /** The leaf page it is on, for errors; of no meaning in a tree without pages and in a changed leaf. */
+  get leafPage(): Pgid {
+    return this.#pgid;
+  }
+
   /** Goes to the first element; false when there is none. */
   first(): boolean {
     this.#start(undefined, false);
@@ -240,6 +245,8 @@ export class TreeCursor {
     while (level >= 0 && (direction > 0 ? this.#indexes[level]! + 1 >= this.#counts[level]! : this.#indexes[level] === 0)) level--;
     if (level < 0) return false;
     const { pages } = this.tree;
+    // The branches above are used again only after many leaves: without a word for them a small cache would drop them and read them again.
+    for (let above = 0; above < level; above++) pages.locate(this.#pgids[above]!);
     const i = (this.#indexes[level]! += direction);
     this.#depth = level + 1;
     this.#descend(branchChild(pages, pages.locate(this.#pgids[level]!), i), undefined, direction < 0);

@@ -80,6 +80,11 @@ export class BucketState {
     return child;
   }
 
+  /** Whether a nested bucket was opened in this write transaction: then its state, and not the value in the tree, says what it holds. */
+  hasOpened(name: Uint8Array): boolean {
+    return this.children.has(childId(name));
+  }
+
   /** A damaged file can nest a bucket in itself, without end. */
   #refuseCycle(root: Pgid): void {
     for (let bucket: BucketState | undefined = this; bucket !== undefined; bucket = bucket.parent) {
@@ -96,6 +101,14 @@ export class BucketState {
     const child = new BucketState(tx, new Tree(tree.pages, tx.arena, 0, undefined, 0), this, Buffer.from(name), 0n);
     this.children.set(childId(name), child);
     return child;
+  }
+
+  /** Whether there is a nested bucket of that name. @throws BoltError BUCKET_NAME_REQUIRED, INCOMPATIBLE_VALUE when the key has a value */
+  holdsBucket(name: Uint8Array): boolean {
+    if (name.length === 0) throw boltError("BUCKET_NAME_REQUIRED");
+    if (!this.tree.lookup(name)) return false;
+    if (this.tree.flags !== BUCKET_FLAG) throw boltError("INCOMPATIBLE_VALUE", "the key has a value");
+    return true;
   }
 
   /** @throws BoltError BUCKET_NOT_FOUND, INCOMPATIBLE_VALUE */

@@ -1,10 +1,12 @@
 /** The bucket that callers get: checks arguments and states, in bbolt's order, and copies what goes in and out. @see bbolt bucket.go */
 import { toBytes, type BytesLike } from "../base/bytes.js";
 import { boltError } from "../base/errors.js";
-import { BUCKET_FLAG, BUCKET_HEADER_SIZE, MAX_KEY_SIZE, MAX_VALUE_SIZE, type Pgid } from "../format/constants.js";
+import { BUCKET_FLAG, BUCKET_HEADER_SIZE, MAX_INLINE_FRACTION, MAX_KEY_SIZE, MAX_VALUE_SIZE, type Pgid } from "../format/constants.js";
 import { bucketStats, inlineBucketStats, inspectBucket, inspectInlineBucket, type BucketStats, type BucketStructure } from "./bucket-stats.js";
 import { EMPTY_BUCKET, type BucketState } from "./bucket-state.js";
 import { Cursor } from "./cursor.js";
+import { encodeInline, type InlinePair } from "./inline-value.js";
+import { bufferOn, type Decode, NestedReader } from "./nested-reader.js";
 import type { Place } from "./place.js";
 import { RangeScan, ScanIterator, type Range } from "./range.js";
 import type { ReadTx, Tx } from "./tx.js";
@@ -17,7 +19,7 @@ const takePairView = (place: Place): [Uint8Array, Uint8Array] => [place.viewKey(
 const MAX_SEQUENCE = 0xffff_ffff_ffff_ffffn;
 
 /** The members of a bucket that write. */
-type WriteMembers = "put" | "delete" | "createBucket" | "createBucketIfNotExists" | "deleteBucket" | "moveBucket" | "nextSequence" | "setSequence";
+type WriteMembers = "put" | "delete" | "createBucket" | "createBucketIfNotExists" | "createBucketOf" | "deleteBucket" | "moveBucket" | "nextSequence" | "setSequence";
 
 /** A bucket of a read transaction: no member that writes. By value such a call throws TX_NOT_WRITABLE. */
 export interface ReadBucket extends Omit<Bucket, WriteMembers | "bucket" | "tx"> {
@@ -90,6 +92,16 @@ export class Bucket {
     return tree.viewValue();
   }
 
+  /** Decodes a key's value in place; undefined when the key is not there or is a nested bucket. @internal */
+  read<T>(key: Uint8Array, decode: Decode<T>): T | undefined {
+    const state = this.#state;
+    state.requireReadable();
+    const { tree } = state;
+    if (!tree.lookup(key) || tree.flags === BUCKET_FLAG) return undefined;
+    const start = tree.keyStart + tree.keySize;
+    return decode(bufferOn(tree.bytes), start, start + tree.valueSize);
+  }
+
   /** Whether the key has a value; a nested bucket is none. */
   has(key: BytesLike): boolean {
     const state = this.#state;
@@ -140,6 +152,33 @@ export class Bucket {
     this.#state.requireWritable();
     const nameBytes = toBytes(name, "bucket name");
     return new Bucket(this.tx, this.#state.open(nameBytes) ?? this.#state.create(nameBytes));
+  }
+
+  /**
+   * Makes a nested bucket that holds these pairs, which must be in ascending key order. For many small buckets: faster than `createBucket` and `put`.
+   * @returns false when there is one of that name: then nothing is done
+   * @throws BoltError BUCKET_NAME_REQUIRED, INCOMPATIBLE_VALUE when the key has a value; the errors of `put`
+   * @internal
+   */
+  createBucketOf(name: BytesLike, pairs: readonly InlinePair[]): boolean {
+    const state = this.#state;
+    state.requireWritable();
+    const nameBytes = toBytes(name, "bucket name");
+    if (state.holdsBucket(nameBytes)) return false;
+    const value = encodeInline(pairs, state.tx.pager.meta.pageSize / MAX_INLINE_FRACTION);
+    if (value !== undefined) {
+      state.tree.put(nameBytes, value, BUCKET_FLAG);
+      return true;
+    }
+    const bucket = this.createBucket(nameBytes);
+    for (const [key, pairValue] of pairs) bucket.put(key, pairValue);
+    return true;
+  }
+
+  /** A walk that reads inline nested buckets in place. @internal */
+  nestedReader(): NestedReader {
+    this.#state.requireReadable();
+    return new NestedReader(this.#state);
   }
 
   /** Deletes a nested bucket with all in it. @throws BoltError BUCKET_NOT_FOUND, INCOMPATIBLE_VALUE when the key has a value */
