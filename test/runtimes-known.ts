@@ -33,11 +33,13 @@ export const KNOWN: readonly KnownFailure[] = [
 /** Files that are left out, and why. */
 export const UNFIT: readonly UnfitFiles[] = [
   { runtimes: ["node22", "node24", "bun", "deno"], file: "tidy.test.js", reason: "looks at sources, runs none" },
+  { runtimes: ["node22", "node24", "bun", "deno"], file: "package-types.test.js", reason: "about compilers" },
   { runtimes: ["bun", "deno"], file: "package.test.js", reason: "about npm and Node's resolution" },
   { runtimes: ["bun", "deno"], file: "docs/", reason: "runs the documents' examples with the flags of Node" },
   { runtimes: ["bun", "deno"], file: "run.test.js", reason: "about the runner of Node's tests" },
+  { runtimes: ["bun", "deno"], file: "runtimes.test.js", reason: "about this list" },
   { runtimes: ["bun", "deno"], file: "bench/", reason: "about a program of Node" },
-  { runtimes: ["bun", "deno"], file: "crash/", reason: "a minute of simulation, which meets no runtime" },
+  { runtimes: ["node22", "bun", "deno"], file: "crash/", reason: "a minute of simulation, which meets no runtime: once is enough" },
   { runtimes: ["deno"], file: "cli/", reason: "starts programs through a shell and with signals, which Deno reports in ways of its own" },
   { runtimes: ["deno"], file: "engine/storage/simulated-disk-guide.test.js", reason: "imports the package by its own name, which Deno does from an npm package alone" },
   { runtimes: ["deno"], file: "images/server.test.js", reason: "the HTTP/2 client of Deno never ends a call that the server refuses while it is being sent" },

@@ -24,7 +24,8 @@ function tapCounts(lines: readonly string[]): Counts {
   for (const [at, line] of lines.entries()) {
     const match = /^ *(not ok|ok) \d+ - (.*?)(?: # ([A-Z]+).*)?$/.exec(line);
     if (match === null) continue;
-    const details = lines.slice(at + 1, at + 8);
+    const end = lines.findIndex((detail, i) => i > at && detail.trim() === "...");
+    const details = lines.slice(at + 1, end);
     if (details.some((detail) => /^\s*type: 'suite'$/.test(detail)) || details.some((detail) => /failureType: 'subtestsFailed'/.test(detail))) continue;
     if (match[3] === "SKIP") skipped++;
     else if (match[1] === "ok") passed++;
