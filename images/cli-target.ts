@@ -29,9 +29,12 @@ type Env = CommandIo["env"];
 const DEFAULT_NAMESPACE = "default";
 const STALE_ATTEMPTS = 10;
 
+/** What a command does with its target: `change` needs a file that is there, `write` makes it. */
+export type Mode = "read" | "change" | "write";
+
 /** Opens the store on a target, runs `use`, closes. */
 export async function withTarget<T>(
-  target: string, mode: "read" | "write", namespace: string | undefined, env: Env, use: (store: EditableImageStore) => Promise<T>,
+  target: string, mode: Mode, namespace: string | undefined, env: Env, use: (store: EditableImageStore) => Promise<T>,
 ): Promise<T> {
   const wanted = namespace ?? env["CONTAINERD_NAMESPACE"];
   const etcd = /^etcd\+(https?):\/\/(.+)$/.exec(target);
@@ -48,11 +51,13 @@ export async function withTarget<T>(
       store.close();
     }
   }
+  if (mode !== "write") requireFile(target);
   return mode === "read" ? readFile(target, (db) => use(localStore(db, namespace, env))) : writeFile(target, namespace, env, use);
 }
 
 /** Lists the containerd namespaces of a database file. */
-export function namespacesOfFile(path: string): Promise<string[]> {
+export async function namespacesOfFile(path: string): Promise<string[]> {
+  requireFile(path);
   return readFile(path, async (db) => db.view(listNamespaces));
 }
 
@@ -96,12 +101,15 @@ function addressOf(target: string): string | undefined {
   return undefined;
 }
 
+function requireFile(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false }) === undefined) throw new ImagesError("NOT_FOUND", `${path}: there is no such file`);
+}
+
 /**
  * Reads a file. One that a running program holds, as containerd holds its meta.db, is read live, without its lock; when the
  * program writes too much meanwhile, the reading begins anew.
  */
 async function readFile<T>(path: string, use: (db: DB) => Promise<T>): Promise<T> {
-  if (statSync(path, { throwIfNoEntry: false }) === undefined) throw new ImagesError("NOT_FOUND", `${path}: there is no such file`);
   for (let attempt = 1; ; attempt++) {
     let db: DB | undefined;
     try {

@@ -3,11 +3,11 @@
  * faults to stderr, one line each; ends with 0 (done), 1 (failed) or 2 (wrong usage).
  */
 import { parseArgs } from "node:util";
-import { ImagesError } from "./errors.js";
+import { CorruptImagesError, ImagesError } from "./errors.js";
 import { imageDetails, imageJson, imageTable } from "./cli-output.js";
 import { namespacesOfFile, serveTarget, withTarget } from "./cli-target.js";
 import type { CommandIo } from "./cli-target.js";
-import type { Descriptor, ListOptions } from "./types.js";
+import type { Descriptor, Image, ListOptions } from "./types.js";
 
 export type { CommandIo } from "./cli-target.js";
 
@@ -87,9 +87,19 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
 async function list(values: readonly string[], options: Options, io: CommandIo): Promise<number> {
   const [target, ...filters] = values;
   const wish: ListOptions = { ...limits(options), ...(filters.length === 0 ? {} : { filters }) };
-  const images = await withTarget(needed(target, "TARGET"), "read", options.namespace, io.env, (store) => store.list(wish));
-  if (options.quiet) return print(io, images.map((image) => `${image.name}\n`).join(""));
-  return print(io, options.json ? `${JSON.stringify(images.map(imageJson), undefined, 2)}\n` : imageTable(images));
+  try {
+    const images = await withTarget(needed(target, "TARGET"), "read", options.namespace, io.env, (store) => store.list(wish));
+    return print(io, listed(images, options));
+  } catch (error) {
+    // What is whole is shown all the same.
+    if (error instanceof CorruptImagesError) print(io, listed(error.images, options));
+    throw error;
+  }
+}
+
+function listed(images: readonly Image[], options: Options): string {
+  if (options.quiet) return images.map((image) => `${image.name}\n`).join("");
+  return options.json ? `${JSON.stringify(images.map(imageJson), undefined, 2)}\n` : imageTable(images);
 }
 
 async function get(values: readonly string[], options: Options, io: CommandIo): Promise<number> {
@@ -119,7 +129,7 @@ async function put(values: readonly string[], options: Options, io: CommandIo): 
 async function remove(values: readonly string[], options: Options, io: CommandIo): Promise<number> {
   const [target, ...names] = values;
   needed(names[0], "NAME");
-  return withTarget(needed(target, "TARGET"), "write", options.namespace, io.env, async (store) => {
+  return withTarget(needed(target, "TARGET"), "change", options.namespace, io.env, async (store) => {
     let status = 0;
     for (const name of names) {
       try {
@@ -154,7 +164,7 @@ type Values = ReturnType<typeof parse>["values"];
 function parse(argv: readonly string[]) {
   try {
     return parseArgs({
-      args: [...argv],
+      args: withNegativeSize(argv),
       allowPositionals: true,
       options: {
         namespace: { type: "string", short: "n" },
@@ -171,6 +181,14 @@ function parse(argv: readonly string[]) {
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message.split("\n")[0] ?? "" : String(error));
   }
+}
+
+/** `--size -1` as `--size=-1`: the parser takes what begins with a dash for an option. */
+function withNegativeSize(argv: readonly string[]): string[] {
+  const args = [...argv];
+  const at = args.indexOf("--size");
+  if (at >= 0 && /^-\d+$/.test(args[at + 1] ?? "")) args.splice(at, 2, `--size=${args[at + 1]}`);
+  return args;
 }
 
 function optionsOf(values: Values): Options {

@@ -184,9 +184,9 @@ class Exchange {
     if (httpStatus !== 200) {
       return failed(STATUS_OF_HTTP[httpStatus] ?? Status.UNKNOWN, `the server answered HTTP status ${httpStatus}`);
     }
-    const why = this.#sessionError?.message ?? `the connection was lost (code ${resetCode})`;
-    const error = new GrpcError(Status.UNAVAILABLE, why, this.#sessionError === undefined ? undefined : { cause: this.#sessionError });
-    return { message: undefined, error, trailers: {} };
+    const cause = this.#sessionError;
+    if (cause === undefined) return failed(Status.UNAVAILABLE, `the connection was lost (code ${resetCode})`);
+    return { message: undefined, error: new GrpcError(Status.UNAVAILABLE, connectFault(cause) ?? cause.message, { cause }), trailers: {} };
   }
 }
 
@@ -195,6 +195,12 @@ const STATUS_OF_HTTP: Readonly<Record<number, GrpcError["status"]>> = {
   400: Status.INTERNAL, 401: Status.UNAUTHENTICATED, 403: Status.PERMISSION_DENIED, 404: Status.UNIMPLEMENTED,
   429: Status.UNAVAILABLE, 502: Status.UNAVAILABLE, 503: Status.UNAVAILABLE, 504: Status.UNAVAILABLE,
 };
+
+/** What kept the connection from being made: Node tells it as the reason why a waiting stream was cancelled. */
+function connectFault(error: Error): string | undefined {
+  const system = error.cause instanceof Error ? error.cause : error;
+  return "syscall" in system && system.syscall === "connect" ? `cannot connect: ${system.message}` : undefined;
+}
 
 function failed(status: GrpcError["status"], message: string): Reply {
   return { message: undefined, error: new GrpcError(status, message), trailers: {} };

@@ -136,6 +136,42 @@ test("faults are one line and 1", async () => {
   assert.match((await run("get", fixtureOriginal("containerd-meta"), "nope")).err, /^hexbolt images: image "nope": not found\n$/);
 });
 
+test("a size that is negative needs no special writing", async () => {
+  const path = tempPath("negative.db");
+  assert.deepEqual(await run("put", path, "x", "--digest", digest("a"), "--size", "-1"), { status: 0, out: "", err: "" });
+  assert.equal((JSON.parse((await run("get", "--json", path, "x")).out) as { target: { size: unknown } }).target.size, -1);
+  const wrong = await run("put", path, "x", "--digest", "--size", "-1");
+  assert.equal(wrong.status, 2);
+});
+
+test("rm of a file that is not there makes none", async () => {
+  const path = tempPath("no-such.db");
+  assert.deepEqual(await run("rm", path, "x"), { status: 1, out: "", err: `hexbolt images: ${path}: there is no such file\n` });
+  assert.equal(existsSync(path), false);
+});
+
+test("an address where nobody listens is told as that", async () => {
+  for (const address of ["unix:/nonexistent/x.sock", "127.0.0.1:1"]) {
+    const { status, err } = await run("ls", address);
+    assert.equal(status, 1);
+    assert.match(err, /^hexbolt images: UNAVAILABLE: cannot connect: connect (ENOENT \/nonexistent\/x\.sock|ECONNREFUSED 127\.0\.0\.1:1)\n$/);
+  }
+});
+
+test("ls shows the whole images of a file that has damaged ones, names those, and fails", async () => {
+  const path = tempPath("damaged.db");
+  for (const name of ["a", "b", "c"]) await put(path, name);
+  const db = open(path);
+  db.update((tx) => tx.bucket("v1")?.bucket("images")?.bucket("b")?.put("size", Buffer.of(0x80)));
+  db.close();
+  const names = await run("ls", "-q", path);
+  assert.deepEqual([names.status, names.out], [1, "a\nc\n"]);
+  assert.match(names.err, /^hexbolt images: [^\n]*"b"[^\n]*size[^\n]*\n$/);
+  const json = await run("ls", "--json", path);
+  assert.equal(json.status, 1);
+  assert.deepEqual((JSON.parse(json.out) as { name: string }[]).map(({ name }) => name), ["a", "c"]);
+});
+
 test("serve serves a file as its own process until it is told to stop", async () => {
   const path = tempPath("serve.db");
   const socket = tempPath("serve.sock");
