@@ -6,11 +6,12 @@ import { writeJson } from "./io.js";
 import { isSameFile, withNewFile } from "./new-file.js";
 import { openForReading, requireFile, type Reading } from "./open-file.js";
 import { outputOf } from "./surgery-file.js";
+import { Progress } from "./terminal.js";
 
 /** How often the copy of a file that is read live begins again when its writer has moved on. */
 const LIVE_ATTEMPTS = 20;
 
-async function backUp({ db, isLive }: Reading, path: string): Promise<bigint> {
+async function backUp({ db, isLive }: Pick<Reading, "db" | "isLive">, path: string): Promise<bigint> {
   for (let attempt = 1; ; attempt++) {
     try {
       return (await db.backup(path)).txid;
@@ -40,12 +41,14 @@ export const backupCommand: Command = {
     const target = outputOf(args);
     const size = requireFile(source);
     if (isSameFile(source, target)) throw new UsageError("the output must be another file than the original");
-    const txid = await withNewFile(io, target, "copying", size, async (temporary) => {
-      const reading = openForReading(io, source);
+    const progress = new Progress(io, "copying", size);
+    const txid = await withNewFile(io, target, async (temporary) => {
+      const reading = openForReading(io, source, progress);
       try {
         return args.has("no-check") ? copyUnchecked(reading, temporary) : await backUp(reading, temporary);
       } finally {
-        reading.db.close();
+        progress.end();
+        reading.close();
       }
     });
     const after = statSync(target).size;

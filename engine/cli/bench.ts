@@ -164,7 +164,7 @@ export const benchCommand: Command = {
     refuseExisting(path);
     const isKept = args.has("work");
     if (isKept) io.stderr.write(`work: ${path}\n`);
-    else io.temporary(path, "", undefined);
+    else io.temporary(path);
     const pageSize = args.integer("page-size", 1024, 65_536);
     const db = open(path, { noSync: args.has("no-sync"), ...(pageSize === undefined ? {} : { pageSize }) });
     try {

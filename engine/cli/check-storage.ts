@@ -1,6 +1,6 @@
 /**
- * A file as a storage that is only read, for checks: it counts what was read, for a progress bar, and can show the database as though
- * another page were its root, for `check --from-page`.
+ * A file as a storage that is only read, for what takes long: it counts what was read, for a progress bar, and can show the database as
+ * though another page were its root, for `check --from-page`.
  */
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { encodeMeta, META_SIZE, type Meta } from "../format/meta.js";

@@ -4,7 +4,7 @@ import { CheckStorage } from "./check-storage.js";
 import { EXIT_FAILED, EXIT_OK, Failure, type Command } from "./command.js";
 import { textOrHex } from "./go-text.js";
 import { writeJson, type Io } from "./io.js";
-import { holdLock, requireFile } from "./open-file.js";
+import { holdLock, requireFile, usedSize } from "./open-file.js";
 import { RawFile } from "./raw-file.js";
 import { paintFor, Progress } from "./terminal.js";
 
@@ -27,9 +27,9 @@ export function withReadableKeys(line: string): string {
  * @returns how many problems there are
  */
 export function checkFile(io: Io, path: string, fromPage: number | undefined, found: (line: string) => void, takesLock = true): number {
-  const fileSize = requireFile(path);
+  requireFile(path);
   const { lock, isLive } = takesLock ? holdLock(io, path, "live") : { lock: undefined, isLive: true };
-  const progress = new Progress(io, "checking", fileSize);
+  const progress = new Progress(io, "checking", usedSize(path));
   try {
     for (let attempt = 1; ; attempt++) {
       const lines: string[] = [];

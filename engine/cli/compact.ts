@@ -3,7 +3,8 @@ import { statSync } from "node:fs";
 import { EXIT_OK, Failure, UsageError, type Command } from "./command.js";
 import { writeJson } from "./io.js";
 import { isSameFile, withNewFile } from "./new-file.js";
-import { openForReading, requireFile } from "./open-file.js";
+import { openForReading, requireFile, usedSize } from "./open-file.js";
+import { Progress } from "./terminal.js";
 
 /** The command. */
 export const compactCommand: Command = {
@@ -25,12 +26,14 @@ export const compactCommand: Command = {
     const pageSize = args.integer("page-size", 1024, 65_536);
     const before = requireFile(source);
     if (isSameFile(source, target)) throw new UsageError("the output must be another file than the original");
-    await withNewFile(io, target, "compacting", before, (temporary) => {
-      const { db } = openForReading(io, source);
+    const progress = new Progress(io, "compacting", usedSize(source));
+    await withNewFile(io, target, (temporary) => {
+      const reading = openForReading(io, source, progress);
       try {
-        db.compact(temporary, { txMaxSize, pageSize });
+        reading.db.compact(temporary, { txMaxSize, pageSize });
       } finally {
-        db.close();
+        progress.end();
+        reading.close();
       }
     });
     const after = statSync(target).size;

@@ -131,10 +131,10 @@ export const diffCommand: Command = {
         });
         return count === 0 ? EXIT_OK : EXIT_FAILED;
       } finally {
-        b.db.close();
+        b.close();
       }
     } finally {
-      a.db.close();
+      a.close();
     }
   },
 };

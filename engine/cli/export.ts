@@ -12,7 +12,7 @@ import { EXIT_OK, OUTPUT_OPTION, type Command } from "./command.js";
 import { DescriptorOutput, writeJson, type Io, type Output } from "./io.js";
 import { toJsonBytes, type JsonBytes } from "./json-bytes.js";
 import { withNewFile } from "./new-file.js";
-import { requireFile, viewFile } from "./open-file.js";
+import { requireFile, usedSize, viewFile } from "./open-file.js";
 import { Progress } from "./terminal.js";
 
 /** The version of the lines' form. */
@@ -25,27 +25,24 @@ interface Content {
   bucket(name: Uint8Array): ReadBucket | undefined;
 }
 
-function exportContent(content: Content, path: readonly JsonBytes[], out: Output, written: (keySize: number) => void): void {
+function exportContent(content: Content, path: readonly JsonBytes[], out: Output): void {
   if (path.length > 0) writeJson(out, content.sequence === 0n ? { bucket: path } : { bucket: path, sequence: content.sequence });
   const begin = `{"bucket":${JSON.stringify(path)},"key":`;
   const cursor = content.cursor();
   for (let at = cursor.first(); at !== undefined; at = cursor.next()) {
     const key = toJsonBytes(at.key);
     if (at.value === undefined) {
-      exportContent(content.bucket(at.key)!, [...path, key], out, written);
+      exportContent(content.bucket(at.key)!, [...path, key], out);
       continue;
     }
     out.write(`${begin}${JSON.stringify(key)},"value":${JSON.stringify(toJsonBytes(at.value))}}\n`);
-    written(at.key.length + at.value.length);
   }
 }
 
-function exportTx(tx: ReadTx, names: readonly Buffer[], out: Output, progress: Progress): number {
+function exportTx(tx: ReadTx, names: readonly Buffer[], out: Output): number {
   writeJson(out, { hexbolt: EXPORT_VERSION, pageSize: tx.db.pageSize });
   const content = names.length === 0 ? tx : findBucket(tx, names);
-  let byteCount = 0;
-  exportContent(content, names.map(toJsonBytes), out, (size) => progress.show(byteCount += size));
-  progress.end();
+  exportContent(content, names.map(toJsonBytes), out);
   return EXIT_OK;
 }
 
@@ -58,11 +55,19 @@ export const exportCommand: Command = {
   minimum: 1, maximum: Infinity, makesFile: true,
   run: async (args, io) => {
     const names = args.positionals.slice(1).map((name) => Buffer.from(name));
-    const size = requireFile(args.at(0));
-    const write = (target: Io): number => viewFile(target, args.at(0), (tx, out) => exportTx(tx, names, out, new Progress(io, "exporting", size)));
+    requireFile(args.at(0));
+    const write = (target: Io): number => {
+      // Of lines that go to the same terminal nobody needs to be told how far they are.
+      const progress = target.stdout.isTerminal ? undefined : new Progress(io, "exporting", usedSize(args.at(0)));
+      try {
+        return viewFile(target, args.at(0), (tx, out) => exportTx(tx, names, out), progress);
+      } finally {
+        progress?.end();
+      }
+    };
     const path = args.text("output");
     if (path === undefined) return write(io);
-    return withNewFile(io, path, "exporting", undefined, (temporary) => {
+    return withNewFile(io, path, (temporary) => {
       const descriptor = openSync(temporary, "wx", 0o600);
       try {
         const out = new DescriptorOutput(descriptor, false, 80, false);

@@ -125,7 +125,7 @@ function fill(db: DB, items: Items, first: Item | undefined, counts: Counts): vo
 }
 
 async function importNew(io: Io, path: string, items: Items, pageSize: number | undefined, counts: Counts): Promise<void> {
-  await withNewFile(io, path, "importing", undefined, (temporary) => {
+  await withNewFile(io, path, (temporary) => {
     // The header, when there is one, is the first line, and must be known before the file is made.
     const first = items.next();
     const item = first.done === true ? undefined : first.value.item;

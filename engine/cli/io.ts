@@ -23,8 +23,8 @@ export interface Io {
   readonly signal: AbortSignal;
   /** Reads up to `target.length` bytes of the standard input; 0 at its end. */
   readInput(target: Uint8Array): number;
-  /** Told of a new file's temporary name before it is made, so that it can be removed from outside; `expectedSize` for a progress bar. */
-  temporary(path: string, label: string, expectedSize: number | undefined): void;
+  /** Told of a new file's temporary name before it is made, so that it can be removed from outside. */
+  temporary(path: string): void;
 }
 
 /** The reader of a pipe has gone away: no reason to complain, as with `hexbolt keys … | head`. */

@@ -6,17 +6,16 @@
 import { constants } from "node:os";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import { DescriptorOutput, readStandardInput, type Io } from "./io.js";
-import { removeTemporary, temporarySize } from "./new-file.js";
+import { removeTemporary } from "./new-file.js";
 import { findCommand, run } from "./run.js";
-import { Progress } from "./terminal.js";
+import { CLEAR_LINE } from "./terminal.js";
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-const PROGRESS_INTERVAL_MS = 120;
 const EXIT_SIGNAL = 128;
 
 /** What the thread tells: a temporary file is about to be made, or the end. */
 type Message =
-  | { readonly kind: "temporary"; readonly path: string; readonly label: string; readonly expectedSize: number | undefined }
+  | { readonly kind: "temporary"; readonly path: string }
   | { readonly kind: "end"; readonly status: number };
 
 /** What the thread needs to know of the main one: only there the streams know whether they are terminals. */
@@ -53,35 +52,20 @@ function exitStatusOf(signal: (typeof SIGNALS)[number]): number {
   return EXIT_SIGNAL + constants.signals[signal];
 }
 
-/** Runs a command in a thread, shows how far its file is, and cleans up when a signal comes. */
+/** Runs a command in a thread and cleans up when a signal comes. */
 function runInThread(setting: Setting): Promise<number> {
   const temporaries: string[] = [];
   const worker = new Worker(new URL(import.meta.url), { workerData: setting, stdin: false });
-  const errors = new DescriptorOutput(2, setting.errorIsTerminal, setting.columns, true);
-  let timer: NodeJS.Timeout | undefined;
-  let progress: Progress | undefined;
-  const watch = (path: string, label: string, expectedSize: number): void => {
-    progress = new Progress({ ...makeIo(setting, new AbortController().signal, () => undefined), stderr: errors }, label, expectedSize);
-    timer = setInterval(() => progress?.show(temporarySize(path)), PROGRESS_INTERVAL_MS);
-  };
   return new Promise((resolve, reject) => {
-    const stop = (): void => {
-      clearInterval(timer);
-      progress?.end();
-    };
     worker.on("message", (message: Message) => {
-      if (message.kind === "end") {
-        stop();
-        return resolve(message.status);
-      }
-      temporaries.push(message.path);
-      if (message.expectedSize !== undefined && setting.errorIsTerminal) watch(message.path, message.label, message.expectedSize);
+      if (message.kind === "end") resolve(message.status);
+      else temporaries.push(message.path);
     });
-    worker.on("error", (error) => { stop(); reject(error); });
+    worker.on("error", reject);
     for (const signal of SIGNALS) process.once(signal, () => {
       // One turn of the loop first: the thread names a file before it makes it, and that message may still be on its way.
       setImmediate(() => void worker.terminate().then(() => {
-        stop();
+        if (setting.errorIsTerminal) process.stderr.write(CLEAR_LINE);
         for (const path of temporaries) removeTemporary(path);
         process.exit(exitStatusOf(signal));
       }));
@@ -123,6 +107,6 @@ if (isMainThread) {
 } else {
   const port = parentPort!;
   const send = (message: Message): void => port.postMessage(message);
-  const status = await runHere(workerData as Setting, new AbortController().signal, (path, label, expectedSize) => send({ kind: "temporary", path, label, expectedSize }));
+  const status = await runHere(workerData as Setting, new AbortController().signal, (path) => send({ kind: "temporary", path }));
   send({ kind: "end", status });
 }

@@ -24,7 +24,7 @@ export const mapCommand: Command = {
     const target = args.text("output");
     if (target !== undefined) {
       const svg = viewRaw(io, path, "live", (file) => mapSvg(makePageMap(file), basename(path)));
-      await withNewFile(io, target, "drawing", undefined, (temporary) => writeFileSync(temporary, svg, { flag: "wx" }));
+      await withNewFile(io, target, (temporary) => writeFileSync(temporary, svg, { flag: "wx" }));
       return EXIT_OK;
     }
     return viewRaw(io, path, "live", (file, out) => {

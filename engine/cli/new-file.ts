@@ -2,21 +2,20 @@
  * New files: made under a temporary name beside their place, made durable, and given their name at the end, so that the name stands for a
  * whole file or for none. A name that is taken is never replaced.
  */
-import { closeSync, existsSync, fsyncSync, linkSync, lstatSync, openSync, readdirSync, realpathSync, renameSync, rmSync, statSync } from "node:fs";
+import { closeSync, copyFileSync, existsSync, fsyncSync, linkSync, lstatSync, openSync, readdirSync, readSync, realpathSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { Failure } from "./command.js";
 import type { Io } from "./io.js";
+import { Progress } from "./terminal.js";
 
 /**
  * Has `fill` make a file under a temporary name and gives it its place.
  * @throws Failure EXISTS when the name is taken; what `fill` throws, and then nothing is left behind
  */
-export async function withNewFile<T>(
-  io: Io, path: string, label: string, expectedSize: number | undefined, fill: (temporary: string) => T | Promise<T>,
-): Promise<T> {
+export async function withNewFile<T>(io: Io, path: string, fill: (temporary: string) => T | Promise<T>): Promise<T> {
   refuseExisting(path);
   const temporary = `${path}.${process.pid}.${Date.now().toString(36)}.tmp`;
-  io.temporary(temporary, label, expectedSize);
+  io.temporary(temporary);
   try {
     const result = await fill(temporary);
     makeDurable(temporary);
@@ -61,12 +60,31 @@ function makeDurable(path: string): void {
   }
 }
 
-/** Bytes that have been written to a temporary file, or to the one that the engine fills beside it. */
-export function temporarySize(temporary: string): number {
-  const folder = dirname(temporary);
-  const name = basename(temporary);
-  const sizes = readdirSync(folder).filter((entry) => entry.startsWith(name)).map((entry) => statSync(join(folder, entry), { throwIfNoEntry: false })?.size ?? 0);
-  return Math.max(0, ...sizes);
+/** Files from this size on are copied in blocks where somebody watches: smaller ones are there before a bar would be. */
+const WATCHED_SIZE = 64 << 20;
+const COPY_BLOCK_SIZE = 8 << 20;
+
+/** Copies a file; on a terminal a bar shows how far a large one is. */
+export function copyFile(io: Io, source: string, target: string): void {
+  const size = statSync(source).size;
+  if (!io.stderr.isTerminal || size < WATCHED_SIZE) return copyFileSync(source, target);
+  const progress = new Progress(io, "copying", size);
+  const from = openSync(source, "r");
+  const to = openSync(target, "wx", statSync(source).mode);
+  try {
+    const block = Buffer.allocUnsafe(COPY_BLOCK_SIZE);
+    for (let at = 0; ;) {
+      const count = readSync(from, block, 0, block.length, at);
+      if (count === 0) return;
+      for (let done = 0; done < count;) done += writeSync(to, block, done, count - done, at + done);
+      at += count;
+      progress.show(at);
+    }
+  } finally {
+    progress.end();
+    closeSync(to);
+    closeSync(from);
+  }
 }
 
 /** Removes a temporary file, and what the engine may have put beside it under longer names. */

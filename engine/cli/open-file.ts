@@ -5,10 +5,12 @@
 import { readdirSync, statSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { BoltError, open, type DB, type ReadTx, type Tx } from "../index.js";
+import { CheckStorage } from "./check-storage.js";
 import { Failure } from "./command.js";
 import { MemoryOutput, type Io, type Output } from "./io.js";
 import { RawFile } from "./raw-file.js";
 import { didYouMean } from "./suggest.js";
+import type { Progress } from "./terminal.js";
 
 /** How often a command begins again when the writer of a file that is read live has moved on. */
 const LIVE_ATTEMPTS = 50;
@@ -17,6 +19,8 @@ const LIVE_ATTEMPTS = 50;
 export interface Reading {
   readonly db: DB;
   readonly isLive: boolean;
+  /** Closes the database and gives up its lock. */
+  close(): void;
 }
 
 /** @throws Failure NOT_FOUND, with what the name may have been meant for, unless there is a file */
@@ -46,16 +50,53 @@ function lockTrouble(error: unknown): "in use" | "no locks" | undefined {
   return cause instanceof Error && "code" in cause && (cause.code === "LOCK_HELPER_MISSING" || cause.code === "LOCK_FAILED") ? "no locks" : undefined;
 }
 
-/** Opens a file for reading; to be closed. */
-export function openForReading(io: Io, path: string): Reading {
+function readingOf(db: DB, isLive: boolean, lock?: DB): Reading {
+  return {
+    db, isLive,
+    close: () => {
+      db.close();
+      lock?.close();
+    },
+  };
+}
+
+/** Opens a file for reading; to be closed. @param progress shown what was read so far */
+export function openForReading(io: Io, path: string, progress?: Progress): Reading {
   requireFile(path);
+  if (progress?.isVisible === true) return openCounted(io, path, progress);
   try {
-    return { db: open(path, { readOnly: true }), isLive: false };
+    return readingOf(open(path, { readOnly: true }), false);
   } catch (error) {
     const trouble = lockTrouble(error);
     if (trouble === undefined) throw error;
     tellLive(io, path, trouble);
-    return { db: open(path, { readOnly: true, lock: "none" }), isLive: true };
+    return readingOf(open(path, { readOnly: true, lock: "none" }), true);
+  }
+}
+
+/** Reads through a storage that counts; the lock is held beside it. */
+function openCounted(io: Io, path: string, progress: Progress): Reading {
+  const { lock, isLive } = holdLock(io, path, "live");
+  try {
+    const storage = new CheckStorage(path, (byteCount) => progress.show(byteCount));
+    return readingOf(open(path, { readOnly: true, storage, lock: isLive ? "none" : "flock" }), isLive, lock);
+  } catch (error) {
+    lock?.close();
+    throw error;
+  }
+}
+
+/** Bytes of the pages in use: what is read of a file by whoever reads all of it once. Of one that cannot tell, its size. */
+export function usedSize(path: string): number {
+  const file = new RawFile(path, false);
+  try {
+    const meta = file.activeMeta();
+    return Math.min(file.size, (meta.highWaterMark - (file.freeIds(meta)?.length ?? 0)) * meta.pageSize);
+  } catch (error) {
+    if (error instanceof BoltError) return file.size;
+    throw error;
+  } finally {
+    file.close();
   }
 }
 
@@ -68,8 +109,9 @@ function tellLive(io: Io, path: string, trouble: "in use" | "no locks"): void {
  * Reads a database in one snapshot. Of a file that is read live what `read` writes is kept back until all of it is known to belong together;
  * it may run more than once.
  */
-export function viewFile<T>(io: Io, path: string, read: (tx: ReadTx, out: Output) => T): T {
-  const { db, isLive } = openForReading(io, path);
+export function viewFile<T>(io: Io, path: string, read: (tx: ReadTx, out: Output) => T, progress?: Progress): T {
+  const reading = openForReading(io, path, progress);
+  const { db, isLive } = reading;
   try {
     if (!isLive) return db.view((tx) => read(tx, io.stdout));
     let out = new MemoryOutput(io.stdout);
@@ -80,7 +122,7 @@ export function viewFile<T>(io: Io, path: string, read: (tx: ReadTx, out: Output
     io.stdout.write(out.bytes());
     return result;
   } finally {
-    db.close();
+    reading.close();
   }
 }
 

@@ -84,7 +84,7 @@ export const putCommand: Command = {
     };
     const isMissing = creates && file !== "" && statSync(file, { throwIfNoEntry: false }) === undefined;
     const isEmpty = creates && !isMissing && requireFile(file) === 0;
-    const txid = isMissing ? await withNewFile(io, file, "", undefined, (temporary) => putInto(open(temporary))) : putInto(isEmpty ? open(file) : openForWriting(file));
+    const txid = isMissing ? await withNewFile(io, file, (temporary) => putInto(open(temporary))) : putInto(isEmpty ? open(file) : openForWriting(file));
     if (args.json) writeJson(io.stdout, { key: toJsonBytes(key), size: value.length, txid });
     return EXIT_OK;
   },

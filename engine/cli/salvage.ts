@@ -274,7 +274,7 @@ export const salvageCommand: Command = {
     requireFile(source);
     if (isSameFile(source, target)) throw new UsageError("the output must be another file than the original");
     const options = { scan: args.has("scan"), older: args.has("older") };
-    const report = await withNewFile(io, target, "salvaging", undefined, (temporary) =>
+    const report = await withNewFile(io, target, (temporary) =>
       viewRaw(io, source, "live", (file) => salvage(io, file, temporary, options)));
     if (args.json) writeJson(io.stdout, report);
     else tell(io, report);

@@ -4,13 +4,13 @@
  * Whatever an operation changes, the copy loses the commit manifests and close marks that hexbolt keeps in the unused part of meta pages: they
  * vouch for pages as they were, and a database opened with them would take the operation for damage and undo it.
  */
-import { closeSync, copyFileSync, fstatSync, openSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, openSync, writeSync } from "node:fs";
 import { META_SIZE } from "../format/meta.js";
 import { MAGIC, type Pgid } from "../format/constants.js";
 import type { Arguments } from "./args.js";
 import { EXIT_OK, Failure, UsageError } from "./command.js";
 import { writeJson, type Io } from "./io.js";
-import { isSameFile, withNewFile } from "./new-file.js";
+import { copyFile, isSameFile, withNewFile } from "./new-file.js";
 import { holdLock, requireFile } from "./open-file.js";
 import { RawFile } from "./raw-file.js";
 
@@ -69,12 +69,12 @@ export const FREELIST_WARNING = "Please consider executing `hexbolt surgery free
 export async function withCopy(args: Arguments, io: Io, operate: (file: SurgeryFile) => string): Promise<number> {
   const source = args.at(0);
   const target = outputOf(args);
-  const size = requireFile(source);
+  requireFile(source);
   if (isSameFile(source, target)) throw new UsageError("the output must be another file than the original");
   const { lock } = holdLock(io, source, "refuse");
   try {
-    const text = await withNewFile(io, target, "copying", size, (temporary) => {
-      copyFileSync(source, temporary);
+    const text = await withNewFile(io, target, (temporary) => {
+      copyFile(io, source, temporary);
       const file = new SurgeryFile(temporary);
       try {
         file.forgetManifests();

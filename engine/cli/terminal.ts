@@ -22,6 +22,8 @@ export function paintFor(out: Output, env: Io["env"]): Paint {
   return { good: with_(32), bad: with_(31), dim: with_(2), bold: with_(1) };
 }
 
+/** Takes away what stands in the line of a terminal. */
+export const CLEAR_LINE = "\r\x1b[K";
 const BAR_SIZE = 30;
 const INTERVAL_MS = 100;
 /** What is over sooner shows no bar. */
@@ -45,6 +47,11 @@ export class Progress {
     this.#unit = unit;
   }
 
+  /** Whether anybody can see it: there is no need to count otherwise. */
+  get isVisible(): boolean {
+    return this.#out.isTerminal;
+  }
+
   /** Shows how far things are. */
   show(done: number): void {
     if (!this.#out.isTerminal) return;
@@ -52,7 +59,7 @@ export class Progress {
     if (now - this.#begin < DELAY_MS || now - this.#shownAt < INTERVAL_MS) return;
     this.#shownAt = now;
     this.#isShown = true;
-    this.#out.write(`\r\x1b[K${this.#text(done)}`);
+    this.#out.write(`${CLEAR_LINE}${this.#text(done)}`);
   }
 
   #text(done: number): string {
@@ -64,7 +71,7 @@ export class Progress {
 
   /** Takes the bar away. */
   end(): void {
-    if (this.#isShown) this.#out.write("\r\x1b[K");
+    if (this.#isShown) this.#out.write(CLEAR_LINE);
     this.#isShown = false;
   }
 }

@@ -71,6 +71,8 @@ function rowOf(entry) {
   return row;
 }
 
+function countText(count, what) { return count.toLocaleString("en") + " " + what + (count === 1 ? "" : "s"); }
+
 async function showStats(sequence) {
   const path = bucket.path;
   $("bucket-stats").textContent = "";
@@ -79,10 +81,10 @@ async function showStats(sequence) {
     const stats = await ask("stats", { path });
     if (path !== bucket.path) return;
     const pages = stats.branchPageN + stats.branchOverflowN + stats.leafPageN + stats.leafOverflowN;
-    const place = stats.root === 0 ? "inline" : pages + " pages, root ";
-    $("bucket-stats").replaceChildren(stats.keyN.toLocaleString("en") + " keys, " + place,
+    const place = stats.root === 0 ? "inline" : countText(pages, "page") + ", root ";
+    $("bucket-stats").replaceChildren(countText(stats.keyN, "key") + ", " + place,
       ...(stats.root === 0 ? [] : [make("button", { onclick: () => { showTab("map"); showPage(stats.root); } }, "page " + stats.root)]),
-      ", " + stats.depth + " levels, " + (stats.bucketN - 1) + " nested buckets, sequence " + sequence);
+      ", " + countText(stats.depth, "level") + ", " + countText(stats.bucketN - 1, "nested bucket") + ", sequence " + sequence);
   } catch { /* It was shown. */ }
 }
 

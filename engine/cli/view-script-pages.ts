@@ -126,7 +126,7 @@ async function showPage(pgid) {
   shownPage = pgid;
   const parts = [make("div", { class: "bar" }, make("h2", {}, page.text), make("button", { "aria-label": "Close", onclick: closePage }, "×"))];
   if (page.head !== undefined) parts.push(make("p", {}, "Holds the rest of what begins on ", pageButton(page.head)));
-  else parts.push(make("p", {}, page.problem ?? page.type + ", " + sizeText(page.size) + (page.overflow > 0 ? " in " + (page.overflow + 1) + " pages" : "") + ", " + page.count + " elements"));
+  else parts.push(make("p", {}, page.problem ?? page.type + ", " + sizeText(page.size) + (page.overflow > 0 ? " in " + (page.overflow + 1) + " pages" : "") + ", " + countText(page.count, "element")));
   if (page.kind === "free" || page.kind === "pending") parts.push(make("p", { class: "hint" }, "In no use: what follows was left behind by an earlier transaction."));
   if (page.bucket) parts.push(make("p", {}, "Bucket ", make("button", { onclick: () => goTo(page.bucket.path) }, page.bucket.label || "root")));
   if (page.meta) parts.push(make("pre", {}, Object.entries(page.meta).map(([name, value]) => name.padEnd(14) + value).join("\n")));

@@ -8,9 +8,11 @@ import { fileURLToPath } from "node:url";
 import { parseArguments } from "../../engine/cli/args.js";
 import { COMMANDS } from "../../engine/cli/commands.js";
 import { MemoryOutput, type Output } from "../../engine/cli/io.js";
+import { run } from "../../engine/cli/run.js";
 import { editDistance, nearest } from "../../engine/cli/suggest.js";
 import { hasColour, Progress } from "../../engine/cli/terminal.js";
 import { fixtureOriginal, repositoryRoot } from "../support/fixtures.js";
+import { tempPath } from "../support/temp.js";
 import { here, hexbolt, jsonLinesHere, output } from "./command.js";
 
 test("every command has help with an example that its own parser takes", async () => {
@@ -112,6 +114,31 @@ test("a progress bar shows on a terminal, after a moment, and goes away", async 
   silent.show(100);
   silent.end();
   assert.equal(piped.bytes().length, 0);
+});
+
+test("what takes long shows a bar on a terminal, which is gone before the result stands there, and none in a pipe", async (t) => {
+  // Each look at the clock is 200 ms later than the one before: so everything takes long.
+  let clock = 0;
+  t.mock.method(performance, "now", () => clock += 200);
+  const source = fixtureOriginal("nested-5");
+  const lines = tempPath("bars.jsonl");
+  const commands: readonly (readonly [string, readonly string[]])[] = [
+    ["checking", ["check", source]], ["compacting", ["compact", "-o", tempPath("bars-compact.db"), source]], ["copying", ["backup", source, tempPath("bars-backup.db")]],
+    ["exporting", ["export", source, "-o", lines]], ["importing", ["import", tempPath("bars-import.db"), lines]], ["salvaging", ["surgery", "salvage", source, tempPath("bars-salvage.db")]],
+  ];
+  for (const [label, argv] of commands) {
+    const written: string[] = [];
+    const output = (isTerminal: boolean): Output => ({ isTerminal, columns: 80, write: (data) => { written.push(String(data)); }, flush: () => undefined });
+    const status = await run(argv, { stdout: output(false), stderr: output(true), env: {}, signal: new AbortController().signal, readInput: () => 0, temporary: () => undefined });
+    assert.equal(status, 0, label);
+    const bars = written.filter((text) => text.startsWith(`\r\x1b[K${label} `));
+    assert.ok(bars.length > 0, `${label}: ${JSON.stringify(written)}`);
+    for (const bar of bars) assert.match(bar, /[█░]{30} +\d+ %$/);
+    const last = written.findLastIndex((text) => text.includes("%"));
+    assert.equal(written[last + 1], "\r\x1b[K", label);
+    assert.ok(written.slice(last + 2).every((text) => !text.includes("\r")), label);
+  }
+  for (const argv of [["check", source], ["compact", "-o", tempPath("bars-pipe.db"), source]]) assert.equal((await here(argv)).stderr, "");
 });
 
 test("the program can be started by its name", () => {
