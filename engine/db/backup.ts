@@ -38,12 +38,15 @@ const PROBLEMS_SHOWN = 5;
 /** Makes the backup of the snapshot that an open read transaction has. @throws BoltError as `DB.backup` */
 export async function backUp(state: TxState, path: string): Promise<BackupResult> {
   const start = performance.now();
-  await writeFileAtomicallyLater(path, async (storage) => {
-    await copySnapshotLater(state, storage);
-    await verifyCopy(storage);
-  });
+  await writeFileAtomicallyLater(path, (storage) => backUpInto(state, storage));
   const { highWaterMark, pageSize, txid } = state.snapshot.meta;
   return { path, size: highWaterMark * pageSize, txid, durationMs: performance.now() - start };
+}
+
+/** Writes the backup into an empty storage and checks it, whole but not synced. @throws BoltError as `DB.backup` */
+export async function backUpInto(state: TxState, storage: Storage): Promise<void> {
+  await copySnapshotLater(state, storage);
+  await verifyCopy(storage);
 }
 
 async function copySnapshotLater(state: TxState, target: Storage): Promise<void> {

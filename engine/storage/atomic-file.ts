@@ -1,74 +1,114 @@
-/** Writing a file so that it is there whole or not at all: under a temporary name, made durable, then renamed into place. */
+/**
+ * Writing a file so that it is there whole or not at all: under a temporary name, made durable, then renamed into place, and the new name made
+ * durable too. A power cut at any moment leaves what was at the path before, or the whole new file.
+ */
 import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { BoltError, boltError, ioError } from "../base/errors.js";
-import { openFileStorage, type FileStorage } from "./file-storage.js";
+import { openFileStorage } from "./file-storage.js";
 import type { Storage } from "./storage.js";
 
 /** Two files may be written to the same path at a time. */
 let temporaryCount = 0;
+
+/** A name in a folder that a new file is to get, with a temporary name beside it. */
+export interface Destination {
+  /** For errors. */
+  readonly path: string;
+  /** Makes an empty file under the temporary name. @throws BoltError TIMEOUT where the name cannot be given away */
+  open(): Storage;
+  /** Gives the file, which is closed and durable, its name; what had the name before is gone. */
+  rename(): void;
+  /** Makes the names of the folder durable. */
+  syncNames(): void;
+  /** Removes the file under the temporary name, if there is one. */
+  remove(): void;
+}
 
 /**
  * Has `fill` write a new file and puts it in place of `path`. When anything fails, `path` is as it was and nothing is left behind.
  * @throws BoltError TIMEOUT when the file at `path` is a database that somebody has open; IO; and what `fill` throws
  */
 export function writeFileAtomically(path: string, fill: (storage: Storage) => void): void {
-  const file = new NewFile(path);
-  try {
-    fill(file.open());
-    file.storage.sync();
-    file.putInPlace();
-  } catch (error) {
-    throw file.abandon(error);
-  }
+  writeAtomically(new FileDestination(path), fill);
 }
 
 /** `writeFileAtomically` with a `fill` that may await; the last sync is off the calling thread. */
-export async function writeFileAtomicallyLater(path: string, fill: (storage: Storage) => Promise<void>): Promise<void> {
-  const file = new NewFile(path);
+export function writeFileAtomicallyLater(path: string, fill: (storage: Storage) => Promise<void>): Promise<void> {
+  return writeAtomicallyLater(new FileDestination(path), fill);
+}
+
+/** `writeFileAtomically` to any destination. */
+export function writeAtomically(destination: Destination, fill: (storage: Storage) => void): void {
+  let storage: Storage | undefined;
   try {
-    await fill(file.open());
-    await file.storage.syncAsync();
-    file.putInPlace();
+    storage = destination.open();
+    fill(storage);
+    storage.sync();
+    putInPlace(destination, storage);
   } catch (error) {
-    throw file.abandon(error);
+    throw abandoned(destination, storage, error);
   }
 }
 
-/** A file on its way from its temporary name to its own. */
-class NewFile {
-  readonly #path: string;
+/** `writeFileAtomicallyLater` to any destination. */
+export async function writeAtomicallyLater(destination: Destination, fill: (storage: Storage) => Promise<void>): Promise<void> {
+  let storage: Storage | undefined;
+  try {
+    storage = destination.open();
+    await fill(storage);
+    await storage.syncAsync();
+    putInPlace(destination, storage);
+  } catch (error) {
+    throw abandoned(destination, storage, error);
+  }
+}
+
+function putInPlace(destination: Destination, storage: Storage): void {
+  storage.close();
+  destination.rename();
+  destination.syncNames();
+}
+
+/** Leaves nothing behind; gives the error to throw. */
+function abandoned(destination: Destination, storage: Storage | undefined, error: unknown): Error {
+  storage?.close();
+  destination.remove();
+  return error instanceof BoltError ? error : ioError(`write ${destination.path}`, error);
+}
+
+/** A path of the file system. */
+class FileDestination implements Destination {
+  readonly path: string;
   readonly #temporary: string;
-  #storage: FileStorage | undefined;
 
   constructor(path: string) {
-    this.#path = path;
+    this.path = path;
     this.#temporary = `${path}.${process.pid}-${++temporaryCount}.tmp`;
   }
 
-  get storage(): FileStorage {
-    return this.#storage!;
-  }
-
-  open(): FileStorage {
-    refuseInUse(this.#path);
+  open(): Storage {
+    refuseInUse(this.path);
     rmSync(this.#temporary, { force: true });
-    this.#storage = openFileStorage(this.#temporary, { lock: "none" });
-    return this.#storage;
+    return openFileStorage(this.#temporary, { lock: "none" });
   }
 
-  putInPlace(): void {
-    this.storage.close();
-    refuseInUse(this.#path);
-    renameSync(this.#temporary, this.#path);
-    syncFolder(dirname(this.#path));
+  rename(): void {
+    refuseInUse(this.path);
+    renameSync(this.#temporary, this.path);
   }
 
-  /** Leaves nothing behind; gives the error to throw. */
-  abandon(error: unknown): Error {
-    this.#storage?.close();
+  syncNames(): void {
+    const fd = openSync(dirname(this.path), "r");
+    try {
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  remove(): void {
     rmSync(this.#temporary, { force: true });
-    return error instanceof BoltError ? error : ioError(`write ${this.#path}`, error);
   }
 }
 
@@ -80,15 +120,5 @@ function refuseInUse(path: string): void {
     if (!present.lock("exclusive")) throw boltError("TIMEOUT", `${path} is in use by another process or another DB, so it cannot be replaced`);
   } finally {
     present.close();
-  }
-}
-
-/** Makes the names in a folder durable. */
-function syncFolder(path: string): void {
-  const fd = openSync(path, "r");
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
   }
 }
