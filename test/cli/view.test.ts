@@ -215,6 +215,30 @@ describe("the page in a browser", { skip: process.env["HEXBOLT_BROWSER"] === und
     await page.evaluate(`(() => { const field = document.getElementById("prefix"); field.value = ""; field.dispatchEvent(new Event("input")); })()`);
   });
 
+  test("an answer that comes late does not replace what was asked for after it", async () => {
+    await page.evaluate(`location.hash = "bucket=${hexOf("users")}"`);
+    await page.until(row("user/0000"));
+    await page.evaluate(`(() => {
+      const fetchNow = window.fetch;
+      let count = 0;
+      window.fetch = async (...parameters) => {
+        const answer = await fetchNow(...parameters);
+        if (String(parameters[0]).startsWith("api/entries") && !String(parameters[0]).includes("kind=bucket") && ++count === 1) {
+          await new Promise((resolve) => setTimeout(resolve, 300));
+          window.lateAnswer = true;
+        }
+        return answer;
+      };
+      const field = document.getElementById("prefix");
+      for (const text of ["user/01", "user/02"]) { field.value = text; field.dispatchEvent(new Event("input")); }
+    })()`);
+    await page.until(`window.lateAnswer`);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    assert.equal(await page.evaluate(`document.querySelector("#rows tr button").textContent`), "user/0200");
+    await page.evaluate(`(() => { const field = document.getElementById("prefix"); field.value = ""; field.dispatchEvent(new Event("input")); })()`);
+    await page.until(row("user/0000"));
+  });
+
   test("the map leads from the file to a page to an element to its value", async () => {
     await page.click(button("Pages"));
     await page.until(`document.querySelectorAll("#legend li").length >= 4`);
