@@ -49,10 +49,13 @@ function prefixHex() {
   return digits === undefined ? textToHex(text) : digits.toLowerCase();
 }
 
+let rowsVersion = 0;
+
 async function loadRows() {
-  const wanted = bucket;
+  // Answers may come in another order than their questions: the last question counts.
+  const version = ++rowsVersion;
   const { entries, next: following, sequence } = await ask("entries", { path: bucket.path, prefix: prefixHex(), from, limit: ROWS });
-  if (wanted !== bucket) return;
+  if (version !== rowsVersion) return;
   next = following;
   $("bucket-name").textContent = bucket.labels.length === 0 ? "Buckets" : bucket.labels.join(" / ");
   $("rows").replaceChildren(...entries.map(rowOf));
