@@ -17,7 +17,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { countsOf, type Counts, type Format } from "./runtimes-output.js";
 import { KNOWN, UNFIT } from "./runtimes-known.js";
-import { tempPath } from "./support/temp.js";
+import { tempFolder, tempPath } from "./support/temp.js";
 
 const INSTALL_LIMIT_MS = 120_000;
 const FILE_LIMIT_MS = 180_000;
@@ -89,9 +89,12 @@ interface FileRun {
 
 function runFile(runtime: Runtime, program: string, file: string): Promise<FileRun> {
   return new Promise((resolve) => {
-    // A group of its own, so that what hangs is ended with all that it has started.
-    const child = spawn(program, runtime.argumentsFor(`./dist/test/${file}`), { cwd: join(testFolder, "../.."), detached: true,
-      stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1" } });
+    // A group of its own, so that what hangs is ended with all that it has started. What is killed, or tells nobody that its process ends,
+    // leaves temporary files behind: they go with ours.
+    const child = spawn(program, runtime.argumentsFor(`./dist/test/${file}`), {
+      cwd: join(testFolder, "../.."), detached: true, stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1", TMPDIR: tempFolder() },
+    });
     let output = "";
     let isLate = false;
     for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (part: string) => { output += part; });
