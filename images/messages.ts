@@ -65,20 +65,21 @@ export function encodeImage(image: Image, early = false): Buffer {
 /** Decodes an image of either service. */
 export function decodeImage(message: Uint8Array, early = false): Image {
   let name = "";
-  let target: Descriptor = { mediaType: "", digest: "", size: 0 };
+  const target: Buffer[] = [];
   let createdAt: Date | undefined;
   let updatedAt: Date | undefined;
   const labels = new Map<string, string>();
   read(message, {
     1: (field) => { name = textOf(field); },
     2: (field) => { if (!early) readEntry(field, labels); },
-    3: (field) => { target = decodeDescriptor(bytesOf(field)); },
+    3: (field) => { target.push(bytesOf(field)); },
     7: (field) => { createdAt = decodeTimestamp(bytesOf(field)); },
     8: (field) => { updatedAt = decodeTimestamp(bytesOf(field)); },
   });
   return {
     name,
-    target,
+    // A message that is there twice is merged, and merging is reading one behind the other.
+    target: decodeDescriptor(Buffer.concat(target)),
     ...(labels.size === 0 ? {} : { labels: Object.fromEntries(labels) }),
     ...(createdAt === undefined ? {} : { createdAt }),
     ...(updatedAt === undefined ? {} : { updatedAt }),
@@ -130,9 +131,9 @@ export function encodeName(name: string): Buffer {
 
 /** Decodes a message whose field 1 is an image; undefined where the field is missing. */
 export function decodeImageField(message: Uint8Array, early = false): Image | undefined {
-  let image: Image | undefined;
-  read(message, { 1: (field) => { image = decodeImage(bytesOf(field), early); } });
-  return image;
+  const parts: Buffer[] = [];
+  read(message, { 1: (field) => { parts.push(bytesOf(field)); } });
+  return parts.length === 0 ? undefined : decodeImage(Buffer.concat(parts), early);
 }
 
 /** Encodes a request or response with one image. */

@@ -11,7 +11,12 @@ export class ProtobufError extends Error {}
 const VARINT = 0;
 const FIXED64 = 1;
 const BYTES = 2;
+const GROUP_START = 3;
+const GROUP_END = 4;
 const FIXED32 = 5;
+
+/** Groups in groups that are skipped: as deep as Go's decoder goes. */
+const GROUP_DEPTH_MAX = 100;
 
 /** Gathers the fields of one message. */
 export class MessageWriter {
@@ -81,47 +86,72 @@ export interface Field {
 }
 
 /**
- * Reads the fields of a message in their order.
+ * Reads the fields of a message in their order; groups, which no message here has, are skipped whole.
  * @throws ProtobufError at the first broken one
  */
 export function* readFields(message: Uint8Array): IterableIterator<Field> {
-  const bytes = Buffer.from(message.buffer, message.byteOffset, message.byteLength);
-  let position = 0;
-  const readVarint = (): bigint => {
+  const reader = new FieldReader(Buffer.from(message.buffer, message.byteOffset, message.byteLength));
+  while (!reader.isAtEnd) {
+    const field = reader.next(0);
+    if (typeof field === "object") yield field;
+  }
+}
+
+/** A position in a message. */
+class FieldReader {
+  readonly #bytes: Buffer;
+  #position = 0;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+  }
+
+  get isAtEnd(): boolean {
+    return this.#position === this.#bytes.length;
+  }
+
+  /** Reads a field, or skips a group, or comes to the end of the group `insideGroup`, which is in `depth` groups. */
+  next(depth: number, insideGroup = 0): Field | "group" | "end" {
+    const tag = this.#varint();
+    const number = Number(tag >> 3n);
+    if (number < 1 || number > 2 ** 29 - 1) throw new ProtobufError(`field number ${number} is none`);
+    switch (Number(tag & 7n)) {
+      case VARINT:
+        return { number, integer: this.#varint(), bytes: undefined };
+      case FIXED64:
+        return { number, integer: this.#take(8).readBigUInt64LE(), bytes: undefined };
+      case BYTES:
+        return { number, integer: undefined, bytes: this.#take(Number(this.#varint())) };
+      case FIXED32:
+        return { number, integer: BigInt(this.#take(4).readUInt32LE()), bytes: undefined };
+      case GROUP_START:
+        if (depth === GROUP_DEPTH_MAX) throw new ProtobufError(`more than ${GROUP_DEPTH_MAX} groups in each other`);
+        while (this.next(depth + 1, number) !== "end");
+        return "group";
+      case GROUP_END:
+        if (number !== insideGroup) throw new ProtobufError(`group ${number} ends and did not begin`);
+        return "end";
+      default:
+        throw new ProtobufError(`field ${number} has a wire type that is not in use`);
+    }
+  }
+
+  #varint(): bigint {
     let value = 0n;
     for (let shift = 0n; shift < 70n; shift += 7n) {
-      const byte = bytes[position++];
+      const byte = this.#bytes[this.#position++];
       if (byte === undefined) throw new ProtobufError("the message ends inside a varint");
       value |= BigInt(byte & 0x7f) << shift;
       if (byte < 0x80) return BigInt.asUintN(64, value);
     }
     throw new ProtobufError("a varint has more than ten bytes");
-  };
-  const take = (length: number): Buffer => {
-    if (length > bytes.length - position) throw new ProtobufError("a field is longer than its message");
-    position += length;
-    return bytes.subarray(position - length, position);
-  };
-  while (position < bytes.length) {
-    const tag = readVarint();
-    const number = Number(tag >> 3n);
-    if (number < 1 || number > 2 ** 29 - 1) throw new ProtobufError(`field number ${number} is none`);
-    switch (Number(tag & 7n)) {
-      case VARINT:
-        yield { number, integer: readVarint(), bytes: undefined };
-        break;
-      case FIXED64:
-        yield { number, integer: take(8).readBigUInt64LE(), bytes: undefined };
-        break;
-      case BYTES:
-        yield { number, integer: undefined, bytes: take(Number(readVarint())) };
-        break;
-      case FIXED32:
-        yield { number, integer: BigInt(take(4).readUInt32LE()), bytes: undefined };
-        break;
-      default:
-        throw new ProtobufError(`field ${number} has a wire type that is not in use`);
-    }
+  }
+
+  #take(length: number): Buffer {
+    const start = this.#position;
+    if (length > this.#bytes.length - start) throw new ProtobufError("a field is longer than its message");
+    this.#position += length;
+    return this.#bytes.subarray(start, this.#position);
   }
 }
 

@@ -6,9 +6,12 @@ import { formatAddress, isLoopback, parseAddress } from "../../images/address.js
 import { decodeGoTime, encodeGoTime } from "../../images/go-time.js";
 import { GrpcError, Status, decodeMessage, encodeMessage, formatTimeout, fromGrpcError, parseTimeout, toGrpcError } from "../../images/grpc-status.js";
 import { ImageNotFoundError, ImagesError, aboutImage, isExists, isNotFound } from "../../images/errors.js";
+import { decodeImageField, decodeName, encodeImageField } from "../../images/messages.js";
+import { ProtobufError } from "../../images/protobuf.js";
 import { validateDigest, validateImage, validateNamespace } from "../../images/validate.js";
 import { decodeVarint, encodeVarint } from "../../images/varint.js";
 import { BoltError } from "../../engine/index.js";
+import type { Descriptor } from "../../images/index.js";
 
 const seed = Number(process.env["SEED"] ?? Date.now() % 1_000_000);
 const random = { seed, numRuns: 500 };
@@ -91,6 +94,25 @@ test("errors keep their meaning over the network and back", () => {
   assert.equal(toGrpcError(new BoltError("DATABASE_READ_ONLY", "database is in read-only mode")).status, Status.FAILED_PRECONDITION);
   assert.equal(toGrpcError(new BoltError("IO", "disk")).status, Status.UNAVAILABLE);
   assert.equal(toGrpcError("text").status, Status.UNKNOWN);
+});
+
+test("a group, of whatever is in it, is skipped; one that does not end, or begin, is broken", () => {
+  const name = Buffer.from("0a0161", "hex");
+  // Group 5 with a varint, a text, a group 6 and in it both fixed kinds.
+  const group = Buffer.from("2b" + "0801" + "120178" + "33" + "090000000000000000" + "0d00000000" + "34" + "2c", "hex");
+  for (const message of [[group, name], [name, group], [group, group, name]]) assert.equal(decodeName(Buffer.concat(message)), "a");
+  for (const broken of ["2b", "2b0801", "2c", "2b34", "2b332c34", "2b0f2c", "2b12ff2c"]) {
+    assert.throws(() => decodeName(Buffer.concat([name, Buffer.from(broken, "hex")])), ProtobufError, broken);
+  }
+  const deep = (depth: number): Buffer => Buffer.concat([Buffer.alloc(depth, 0x2b), Buffer.alloc(depth, 0x2c), name]);
+  assert.equal(decodeName(deep(100)), "a");
+  assert.throws(() => decodeName(deep(100_000)), ProtobufError);
+});
+
+test("a message that is there twice is merged", () => {
+  const part = (image: Partial<Descriptor>): Buffer => encodeImageField({ name: "", target: { mediaType: "", digest: "", size: 0, ...image } });
+  const image = decodeImageField(Buffer.concat([part({ digest: "d", size: 1 }), part({ mediaType: "m", size: 2 }), encodeImageField({ name: "n", target: { mediaType: "", digest: "", size: 0 } })]));
+  assert.deepEqual(image, { name: "n", target: { mediaType: "m", digest: "d", size: 2 } });
 });
 
 test("isNotFound and isExists look through causes, and do not run in circles", () => {
