@@ -4,7 +4,8 @@
  * 1. While it fits into one page it is a copy of that page, in a frame of the writer's, changed in place (leaf-edit.ts).
  * 2. Then it is nodes in key order, which split as they grow, so that no insertion moves more than a node. It does not become a page again
  *    before the commit.
- * 3. A view that was handed out stays as it is: a copy into which one leads is copied once more before the next change.
+ * 3. A view that was handed out stays as it is: a copy into which one leads becomes nodes with the next change, for they change no bytes. (Copied
+ *    once more instead, a page whose values are viewed and changed in turns would take the memory of a page each time.)
  */
 import { ELEMENT_SIZE, type Pgid } from "../format/constants.js";
 import type { Arena } from "./arena.js";
@@ -52,7 +53,8 @@ export class DirtyLeaf {
   static ofPage(pages: Pages, arena: Arena, pgid: Pgid, frame: number): DirtyLeaf {
     const leaf = new DirtyLeaf(pages, arena, pgid);
     if (pageIsCompact(pages, frame)) {
-      leaf.#copy(frame);
+      leaf.image = pages.copy(frame, usedSize(pages, frame));
+      arena.copies.push(leaf.image);
     } else {
       pages.pin(frame);
       arena.pinned.push(frame);
@@ -71,9 +73,9 @@ export class DirtyLeaf {
    */
   put(nodeAt: number, i: number, exact: boolean, key: Uint8Array, value: Uint8Array, flags: number): boolean {
     if (this.image === NO_IMAGE) return this.#putIntoNode(nodeAt, i, exact, key, value, flags);
-    const isMoved = this.#requireOwnBytes();
     const pages = this.#pages;
     const frame = this.image;
+    if (pages.isEscaped(frame)) return this.putUnfinished(nodeAt, i, exact, key, value, flags);
     if (!exact) {
       if (!insertElement(pages, frame, i, key, value, flags)) return this.putUnfinished(nodeAt, i, exact, key, value, flags);
       if (i < pageElementCount(pages, frame) - 1) this.appended = false;
@@ -82,15 +84,12 @@ export class DirtyLeaf {
     const growth = valueGrowth(pages, frame, i, value.length);
     if (!replaceValue(pages, frame, i, value)) return this.putUnfinished(nodeAt, i, exact, key, value, flags);
     this.#noteGrowth(growth);
-    return isMoved || growth !== 0;
+    return growth !== 0;
   }
 
   /** `put` of a value that may be completed until the pages are encoded: the arena's `source` and `offset` say where key and value are. */
   putUnfinished(nodeAt: number, i: number, exact: boolean, key: Uint8Array, value: Uint8Array, flags: number): true {
-    if (this.image !== NO_IMAGE) {
-      this.#decode(this.image);
-      this.image = NO_IMAGE;
-    }
+    this.#leaveImage();
     this.#putIntoNode(nodeAt, i, exact, key, value, flags);
     return true;
   }
@@ -99,11 +98,8 @@ export class DirtyLeaf {
   remove(nodeAt: number, i: number): void {
     this.shrunk = true;
     this.appended = false;
-    if (this.image !== NO_IMAGE) {
-      this.#requireOwnBytes();
-      removeElement(this.#pages, this.image, i);
-      return;
-    }
+    if (this.image !== NO_IMAGE && !this.#pages.isEscaped(this.image)) return removeElement(this.#pages, this.image, i);
+    this.#leaveImage();
     const node = this.nodes[nodeAt]!;
     node.remove(i);
     if (node.count === 0 && this.nodes.length > 1) this.nodes.splice(nodeAt, 1);
@@ -161,16 +157,11 @@ export class DirtyLeaf {
     node.byteSize += ELEMENT_SIZE + keySize + valueSize;
   }
 
-  /** Sees to it that no view leads into the bytes that are to change; gives whether they are elsewhere now. */
-  #requireOwnBytes(): boolean {
-    const isEscaped = this.#pages.isEscaped(this.image);
-    if (isEscaped) this.#copy(this.image);
-    return isEscaped;
-  }
-
-  #copy(frame: number): void {
-    this.image = this.#pages.copy(frame, usedSize(this.#pages, frame));
-    this.#arena.copies.push(this.image);
+  /** Makes the leaf nodes, where it is not yet. The copy stays: the nodes point into it. */
+  #leaveImage(): void {
+    if (this.image === NO_IMAGE) return;
+    this.#decode(this.image);
+    this.image = NO_IMAGE;
   }
 
   /** Makes the leaf a node that points into a pinned frame. */

@@ -1,0 +1,64 @@
+/** A leaf that a transaction changes: what views lead to stays as it is, at no more memory than that of the values put. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Tree } from "../../../engine/tree/tree.js";
+import { TreeStore } from "./store.js";
+
+const KEYS: readonly Buffer[] = Array.from({ length: 20 }, (_, i) => Buffer.from(`key ${10 + i}`));
+
+/** A changed leaf page with a value of ten zeros for every key. */
+function changedLeaf(store: TreeStore): Tree {
+  const first = store.begin();
+  for (const key of KEYS) first.put(key, Buffer.alloc(10), 0);
+  store.commit(first);
+  const tree = store.begin();
+  tree.put(KEYS[0]!, Buffer.alloc(10), 0);
+  return tree;
+}
+
+test("values that are viewed and changed in turns take no page of memory each time", () => {
+  const store = new TreeStore(4096);
+  const tree = changedLeaf(store);
+  const { memorySize } = store.cache;
+  for (let round = 1; round <= 1000; round++) {
+    const key = KEYS[round % KEYS.length]!;
+    assert.ok(tree.lookup(key));
+    tree.viewValue();
+    tree.put(key, Buffer.alloc(10, round), 0);
+  }
+  assert.equal(store.cache.memorySize, memorySize);
+  store.commit(tree);
+  store.verify();
+  assert.ok(store.read().lookup(KEYS[0]!));
+});
+
+test("a view stays as it is when its element, one before it or one behind it is put again or removed, and so does the view of a view that was put", () => {
+  for (const [name, change] of [
+    ["the same size", (tree: Tree, key: Buffer) => { tree.put(key, Buffer.alloc(10, 7), 0); }],
+    ["shorter", (tree: Tree, key: Buffer) => { tree.put(key, Buffer.alloc(3, 7), 0); }],
+    ["longer", (tree: Tree, key: Buffer) => { tree.put(key, Buffer.alloc(90, 7), 0); }],
+    ["removed", (tree: Tree, key: Buffer) => { tree.remove(key, 0); }],
+    ["a view", (tree: Tree, key: Buffer) => {
+      assert.ok(tree.lookup(KEYS[19]!));
+      tree.put(key, tree.viewValue(), 0);
+    }],
+  ] as const) {
+    for (const changed of [0, 9, 10, 11, 19]) {
+      const store = new TreeStore();
+      const tree = changedLeaf(store);
+      tree.put(KEYS[10]!, Buffer.from("the viewed"), 0);
+      assert.ok(tree.lookup(KEYS[10]!));
+      const view = tree.viewValue();
+      for (let i = 0; i < 3; i++) {
+        change(tree, KEYS[changed]!);
+        assert.equal(Buffer.from(view).toString(), "the viewed", `${name}, element ${changed}`);
+      }
+      tree.put(Buffer.from("key of a view"), view, 0);
+      store.commit(tree);
+      store.verify();
+      const read = store.read();
+      assert.ok(read.lookup(Buffer.from("key of a view")));
+      assert.equal(read.copyValue().toString(), "the viewed");
+    }
+  }
+});
