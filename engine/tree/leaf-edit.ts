@@ -9,7 +9,8 @@
  */
 import { compareBytes, keyWord, readU16, readU32, writeU16, writeU32 } from "../base/bytes.js";
 import {
-  BRANCH_KEY_SIZE, BRANCH_POS, ELEMENT_SIZE, LEAF_FLAGS, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, PAGE_COUNT, PAGE_HEADER_SIZE,
+  BRANCH_KEY_SIZE, BRANCH_POS, ELEMENT_SIZE, LEAF_FLAGS, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, MAX_ELEMENT_COUNT, PAGE_COUNT,
+  PAGE_HEADER_SIZE,
 } from "../format/constants.js";
 import { elementAt, INDEX_COUNT, INDEX_KEYS, INDEX_PREFIX_SIZE, INDEX_PREFIX_WORD, indexPage } from "../format/page-index.js";
 import { copyBytes } from "./arena.js";
@@ -43,7 +44,7 @@ export function insertElement(pages: Pages, frame: number, i: number, key: Uint8
   const count = readU16(bytes, page + PAGE_COUNT);
   const end = dataEnd(bytes, page, count);
   const dataSize = key.length + value.length;
-  if (end + ELEMENT_SIZE + dataSize > page + pages.pageSize) return false;
+  if (count === MAX_ELEMENT_COUNT || end + ELEMENT_SIZE + dataSize > page + pages.pageSize) return false;
   const element = elementAt(page, i);
   const data = i === count ? end : element + readU32(bytes, element + LEAF_POS);
   // Headers from i on and data before the new element's move by a header; data behind it by its data too.

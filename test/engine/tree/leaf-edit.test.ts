@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { MAX_ELEMENT_COUNT } from "../../../engine/format/constants.js";
 import { INDEX_COMPACT, INDEX_COUNT, INDEX_KEYS, indexPage } from "../../../engine/format/page-index.js";
 import { PageCache } from "../../../engine/pager/page-cache.js";
 import { elementFlags, insertElement, removeElement, replaceValue, usedSize, valueGrowth } from "../../../engine/tree/leaf-edit.js";
@@ -89,6 +90,20 @@ test("a page can be filled to the last byte, and not over it", () => {
   assert.equal(usedSize(cache, frame), PAGE_SIZE);
   assert.ok(!replaceValue(cache, frame, 0, Buffer.alloc(PAGE_SIZE - 16 - 16 - 3 + 1)));
   assertIs(cache, frame, [{ key: Buffer.from("key"), value: Buffer.alloc(PAGE_SIZE - 16 - 16 - 3, 1), flags: 0 }]);
+});
+
+test("a page that counts as many elements as a page can takes no more, whatever room there is", () => {
+  const pageSize = 2 ** 21;
+  const elements = Array.from({ length: MAX_ELEMENT_COUNT }, (_, i) => ({ key: Buffer.of(i >>> 8, i & 0xff), value: "" }));
+  const page = new Uint8Array(pageSize);
+  writeLeaf(page, 0, 7, elements);
+  const cache = new PageCache(pageSize, 0, { readPages: (_, target) => { target.set(page); } });
+  cache.highWaterMark = 8;
+  const source = cache.locate(7);
+  const frame = cache.copy(source, usedSize(cache, source));
+  assert.equal(insertElement(cache, frame, MAX_ELEMENT_COUNT, Buffer.of(0xff, 0xff), Buffer.alloc(0), 0), false);
+  const found = searchPage(cache, frame, elements[4711]!.key);
+  assert.ok(foundExact(found) && foundIndex(found) === 4711);
 });
 
 test("a copy and the page that it was made of do not know of each other", () => {
