@@ -37,6 +37,11 @@ export class Frames {
     return false;
   }
 
+  isEmpty(from: number, to: number): boolean {
+    for (let frame = from; frame < to; frame++) if (this.pgids[frame] !== EMPTY) return false;
+    return true;
+  }
+
   forEachPage(from: number, to: number, visit: (pgid: Pgid) => void): void {
     for (let frame = from; frame < to; frame++) if (this.pgids[frame] !== EMPTY) visit(this.pgids[frame]!);
   }

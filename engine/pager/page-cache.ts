@@ -29,7 +29,7 @@ export interface PageReader {
 }
 
 const SLAB_SIZE = 1 << 20;
-/** Below this the tree could not hold a path and its neighbours. */
+/** With fewer the tree could not hold a path and its neighbours. One slab stays always: a limit below it would be looked after in vain. */
 const MIN_CAPACITY_PAGES = 64;
 
 const NO_FRAME = -1;
@@ -70,7 +70,7 @@ export class PageCache {
     this.frameBits = Math.log2(this.#slotCount);
     this.frameMask = this.#slotCount - 1;
     this.indexStride = pageSize / 16 + INDEX_KEYS;
-    this.#capacity = Math.max(cacheSize, MIN_CAPACITY_PAGES * pageSize);
+    this.#capacity = Math.max(cacheSize, MIN_CAPACITY_PAGES * pageSize, this.#slotCount * (pageSize + this.indexStride * 4));
     this.#reader = reader;
   }
 
@@ -139,7 +139,12 @@ export class PageCache {
   }
 
   #giveBackExcess(): void {
-    if (this.#pinnedCount === 0) while (this.#slabMemory > this.#capacity && this.#shrinkOnce());
+    if (this.#pinnedCount > 0 || this.#slabMemory <= this.#capacity) return;
+    // First what a transaction that failed has emptied: the hand passes by where no page is.
+    for (let slab = this.slabBytes.length - 1; slab >= 0 && this.#slabMemory > this.#capacity; slab--) {
+      if (this.slabBytes[slab] !== NO_BYTES && this.#frames.isEmpty(slab << this.frameBits, (slab + 1) << this.frameBits)) this.#dropSlab(slab);
+    }
+    while (this.#slabMemory > this.#capacity && this.#shrinkOnce());
   }
 
   /** Takes a pinned frame for a new version of the page, bytes still to be written; drops the version that was here. */
@@ -343,19 +348,14 @@ export class PageCache {
     return this.#newSlab(bytes, NO_INDEX, -1) << this.frameBits;
   }
 
-  /**
-   * Gives memory back for a large page: the next large one that was not looked at since the hand last passed, or the whole slab of such a page —
-   * a single frame of a slab gives none. One slab stays. Gives false when there is nothing to give.
-   */
+  /** Gives memory back: of the next large page that was not looked at lately, or the whole slab of such a single one. False when there is none to give. */
   #shrinkOnce(): boolean {
     for (let steps = 2 * (this.slabBytes.length << this.frameBits); steps > 0; steps--) {
       const frame = this.#advanceHand();
       if (frame === NO_FRAME) continue;
-      if (this.#isLarge(frame)) {
-        this.drop(this.#frames.pgids[frame]!);
-        return true;
-      }
-      if (this.#dropSlab(frame >>> this.frameBits)) return true;
+      if (this.#isLarge(frame)) this.drop(this.#frames.pgids[frame]!);
+      else if (!this.#dropSlab(frame >>> this.frameBits)) continue;
+      return true;
     }
     return false;
   }

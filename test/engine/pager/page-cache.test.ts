@@ -167,6 +167,23 @@ test("memory that a large transaction has pinned is given back when pages are re
   assert.ok(cache.memorySize <= limit, `${cache.memorySize} bytes`);
 });
 
+for (const cacheSize of [0, 8 * MIB]) {
+  test(`memory of a large transaction that failed is given back when the last page is unpinned, with room for ${cacheSize / MIB} MiB`, () => {
+    const source = new Source(PAGE_SIZE, 200);
+    const cache = cacheOver(source, cacheSize);
+    // 64 pages are kept whatever the limit.
+    const limit = Math.max(cacheSize, 64 * PAGE_SIZE);
+    const frames = Array.from({ length: 400 }, (_, i) => cache.allocate(1000 + i, 1));
+    for (let i = 0; i < 400; i++) cache.drop(1000 + i);
+    for (const frame of frames) cache.unpin(frame);
+    assert.ok(cache.memorySize <= limit, `${cache.memorySize} bytes`);
+    const copies = Array.from({ length: 400 }, () => cache.copy(cache.locate(2), 100));
+    for (const frame of copies) cache.discard(frame);
+    assert.ok(cache.memorySize <= limit, `${cache.memorySize} bytes`);
+    expectPage(cache, source, 2);
+  });
+}
+
 test("pages of any size come out right however they are mixed, and pinned ones never move", (t) => {
   const seed = seedOfRun();
   t.diagnostic(`SEED=${seed}`);
