@@ -86,13 +86,27 @@ function factsOf(error: unknown): ErrorFacts {
   if (error instanceof Failure) return { code: error.code, message: error.message, hint: error.hint };
   if (error instanceof BoltError) return { code: error.code, message: error.message, hint: hintFor(error) };
   // Whatever the system says of a file.
-  if (error instanceof Error && "code" in error && typeof error.code === "string") return { code: error.code, message: error.message, hint: undefined };
+  if (error instanceof Error && "code" in error && typeof error.code === "string") return { code: error.code, message: error.message, hint: SYSTEM_HINTS[error.code] };
   // Nothing that a user does should lead here.
   const message = error instanceof Error ? error.message : String(error);
   return { code: "UNEXPECTED", message: `unexpected: ${message}`, hint: "this is a fault of hexbolt: please report it with the command line; HEXBOLT_TRACE=1 shows where it comes from" };
 }
 
-function hintFor({ code, detail, message }: BoltError): string | undefined {
+/** What to do about what the system says. */
+const SYSTEM_HINTS: Readonly<Record<string, string>> = {
+  EACCES: "you may not do that there: look at owner and mode with ls -l, or run it as the file's owner",
+  EPERM: "you may not do that there: look at owner and mode with ls -l, or run it as the file's owner",
+  EROFS: "that place can only be read: name a file elsewhere",
+  ENOSPC: "the disk is full: make room, or name a file on another one",
+  EDQUOT: "your share of the disk is used up: make room, or name a file on another one",
+  ENOTDIR: "a part of the path is a file where a folder should be",
+  ELOOP: "a symbolic link on the path leads to itself",
+  ENAMETOOLONG: "the name is longer than the file system takes",
+  EMFILE: "too many files are open: see ulimit -n",
+};
+
+function hintFor({ cause, code, detail, message }: BoltError): string | undefined {
+  if (code === "IO" && cause instanceof Error && "code" in cause) return SYSTEM_HINTS[String(cause.code)] ?? detail;
   if (code === "CORRUPT") return "`hexbolt check` tells more, `hexbolt surgery salvage` saves what can still be read";
   if (code === "INVALID" || code === "CHECKSUM" || code === "VERSION_MISMATCH") return "`hexbolt surgery meta validate` looks at the meta pages, `hexbolt surgery salvage` saves what can still be read";
   if (code === "STALE_SNAPSHOT") return "the other process commits without pause; try again";

@@ -240,6 +240,8 @@ test("every command says which file it cannot use, and why", async () => {
         const argv = [...command.name.split(" "), path, ...(rest[command.name] ?? []), ...output, ...(needed[command.name] ?? []), ...merge];
         const { status, stderr } = await tryLine(folder, argv);
         assert.ok(status === 1 || status === 2, `${argv.join(" ")}: status ${status}`);
+        if (path === "app.db/below") assert.match(stderr, /a part of the path is a file|already exists|no folder/);
+        if (path === "loop") assert.match(stderr, /leads to itself/);
         const named = path === "" ? "path required" : basename(path);
         assert.ok(stderr.includes(named), `${argv.join(" ")}: ${stderr}`);
       }
