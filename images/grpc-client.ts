@@ -7,6 +7,7 @@ import { connect as connectSocket } from "node:net";
 import { givenUp } from "./errors.js";
 import { MessageReader, frame } from "./grpc-frame.js";
 import { GrpcError, Status, decodeMessage, formatTimeout, parseStatus } from "./grpc-status.js";
+import { Turns } from "./turns.js";
 import type { ClientHttp2Session, ClientHttp2Stream, IncomingHttpHeaders } from "node:http2";
 import type { Endpoint } from "./address.js";
 
@@ -27,9 +28,16 @@ export interface RequestOptions {
 
 const CONNECT_MS = 10_000;
 
+/**
+ * Half of what servers commonly allow: to Node's a call that was answered still counts for a moment, and it refuses, or breaks the
+ * connection of, a client that begins the next one too soon.
+ */
+const CALLS_AT_ONCE = 50;
+
 /** Calls the methods of one server. */
 export class GrpcClient {
   readonly #endpoint: Endpoint;
+  readonly #turns = new Turns(CALLS_AT_ONCE);
   #session: ClientHttp2Session | undefined;
   #callCount = 0;
   #closed = false;
@@ -45,8 +53,13 @@ export class GrpcClient {
   async call(path: string, message: Uint8Array, options: RequestOptions): Promise<Reply> {
     if (options.signal?.aborted === true) throw givenUp(options.signal);
     const body = frame(message);
-    const first = await this.#attempt(path, body, options);
-    return first === "refused" ? await this.#attempt(path, body, options).then(orUnavailable) : first;
+    await this.#turns.take(options.signal);
+    try {
+      const first = await this.#attempt(path, body, options);
+      return first === "refused" ? await this.#attempt(path, body, options).then(orUnavailable) : first;
+    } finally {
+      this.#turns.give();
+    }
   }
 
   /** Ends the connection; calls under way fail with UNAVAILABLE. */
@@ -179,6 +192,8 @@ class Exchange {
   /** The answer broke off, or never was one of gRPC's. */
   #withoutStatus(resetCode: number): Reply | "refused" {
     if (resetCode === constants.NGHTTP2_REFUSED_STREAM) return "refused";
+    // What Node's server says to a call above its limit, which it has not begun.
+    if (resetCode === constants.NGHTTP2_ENHANCE_YOUR_CALM && this.#headers[":status"] === undefined) return "refused";
     if (resetCode === constants.NGHTTP2_CANCEL) return failed(Status.CANCELLED, "the server cancelled the call");
     const httpStatus = Number(this.#headers[":status"] ?? 200);
     if (httpStatus !== 200) {

@@ -7,10 +7,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { after, before, describe, it, test } from "node:test";
 import { frame, MESSAGE_BYTES_MAX } from "../../images/grpc-frame.js";
 import { Status } from "../../images/grpc-status.js";
-import { connectImages, ImagesError, serveImages } from "../../images/index.js";
+import { openMemory } from "../../engine/index.js";
+import { connectImages, ImagesError, LocalImageStore, serveImages } from "../../images/index.js";
 import { decodeImages, encodeCorrupt, encodeImageField, encodeName, encodeTexts } from "../../images/messages.js";
 import { EARLY_SERVICE, PRESENT_SERVICE } from "../../images/services.js";
 import { CorruptImagesError } from "../../images/errors.js";
+import { Turns } from "../../images/turns.js";
 import { tempPath } from "../support/temp.js";
 import { MapImageStore } from "./map-store.js";
 import { rawAnswer, rawCall, rawSession, rawStream } from "./raw-client.js";
@@ -207,6 +209,40 @@ test("a client's signal and its time limit end a call, and the connection lives 
   await assert.rejects(client.list(), { code: "UNAVAILABLE" });
   store.waiting.splice(0).forEach((go) => go());
   await server.close();
+});
+
+test("thousands of calls at once on one client all succeed", async () => {
+  const db = openMemory();
+  const server = await serveImages(new LocalImageStore(db, { namespace: "default" }), { path: tempPath("many.sock") });
+  const client = connectImages(server.address, { namespace: "default" });
+  const names = Array.from({ length: 3000 }, (_, i) => `image${String(i).padStart(4, "0")}`);
+  await Promise.all(names.map((name) => client.put(name, { ...target, mediaType: "m".repeat(3000) })));
+  assert.deepEqual((await client.list()).map(({ name }) => name), names);
+  client.close();
+  await server.close();
+  db.close();
+});
+
+test("a call that waits for its turn can be given up, and costs the others nothing", async () => {
+  const turns = new Turns(2);
+  await turns.take(undefined);
+  await turns.take(undefined);
+  const order: string[] = [];
+  const controller = new AbortController();
+  const givenUpCall = assert.rejects(turns.take(controller.signal), { code: "CANCELLED" });
+  const second = turns.take(undefined).then(() => order.push("second"));
+  const third = turns.take(undefined).then(() => order.push("third"));
+  controller.abort();
+  await givenUpCall;
+  assert.deepEqual(order, []);
+  turns.give();
+  await second;
+  assert.deepEqual(order, ["second"]);
+  turns.give();
+  await third;
+  turns.give();
+  turns.give();
+  await turns.take(undefined);
 });
 
 test("a lost connection is UNAVAILABLE, and the next call makes a new one", async () => {

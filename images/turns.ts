@@ -1,0 +1,43 @@
+/** Lets so many go on at once; the others wait in the order in which they came. */
+import { givenUp } from "./errors.js";
+
+/** Turns for calls. */
+export class Turns {
+  readonly #limit: number;
+  #taken = 0;
+  /** Those who wait; a waiter that gave up stays until it is passed over. */
+  readonly #waiting: { go: (() => void) | undefined }[] = [];
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  /** Resolves when it is the caller's turn, which `give` ends. @throws ImagesError CANCELLED or DEADLINE_EXCEEDED when the signal comes first */
+  async take(signal: AbortSignal | undefined): Promise<void> {
+    if (this.#taken < this.#limit) {
+      this.#taken++;
+      return;
+    }
+    await new Promise<void>((resolve, reject) => {
+      const waiter: { go: (() => void) | undefined } = { go: undefined };
+      const giveUp = (): void => {
+        waiter.go = undefined;
+        if (signal !== undefined) reject(givenUp(signal));
+      };
+      waiter.go = () => {
+        signal?.removeEventListener("abort", giveUp);
+        resolve();
+      };
+      signal?.addEventListener("abort", giveUp, { once: true });
+      this.#waiting.push(waiter);
+    });
+  }
+
+  /** Ends a turn: the next one begins. */
+  give(): void {
+    for (let waiter = this.#waiting.shift(); waiter !== undefined; waiter = this.#waiting.shift()) {
+      if (waiter.go !== undefined) return waiter.go();
+    }
+    this.#taken--;
+  }
+}
