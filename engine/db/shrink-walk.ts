@@ -9,11 +9,11 @@ import { corrupt } from "../base/errors.js";
 import { readBucketHeader } from "../format/bucket-header.js";
 import { BRANCH_KEY_SIZE, BRANCH_POS, BUCKET_FLAG, LEAF_FLAGS, LEAF_KEY_SIZE, LEAF_POS, type Pgid } from "../format/constants.js";
 import { freelistByteSize } from "../format/freelist-page.js";
-import { elementAt, INDEX_OVERFLOW } from "../format/page-index.js";
+import { elementAt } from "../format/page-index.js";
 import type { Freelist } from "../pager/freelist.js";
 import type { Run } from "../pager/page-set.js";
 import type { Pages } from "../tree/pages.js";
-import { branchChild, pageElementCount, pageIsBranch, searchBranch } from "../tree/search.js";
+import { branchChild, pageElementCount, pageIsBranch, pageOverflow, searchBranch } from "../tree/search.js";
 import { MAX_DEPTH, type Tree } from "../tree/tree.js";
 import type { BucketState } from "../tx/bucket-state.js";
 import type { TxState } from "../tx/tx-state.js";
@@ -219,7 +219,7 @@ function findLeaf({ pages, root }: Tree, key: Buffer | undefined): Leaf {
   let nextKey: Buffer | undefined;
   for (let pgid = root; path.length < MAX_DEPTH; ) {
     const frame = pages.locate(pgid);
-    path.push({ pgid, pageCount: 1 + overflowOf(pages, frame) });
+    path.push({ pgid, pageCount: 1 + pageOverflow(pages, frame) });
     if (!pageIsBranch(pages, frame)) return { path, nextKey, ...elementsOf(pages, frame) };
     const i = key === undefined ? 0 : searchBranch(pages, frame, key);
     if (i + 1 < pageElementCount(pages, frame)) nextKey = keyOf(pages, frame, i + 1, BRANCH_POS, BRANCH_KEY_SIZE);
@@ -246,8 +246,4 @@ function keyOf(pages: Pages, frame: number, i: number, posOffset: number, sizeOf
   const bytes = pages.slabBytes[frame >>> pages.frameBits]!;
   const element = elementAt(pages.pageStart(frame), i);
   return copyOut(bytes, element + readU32(bytes, element + posOffset), readU32(bytes, element + sizeOffset));
-}
-
-function overflowOf(pages: Pages, frame: number): number {
-  return pages.slabIndex[frame >>> pages.frameBits]![(frame & pages.frameMask) * pages.indexStride + INDEX_OVERFLOW]!;
 }

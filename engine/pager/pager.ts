@@ -224,7 +224,7 @@ export class Pager {
   beginWrite(): Snapshot {
     if (this.options.readOnly) throw boltError("DATABASE_READ_ONLY");
     if (this.#state === "writing") throw boltError("TX_WRITER_BUSY");
-    if (this.#state === "poisoned") throw this.#poisonError();
+    this.#requireUnpoisoned();
     assert(this.#state === "open", "a closed pager has no transactions");
     if (this.meta.txid === MAX_TXID) throw boltError("MAX_SIZE_REACHED", "transaction 2^64 - 1 is the last; compact begins a new file");
     this.#state = "writing";
@@ -236,16 +236,15 @@ export class Pager {
   /** Ends the write transaction without a trace. `failure` is set when a commit got as far as the storage. */
   endWrite(failure?: { readonly step: Step; readonly cause: unknown }): void {
     this.freelist.rollback();
-    if (this.#state !== "writing") return;
-    this.#state = "open";
+    if (this.#state === "writing") this.#state = "open";
     if (failure === undefined) return;
     if (failure.step.kind === "sync") this.#poisonWith(failure.cause);
     if (this.#isMetaWritten) this.#restoreMeta(failure.cause);
   }
 
   #poisonWith(cause: unknown): void {
+    if (this.#state !== "poisoned") this.#poison = cause;
     this.#state = "poisoned";
-    this.#poison = cause;
   }
 
   /**
@@ -292,17 +291,18 @@ export class Pager {
    * @throws BoltError CORRUPT; IO when a sync has failed during the transaction
    */
   #requireWholeFile(): void {
-    if (this.#state === "poisoned") throw this.#poisonError();
+    this.#requireUnpoisoned();
     const size = wrapIo("size of the file", () => this.storage.size());
     if (size < this.#fileSize) throw corrupt(Math.floor(size / this.meta.pageSize), `the file has been cut to ${size} bytes while it was open; it had ${this.#fileSize}`);
   }
 
-  #poisonError(): BoltError {
-    return ioError("a sync failed, so nobody knows what the disk holds; close and open the database again", this.#poison);
+  #requireUnpoisoned(): void {
+    if (this.#state === "poisoned") throw ioError("a sync failed, so nobody knows what the disk holds; close and open the database again", this.#poison);
   }
 
-  /** Does one step. */
+  /** Does one step. @throws whatever the storage throws; BoltError IO when a sync that the application asked for has failed since the commit began */
   run(step: Step): void {
+    this.#requireUnpoisoned();
     this.#isMetaWritten ||= step.kind === "meta";
     switch (step.kind) {
       case "truncate":
@@ -318,15 +318,13 @@ export class Pager {
 
   /** Does one step off the calling thread, where it can wait. */
   async runAsync(step: Step): Promise<void> {
+    if (step.kind === "truncate") return this.run(step);
+    this.#requireUnpoisoned();
     this.#isMetaWritten ||= step.kind === "meta";
-    switch (step.kind) {
-      case "truncate":
-        return this.run(step);
-      case "sync":
-        return this.storage.syncAsync();
-      default:
-        return this.storage.writeAsync(step.chunks, step.position);
-    }
+    if (step.kind === "sync") await this.storage.syncAsync();
+    else await this.storage.writeAsync(step.chunks, step.position);
+    // With a sync that failed meanwhile, this step's bytes may be lost although it went well.
+    this.#requireUnpoisoned();
   }
 
   /** Takes over the new state once all steps are done. */

@@ -17,7 +17,7 @@ export class Arena {
   /** Frames of the cache that nodes point into; whoever ends the transaction unpins them. */
   readonly pinned: number[] = [];
   /** Frames of the writer's own; whoever ends the transaction discards them. */
-  readonly copies: number[] = [];
+  readonly taken: number[] = [];
   /** The source and offset that the last `store` or `columns` took. */
   source = 0;
   offset = 0;
@@ -36,7 +36,7 @@ export class Arena {
   reset(): void {
     this.sources.length = 0;
     this.pinned.length = 0;
-    this.copies.length = 0;
+    this.taken.length = 0;
     this.#slabSources.length = 0;
     this.#byteChunks.length = Math.min(this.#byteChunks.length, 16);
     this.#byteChunk = -1;

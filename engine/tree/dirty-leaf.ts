@@ -1,20 +1,20 @@
 /**
  * A leaf that a write transaction changes.
  *
- * 1. While it fits into one page it is a copy of that page, in a frame of the writer's, changed in place (leaf-edit.ts).
+ * 1. While it fits into one page it is that page in a frame that the writer has taken, changed in place (leaf-edit.ts).
  * 2. Then it is nodes in key order, which split as they grow, so that no insertion moves more than a node. It does not become a page again
  *    before the commit.
- * 3. A view that was handed out stays as it is: a copy into which one leads becomes nodes with the next change, for they change no bytes. (Copied
- *    once more instead, a page whose values are viewed and changed in turns would take the memory of a page each time.)
+ * 3. A view that was handed out stays as it is: a frame into which one leads becomes nodes with the next change, for they change no bytes. (Copied
+ *    instead, a page whose values are viewed and changed in turns would take the memory of a page each time.)
  */
 import { ELEMENT_SIZE, type Pgid } from "../format/constants.js";
 import type { Arena } from "./arena.js";
 import { elementFlags, insertElement, removeElement, replaceValue, usedSize, valueGrowth } from "./leaf-edit.js";
 import { decodeLeaf, FLAGS, type Node, VALUE_SIZE } from "./node.js";
 import type { Pages } from "./pages.js";
-import { pageElementCount, pageIsCompact } from "./search.js";
+import { pageElementCount, pageIsCompact, pageOverflow } from "./search.js";
 
-/** There is no copy of the page: the leaf is nodes. */
+/** There is no frame: the leaf is nodes. */
 export const NO_IMAGE = -1;
 
 /** Elements from which on a node in memory is split. */
@@ -25,7 +25,9 @@ export class DirtyLeaf {
   readonly isBranch = false;
   /** The page it was, 0 when it was none. */
   readonly pgid: Pgid;
-  /** The frame of the changed copy, or NO_IMAGE. */
+  /** 1 and the overflow pages it had. */
+  readonly pageCount: number;
+  /** The frame, or NO_IMAGE. */
   image: number = NO_IMAGE;
   /** In key order, none empty unless it is the only one. */
   readonly nodes: Node[] = [];
@@ -36,25 +38,27 @@ export class DirtyLeaf {
   readonly #pages: Pages;
   readonly #arena: Arena;
 
-  private constructor(pages: Pages, arena: Arena, pgid: Pgid) {
+  private constructor(pages: Pages, arena: Arena, pgid: Pgid, pageCount: number) {
     this.#pages = pages;
     this.#arena = arena;
     this.pgid = pgid;
+    this.pageCount = pageCount;
   }
 
   /** The leaf of a tree that has no pages yet. */
   static ofNode(pages: Pages, arena: Arena, node: Node): DirtyLeaf {
-    const leaf = new DirtyLeaf(pages, arena, 0);
+    const leaf = new DirtyLeaf(pages, arena, 0, 0);
     leaf.nodes.push(node);
     return leaf;
   }
 
   /** The located leaf page in `frame`. */
   static ofPage(pages: Pages, arena: Arena, pgid: Pgid, frame: number): DirtyLeaf {
-    const leaf = new DirtyLeaf(pages, arena, pgid);
-    if (pageIsCompact(pages, frame)) {
-      leaf.image = pages.copy(frame, usedSize(pages, frame));
-      arena.copies.push(leaf.image);
+    const leaf = new DirtyLeaf(pages, arena, pgid, 1 + pageOverflow(pages, frame));
+    if (pageIsCompact(pages, frame) && pages.isTakeable(frame)) {
+      pages.take(frame, usedSize(pages, frame));
+      arena.taken.push(frame);
+      leaf.image = frame;
     } else {
       pages.pin(frame);
       arena.pinned.push(frame);

@@ -24,8 +24,10 @@ export interface Pages {
   markEscaped(frame: number): void;
   /** Whether a caller has a view into the frame: then its bytes must not change. */
   isEscaped(frame: number): boolean;
-  /** Copies the first `size` bytes of a single page, zeros behind them, and its index to a frame of the writer's own, which no page id leads to; it is pinned. */
-  copy(frame: number, size: number): number;
+  /** Whether `take` may be called. */
+  isTakeable(frame: number): boolean;
+  /** Makes the frame of a single page, of which `size` bytes are in use, the writer's to change: no page id leads to it any more, and it is pinned. */
+  take(frame: number, size: number): void;
   /** Keeps the frame where it is until `unpin`. */
   pin(frame: number): void;
   unpin(frame: number): void;

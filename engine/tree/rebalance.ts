@@ -14,9 +14,8 @@ import { usedSize } from "./leaf-edit.js";
 import { decodeBranch, decodeLeaf, Node } from "./node.js";
 import { nodeOfImage, PageImage } from "./page-image.js";
 import type { Pages } from "./pages.js";
-import { pageElementCount, pageIsBranch, pageIsCompact } from "./search.js";
+import { pageElementCount, pageIsBranch, pageIsCompact, pageOverflow } from "./search.js";
 import type { DirtyBranch, Tree } from "./tree.js";
-import { INDEX_OVERFLOW } from "../format/page-index.js";
 
 /** Part of a page below which a node that has lost elements is merged. */
 const UNDERFULL_FRACTION = 4;
@@ -92,17 +91,17 @@ export class Rebalancer {
     return node;
   }
 
-  /** Copies a branch page of which only page ids will change; undefined where more does. */
+  /** Takes a branch page of which only page ids will change; undefined where more does. */
   #imageOfBranch(pgid: Pgid, children: ReadonlyMap<number, PageImage>): PageImage | undefined {
     const pages = this.#pages;
     const frame = pages.locate(pgid);
-    if (!pageIsCompact(pages, frame) || pageElementCount(pages, frame) < 2) return undefined;
+    if (!pageIsCompact(pages, frame) || !pages.isTakeable(frame) || pageElementCount(pages, frame) < 2) return undefined;
     for (const [i, child] of children) if (!child.hasFirstKey(pages, frame, i)) return undefined;
-    const copy = pages.copy(frame, usedSize(pages, frame));
-    this.#arena.copies.push(copy);
+    pages.take(frame, usedSize(pages, frame));
+    this.#arena.taken.push(frame);
     this.#releaser.release(pgid, 1);
     this.#counts.nodeCount++;
-    return new PageImage(pages, copy, children);
+    return new PageImage(pages, frame, children);
   }
 
   /** What little is left of a leaf may be merged, or become an inline bucket: as a node. */
@@ -128,7 +127,7 @@ export class Rebalancer {
     }
     node.shrunk = dirty.shrunk;
     node.appended = dirty.appended;
-    if (dirty.pgid !== 0) this.#releaser.release(dirty.pgid, 1 + this.#overflowOf(this.#pages.locate(dirty.pgid)));
+    if (dirty.pgid !== 0) this.#releaser.release(dirty.pgid, dirty.pageCount);
     this.#counts.nodeCount++;
     return node;
   }
@@ -146,7 +145,7 @@ export class Rebalancer {
     const isBranch = pageIsBranch(pages, frame);
     const node = (isBranch ? decodeBranch : decodeLeaf)(this.#arena, source, bytes, pages.pageStart(frame), count);
     if (isBranch) node.children = new Array<Changed | undefined>(count).fill(undefined);
-    this.#releaser.release(pgid, 1 + this.#overflowOf(frame));
+    this.#releaser.release(pgid, 1 + pageOverflow(this.#pages, frame));
     this.#counts.nodeCount++;
     return node;
   }
@@ -190,7 +189,7 @@ export class Rebalancer {
     if (node instanceof PageImage) return true;
     if (node !== undefined) return node.isBranch || node.byteSize <= this.#pages.pageSize;
     const frame = this.#pages.locate(branch.child(i));
-    return pageIsBranch(this.#pages, frame) || this.#overflowOf(frame) === 0;
+    return pageIsBranch(this.#pages, frame) || pageOverflow(this.#pages, frame) === 0;
   }
 
   /** Merges child `left + 1` into child `left`; gives the index to go on from. @throws BoltError CORRUPT where one is a leaf and one a branch */
@@ -222,10 +221,5 @@ export class Rebalancer {
 
   #isBranchPage(pgid: Pgid): boolean {
     return pageIsBranch(this.#pages, this.#pages.locate(pgid));
-  }
-
-  #overflowOf(frame: number): number {
-    const pages = this.#pages;
-    return pages.slabIndex[frame >>> pages.frameBits]![(frame & pages.frameMask) * pages.indexStride + INDEX_OVERFLOW]!;
   }
 }

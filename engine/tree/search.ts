@@ -1,7 +1,7 @@
 /** Searching one page through its key index: the page itself is touched only where four bytes of a key say nothing. */
 import { compareBytes, keyWord, readU32 } from "../base/bytes.js";
 import { BRANCH_CHILD, BRANCH_KEY_SIZE, BRANCH_POS, LEAF_KEY_SIZE, LEAF_POS, type Pgid } from "../format/constants.js";
-import { elementAt, INDEX_BRANCH, INDEX_COMPACT, INDEX_COUNT_MASK, INDEX_KEYS, INDEX_PREFIX_SIZE, INDEX_PREFIX_WORD } from "../format/page-index.js";
+import { elementAt, INDEX_BRANCH, INDEX_COMPACT, INDEX_COUNT_MASK, INDEX_KEYS, INDEX_OVERFLOW, INDEX_PREFIX_SIZE, INDEX_PREFIX_WORD } from "../format/page-index.js";
 import type { Pages } from "./pages.js";
 
 const EXACT = 1;
@@ -92,6 +92,11 @@ export function pageIsBranch(pages: Pages, frame: number): boolean {
 /** Whether a copy of a located page can be changed in place. @see INDEX_COMPACT */
 export function pageIsCompact(pages: Pages, frame: number): boolean {
   return (pages.slabIndex[frame >>> pages.frameBits]![(frame & pages.frameMask) * pages.indexStride]! & INDEX_COMPACT) !== 0;
+}
+
+/** Overflow pages of a located page. */
+export function pageOverflow(pages: Pages, frame: number): number {
+  return pages.slabIndex[frame >>> pages.frameBits]![(frame & pages.frameMask) * pages.indexStride + INDEX_OVERFLOW]!;
 }
 
 /** Elements of a located page. */

@@ -143,9 +143,12 @@ export class TreeCursor {
     const { pages } = this.tree;
     let pgid = from;
     for (;;) {
+      // Before the page is looked for: the frame of a changed one was taken, and it would be read again.
+      const dirty = this.tree.dirtyLeaf(pgid);
+      if (dirty !== undefined) return this.#enterLeaf(dirty, key, toLast);
       const frame = pages.locate(pgid);
       const count = pageElementCount(pages, frame);
-      if (!pageIsBranch(pages, frame)) return this.#enterPage(pgid, frame, count, key, toLast);
+      if (!pageIsBranch(pages, frame)) return this.#enterPage(pgid, frame, count, key);
       if (this.#depth === MAX_DEPTH) throw corrupt(pgid, `the tree is deeper than ${MAX_DEPTH} levels`);
       const i = key !== undefined ? searchBranch(pages, frame, key) : toLast ? count - 1 : 0;
       this.#pgids[this.#depth] = pgid;
@@ -156,9 +159,7 @@ export class TreeCursor {
     }
   }
 
-  #enterPage(pgid: Pgid, frame: number, count: number, key: Uint8Array | undefined, toLast: boolean): void {
-    const dirty = this.tree.dirtyLeaf(pgid);
-    if (dirty !== undefined) return this.#enterLeaf(dirty, key, toLast);
+  #enterPage(pgid: Pgid, frame: number, count: number, key: Uint8Array | undefined): void {
     this.#leaf = this.#node = undefined;
     this.#pgid = pgid;
     this.#count = count;

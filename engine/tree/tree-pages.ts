@@ -1,9 +1,8 @@
 /** The pages of one tree, as the snapshot has them: for giving up a whole bucket. */
 import { corrupt } from "../base/errors.js";
 import type { Pgid } from "../format/constants.js";
-import { INDEX_OVERFLOW } from "../format/page-index.js";
 import type { Pages } from "./pages.js";
-import { branchChild, pageElementCount, pageIsBranch } from "./search.js";
+import { branchChild, pageElementCount, pageIsBranch, pageOverflow } from "./search.js";
 import { MAX_DEPTH } from "./tree.js";
 
 /**
@@ -13,8 +12,7 @@ import { MAX_DEPTH } from "./tree.js";
 export function forEachPage(pages: Pages, root: Pgid, visit: (pgid: Pgid, pageCount: number) => void, depth = 0): void {
   if (depth > MAX_DEPTH) throw corrupt(root, `the tree is deeper than ${MAX_DEPTH} levels`);
   const frame = pages.locate(root);
-  const overflow = pages.slabIndex[frame >>> pages.frameBits]![(frame & pages.frameMask) * pages.indexStride + INDEX_OVERFLOW]!;
-  visit(root, 1 + overflow);
+  visit(root, 1 + pageOverflow(pages, frame));
   if (!pageIsBranch(pages, frame)) return;
   const children: Pgid[] = [];
   for (let i = 0; i < pageElementCount(pages, frame); i++) children.push(branchChild(pages, frame, i));

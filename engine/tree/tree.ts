@@ -65,7 +65,7 @@ export class Tree {
   frame = -1;
   /** The rightmost leaf, once changed: where sorted insertions go without a search. */
   #edge: DirtyLeaf | undefined;
-  // Where `#seekForWrite` came to: a changed leaf, or none yet and the frame of the page.
+  // Where `#descend` and `#seekForWrite` came to: a changed leaf, or none yet and the frame of the page.
   #leaf: DirtyLeaf | undefined;
   #pageFrame = -1;
   #nodeAt = 0;
@@ -94,13 +94,9 @@ export class Tree {
   /** Finds a key; `bytes`, `keyStart`, `keySize`, `valueSize`, `flags` and `frame` say where it is. */
   lookup(key: Uint8Array): boolean {
     if (this.root === 0) return this.rootLeaf === undefined ? this.#lookupInline(key) : this.#lookupNodes(this.rootLeaf, key);
-    let frame = this.#descend(key);
-    const dirty = this.#changes?.leaves.get(path.leaf);
+    const frame = this.#descend(key);
     this.leafPage = path.leaf;
-    if (dirty !== undefined) {
-      if (dirty.image === NO_IMAGE) return this.#lookupNodes(dirty, key);
-      frame = dirty.image;
-    }
+    if (frame === NO_IMAGE) return this.#lookupNodes(this.#leaf!, key);
     const result = searchPage(this.pages, frame, key);
     if ((result & 1) === 0) return false;
     this.frame = frame;
@@ -156,14 +152,21 @@ export class Tree {
     return new Uint8Array(bytes.buffer, bytes.byteOffset + this.keyStart + this.keySize, this.valueSize);
   }
 
-  /** Goes down to the leaf page that a key belongs to, noting the way. */
+  /**
+   * Goes down to the leaf that a key belongs to, noting the way, and in `#leaf` the leaf if it is a changed one.
+   * @returns the frame of the page or of the changed leaf, NO_IMAGE when that is nodes
+   */
   #descend(key: Uint8Array): number {
     const { pages } = this;
+    const leaves = this.#changes?.leaves;
     let pgid = this.root;
     let rightmost = true;
     for (let depth = 0; depth < MAX_DEPTH; depth++) {
-      const frame = pages.locate(pgid);
-      if (!pageIsBranch(pages, frame)) {
+      // Before the page is looked for: the frame of a changed one was taken, and it would be read again.
+      const dirty = leaves === undefined ? undefined : leaves.get(pgid);
+      const frame = dirty === undefined ? pages.locate(pgid) : dirty.image;
+      if (dirty !== undefined || !pageIsBranch(pages, frame)) {
+        this.#leaf = dirty;
         path.depth = depth;
         path.leaf = pgid;
         path.rightmost = rightmost;
@@ -245,13 +248,13 @@ export class Tree {
       return this.#seekNodes(this.rootLeaf!, key);
     }
     this.#pageFrame = this.#descend(key);
-    const dirty = this.#changes?.leaves.get(path.leaf);
-    if (dirty !== undefined && dirty.image === NO_IMAGE) {
-      if (path.rightmost) this.#edge = dirty;
-      return this.#seekNodes(dirty, key);
+    if (this.#pageFrame === NO_IMAGE) {
+      const leaf = this.#leaf!;
+      if (path.rightmost) this.#edge = leaf;
+      return this.#seekNodes(leaf, key);
     }
-    const result = searchPage(this.pages, dirty === undefined ? this.#pageFrame : dirty.image, key);
-    return this.#found(dirty, 0, result >>> 1, (result & 1) !== 0);
+    const result = searchPage(this.pages, this.#pageFrame, key);
+    return this.#found(this.#leaf, 0, result >>> 1, (result & 1) !== 0);
   }
 
   #seekNodes(leaf: DirtyLeaf, key: Uint8Array): boolean {

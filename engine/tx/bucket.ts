@@ -1,5 +1,5 @@
 /** The bucket that callers get: checks arguments and states, in bbolt's order, and copies what goes in and out. @see bbolt bucket.go */
-import { toBytes, type BytesLike } from "../base/bytes.js";
+import { compareBytes, toBytes, type BytesLike } from "../base/bytes.js";
 import { boltError } from "../base/errors.js";
 import { BUCKET_FLAG, BUCKET_HEADER_SIZE, MAX_INLINE_FRACTION, MAX_KEY_SIZE, MAX_VALUE_SIZE, type Pgid } from "../format/constants.js";
 import { bucketStats, inlineBucketStats, inspectBucket, inspectInlineBucket, type BucketStats, type BucketStructure } from "./bucket-stats.js";
@@ -55,6 +55,18 @@ export class Bucket {
     const names: Buffer[] = [];
     for (let at = this.#state; at.parent !== undefined; at = at.parent) names.push(Buffer.from(at.name));
     return names.reverse();
+  }
+
+  /** Whether this still is the bucket of that path: neither deleted nor moved. @internal */
+  isAt(path: readonly Uint8Array[]): boolean {
+    let state = this.#state;
+    if (state.isDeleted) return false;
+    for (let i = path.length - 1; i >= 0; i--) {
+      const name = path[i]!;
+      if (state.parent === undefined || compareBytes(state.name, 0, state.name.length, name, 0, name.length) !== 0) return false;
+      state = state.parent;
+    }
+    return state.parent === undefined;
   }
 
   /** The page id of the bucket's root page; 0 when it is inline or new. */

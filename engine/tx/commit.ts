@@ -117,7 +117,7 @@ function dropPages(pager: Pager, plans: readonly PagePlan[]): void {
 function releaseMemory(tx: TxState): void {
   tx.isOpen = false;
   const arena = tx.arena!;
-  for (const frame of arena.copies) tx.pager.cache.discard(frame);
+  for (const frame of arena.taken) tx.pager.cache.discard(frame);
   for (const frame of arena.pinned) tx.pager.cache.unpin(frame);
   arena.reset();
 }

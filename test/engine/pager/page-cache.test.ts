@@ -177,8 +177,12 @@ for (const cacheSize of [0, 8 * MIB]) {
     for (let i = 0; i < 400; i++) cache.drop(1000 + i);
     for (const frame of frames) cache.unpin(frame);
     assert.ok(cache.memorySize <= limit, `${cache.memorySize} bytes`);
-    const copies = Array.from({ length: 400 }, () => cache.copy(cache.locate(2), 100));
-    for (const frame of copies) cache.discard(frame);
+    const taken = Array.from({ length: 400 }, () => {
+      const frame = cache.locate(2);
+      cache.take(frame, 100);
+      return frame;
+    });
+    for (const frame of taken) cache.discard(frame);
     assert.ok(cache.memorySize <= limit, `${cache.memorySize} bytes`);
     expectPage(cache, source, 2);
   });

@@ -20,14 +20,15 @@ interface Element {
   readonly flags: number;
 }
 
-/** A writer's copy of a page with the elements. */
+/** A page with the elements that the writer has taken. */
 function copyOf(elements: readonly Element[]): { readonly cache: PageCache; readonly frame: number } {
   const page = new Uint8Array(PAGE_SIZE);
   writeLeaf(page, 0, 7, elements);
   const cache = new PageCache(PAGE_SIZE, 0, { readPages: (_, target) => { target.set(page); } });
   cache.highWaterMark = 8;
   const source = cache.locate(7);
-  return { cache, frame: cache.copy(source, usedSize(cache, source)) };
+  cache.take(source, usedSize(cache, source));
+  return { cache, frame: source };
 }
 
 function sizeOf(elements: readonly Element[]): number {
@@ -100,13 +101,14 @@ test("a page that counts as many elements as a page can takes no more, whatever 
   const cache = new PageCache(pageSize, 0, { readPages: (_, target) => { target.set(page); } });
   cache.highWaterMark = 8;
   const source = cache.locate(7);
-  const frame = cache.copy(source, usedSize(cache, source));
+  cache.take(source, usedSize(cache, source));
+  const frame = source;
   assert.equal(insertElement(cache, frame, MAX_ELEMENT_COUNT, Buffer.of(0xff, 0xff), Buffer.alloc(0), 0), false);
   const found = searchPage(cache, frame, elements[4711]!.key);
   assert.ok(foundExact(found) && foundIndex(found) === 4711);
 });
 
-test("a copy and the page that it was made of do not know of each other", () => {
+test("a page that is changed and the page as it was do not know of each other", () => {
   const elements = ["a", "b", "c"].map((name): Element => ({ key: Buffer.from(name), value: Buffer.from(`value of ${name}`), flags: 0 }));
   const { cache, frame } = copyOf(elements);
   removeElement(cache, frame, 1);
@@ -121,6 +123,7 @@ test("bytes that lay behind the data of a page do not come along", () => {
   const cache = new PageCache(PAGE_SIZE, 0, { readPages: (_, target) => { target.set(page); } });
   cache.highWaterMark = 8;
   const source = cache.locate(7);
-  const frame = cache.copy(source, usedSize(cache, source));
+  cache.take(source, usedSize(cache, source));
+  const frame = source;
   assertIs(cache, frame, [{ key: Buffer.from("key"), value: Buffer.from("value"), flags: 0 }]);
 });

@@ -100,7 +100,7 @@ export class TreeStore {
   }
 
   #end(): void {
-    for (const frame of this.arena.copies) this.cache.discard(frame);
+    for (const frame of this.arena.taken) this.cache.discard(frame);
     for (const frame of this.arena.pinned) this.cache.unpin(frame);
     this.arena.reset();
   }
