@@ -64,7 +64,10 @@ export class TxImageStore {
   readonly #layout: Layout;
   /** The bucket of images in a read transaction, where it cannot change: found once. */
   #found: ReadableBucket | undefined;
-  /** What reads in it. */
+  /** That of a write transaction, where it may be deleted or moved. */
+  #foundToWrite: Bucket | undefined;
+  readonly #path: readonly Buffer[];
+  /** What reads in the bucket that was found. */
   #reader: NestedReader | undefined;
 
   constructor(tx: ReadTx | Tx, options: LayoutOptions = {}) {
@@ -72,6 +75,7 @@ export class TxImageStore {
     this.#tx = tx;
     this.#namespace = options.namespace;
     this.#layout = options.namespace === undefined ? earlyLayout : namespacedLayout;
+    this.#path = options.namespace === undefined ? [SCHEMA, IMAGES] : [SCHEMA, Buffer.from(options.namespace), IMAGES];
   }
 
   /**
@@ -180,8 +184,9 @@ export class TxImageStore {
   /** The bucket of images for writing: a namespace's is made where it is missing, the early layout's is not. */
   #imagesToWrite(name: string): Bucket {
     const tx = writable(this.#tx);
+    if (this.#foundToWrite?.isAt(this.#path) === true) return this.#foundToWrite;
     const images = imagesBucket(tx, this.#namespace);
-    if (images !== undefined) return images;
+    if (images !== undefined) return (this.#foundToWrite = images);
     const namespace = this.#namespace;
     if (namespace === undefined) throw this.#missing(name);
     return aboutOneImage(name, () => {

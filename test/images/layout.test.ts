@@ -282,3 +282,37 @@ test("a list reads each page once, with a cache far smaller than the file", () =
   assert.deepEqual(again, []);
   db.close();
 });
+
+const TARGET = { mediaType: "application/test", digest: `sha256:${"0".repeat(64)}`, size: 1 };
+
+test("a store goes on where the bucket of images was deleted, moved or made anew in its transaction", () => {
+  const db = openMemory();
+  db.update((tx) => {
+    const schema = tx.createBucket("v1");
+    schema.createBucket("images");
+    const early = new TxImageStore(tx);
+    const inNamespace = new TxImageStore(tx, { namespace: "ns" });
+    for (const store of [early, inNamespace]) store.put("a", TARGET);
+    schema.deleteBucket("images");
+    assert.throws(() => early.put("b", TARGET), { code: "NOT_FOUND" });
+    schema.createBucket("images");
+    early.put("c", TARGET);
+    assert.deepEqual(early.list().map(({ name }) => name), ["c"]);
+    schema.bucket("ns")?.moveBucket("images", schema.createBucket("elsewhere"));
+    inNamespace.put("d", TARGET);
+    assert.deepEqual(inNamespace.list().map(({ name }) => name), ["d"]);
+    tx.deleteBucket("v1");
+    assert.throws(() => early.put("e", TARGET), { code: "NOT_FOUND" });
+    inNamespace.put("f", TARGET);
+    assert.deepEqual(inNamespace.list().map(({ name }) => name), ["f"]);
+  });
+  assert.throws(() => {
+    const kept = db.update((tx) => {
+      const store = new TxImageStore(tx, { namespace: "ns" });
+      store.put("g", TARGET);
+      return store;
+    });
+    kept.put("h", TARGET);
+  }, { code: "TX_CLOSED" });
+  db.close();
+});
