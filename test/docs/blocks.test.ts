@@ -35,7 +35,7 @@ for (const path of ["README.md", "docs/api.md", "docs/images.md", "docs/live-rea
 }
 
 test("blocks are found, with their output", () => {
-  assert.equal(guide.length, 10);
+  assert.equal(guide.length, 11);
   const blocks = guide.flatMap((path) => blocksOf(readDocument(path)));
   assert.ok(blocks.length > 35, `${blocks.length}`);
   assert.ok(blocks.filter(({ output }) => output !== undefined).length > 30);
