@@ -232,6 +232,37 @@ test("a sync that fails in the middle of a transaction makes its commit fail, al
   db.close();
 });
 
+for (const how of ["updateAsync", "batch"] as const) {
+  test(`a sync that the application asks for while ${how} commits, and that fails, makes the commit fail, however far it has got`, async () => {
+    const start = filledDisk();
+    let turns = 0;
+    for (let isOver = false; ; turns++) {
+      const disk = start.crash("all");
+      const db = openOn(disk);
+      const before = contentNow(db);
+      let hasRun = false;
+      const commit = db[how]((tx) => {
+        change(tx, 9);
+        hasRun = true;
+      });
+      void commit.then(() => { isOver = true; }, () => undefined);
+      while (!hasRun) await new Promise((resolve) => { setImmediate(resolve); });
+      for (let turn = 0; turn < turns && !isOver; turn++) await new Promise((resolve) => { setImmediate(resolve); });
+      if (isOver) break;
+      // What was written is lost with the failed sync, and no later sync says so.
+      disk.inject({ failure: "lost", on: "sync" });
+      assert.throws(() => { db.sync(); }, isIo("EIO"));
+      await assert.rejects(commit, isIo("EIO"), `after ${turns} turns`);
+      assert.equal(db.view((tx) => contentOf(tx).sha256), before);
+      db.close();
+      const again = openOn(disk.crash("none"));
+      assert.equal(contentNow(again), before);
+      again.close();
+    }
+    assert.ok(turns > 0, "the commit was met under way");
+  });
+}
+
 test("a read that fails, on whichever page, is an IO error; the next read of the same page is right", () => {
   const start = filledDisk();
   const walk = (db: DB): string => db.view((tx) => contentOf(tx).sha256);
