@@ -14,10 +14,14 @@ const LABEL_BYTES_MAX = 4096;
 const NAMESPACE_LENGTH_MAX = 76;
 const NAMESPACE_FORM = /^[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*$/;
 
-/** Checks an image's name: a string, not empty. */
+const LONE_SURROGATE = /\p{Surrogate}/u;
+
+/** Checks an image's name: a string, not empty, that UTF-8 can hold. */
 export function validateName(name: string): void {
   if (typeof name !== "string") throw new TypeError("an image name is a string");
   if (name === "") throw invalid("image name must not be empty");
+  // UTF-8 has no bytes for half a character: two such names would be stored as one.
+  if (LONE_SURROGATE.test(name)) throw invalid(`image name ${quote(name)} is no text: it has half a surrogate pair`);
 }
 
 /** Checks that a descriptor can be stored at all: strings, a size within int64. */

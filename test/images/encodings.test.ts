@@ -8,7 +8,7 @@ import { GrpcError, Status, decodeMessage, encodeMessage, formatTimeout, fromGrp
 import { ImageNotFoundError, ImagesError, aboutImage, isExists, isNotFound } from "../../images/errors.js";
 import { decodeImageField, decodeName, encodeImageField } from "../../images/messages.js";
 import { ProtobufError } from "../../images/protobuf.js";
-import { validateDigest, validateImage, validateNamespace } from "../../images/validate.js";
+import { validateDigest, validateImage, validateName, validateNamespace } from "../../images/validate.js";
 import { decodeVarint, encodeVarint } from "../../images/varint.js";
 import { BoltError } from "../../engine/index.js";
 import type { Descriptor } from "../../images/index.js";
@@ -143,6 +143,8 @@ test("names, namespaces, digests and labels are checked as containerd checks the
   for (const bad of ["", ":", "sha256:", `:${"a".repeat(64)}`, `sha256:${"g".repeat(64)}`, `sha1:${"a".repeat(40)}`, `sha256:${"A".repeat(64)}`]) {
     assert.throws(() => validateDigest(bad), INVALID, bad);
   }
+  for (const good of ["a", "ü☃😀", "a\u0000b"]) validateName(good);
+  for (const bad of ["", "\ud800", "a\udfffb", "\udc00\ud800"]) assert.throws(() => validateName(bad), INVALID, JSON.stringify(bad));
   const target = { mediaType: "m", digest: `sha256:${"a".repeat(64)}`, size: 1 };
   validateImage("a", target, { k: "v".repeat(4095) });
   assert.throws(() => validateImage("a", target, { k: "☃".repeat(1366) }), INVALID);
