@@ -153,7 +153,7 @@ for (const [name, make] of Object.entries(MAKERS)) {
     assert.ok(moments > 30 && images >= 18, `${moments} moments, ${images} images`);
   });
 
-  test(`${name}: any failing operation leaves the old file under the name and nothing beside it (SEED=${seed})`, async () => {
+  test(`${name}: whichever operation fails, it leaves the old file under the name and nothing beside it (SEED=${seed})`, async () => {
     const source = snapshotOf(new Random(seed));
     const whole = new SimulatedDestination(new SimulatedDisk({ seed }), () => undefined);
     await make(source, whole);

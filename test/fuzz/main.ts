@@ -1,9 +1,11 @@
 /**
- * The file fuzzer as a command: changes database files in every way a file can be wrong, and does everything to them.
+ * The fuzzer as a command: changes database files in every way a file can be wrong, and does everything to them; then as many messages and frames
+ * of the image service, and reads them.
  *
  *     npm run test:fuzz                                   20,000 mutants
  *     npm run test:fuzz -- --mutants 1000000 --seed 7     as many as are wanted
  *     npm run test:fuzz -- --seed 7 --only 1234           one again, in this thread
+ *     npm run test:fuzz -- --mutants 0 --messages 5000000 messages and frames alone; --messages is ten for each file when left out
  *
  * Prints the seed first and what came of the mutants at the end. Exits with 1 when the engine did what it never may.
  */
@@ -11,6 +13,7 @@ import { parseArgs } from "node:util";
 import { seedOfRun } from "../support/random.js";
 import { loadBases } from "./bases.js";
 import { replayText, runCampaign } from "./campaign.js";
+import { MessageFuzzer } from "./messages.js";
 import type { FuzzTally } from "./protocol.js";
 import { MutantMaker } from "./run.js";
 
@@ -40,17 +43,29 @@ function summary({ mutants, accepted, sound, commits, slowestMs, slowestNumber, 
     + `slowest: mutant ${slowestNumber}, ${Math.round(slowestMs)} ms\nrefused with: ${tableOf(codes)}\nchanged: ${tableOf(mutations)}\n`;
 }
 
+/** Tries messages and frames; the first fault ends it. */
+function fuzzMessages(seed: number, count: number): void {
+  const begin = performance.now();
+  const fuzzer = new MessageFuzzer(seed);
+  for (let number = 0; number < count; number++) fuzzer.try(number);
+  const { frames, messages, refused, slowestMs } = fuzzer.tally;
+  const seconds = (performance.now() - begin) / 1000;
+  process.stdout.write(`${messages} protobuf messages and ${frames} gRPC frames in ${Math.round(seconds)} s: ${refused} refused, slowest ${Math.round(slowestMs)} ms\n`);
+}
+
 async function main(): Promise<number> {
   const { values } = parseArgs({
-    options: { mutants: { type: "string" }, seed: { type: "string" }, first: { type: "string" }, only: { type: "string" } },
+    options: { mutants: { type: "string" }, seed: { type: "string" }, first: { type: "string" }, only: { type: "string" }, messages: { type: "string" } },
   });
   const seed = numberOf(values.seed, "seed", seedOfRun());
   process.stdout.write(`seed ${seed}\n`);
   if (values.only !== undefined) return replay(seed, numberOf(values.only, "only", 0));
+  const mutants = numberOf(values.mutants, "mutants", 20_000);
+  fuzzMessages(seed, numberOf(values.messages, "messages", 10 * mutants));
   const begin = performance.now();
   let lastProgress = begin;
   const { tally, faults } = await runCampaign({
-    seed, mutants: numberOf(values.mutants, "mutants", 20_000), first: numberOf(values.first, "first", 0), large: true,
+    seed, mutants, first: numberOf(values.first, "first", 0), large: true,
     onFault: (report) => process.stdout.write(`${replayText(seed, report)}\n`),
     onProgress: ({ mutants }) => {
       if (performance.now() - lastProgress < PROGRESS_EVERY_MS) return;

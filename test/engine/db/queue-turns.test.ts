@@ -1,0 +1,25 @@
+/** Asynchronous writers wait for writers that began in between, whoever came first. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { requireBucket, withDatabaseAsync } from "../tx/database.js";
+
+test("an asynchronous update waits for a transaction that began right after it was called, and sees what that has committed", async () => {
+  await withDatabaseAsync(async ({ db }) => {
+    const order: string[] = [];
+    const queued = db.updateAsync((tx) => {
+      order.push("updateAsync");
+      requireBucket(tx.bucket("b")).put("later", "2");
+    });
+    const batched = db.batch(() => order.push("batch"));
+    const tx = db.begin(true);
+    tx.createBucket("b").put("first", "1");
+    // Turns of the event loop in which the queue could begin.
+    for (let i = 0; i < 3; i++) await new Promise((resolve) => { setImmediate(resolve); });
+    assert.deepEqual(order, []);
+    order.push("begin");
+    tx.commit();
+    await Promise.all([queued, batched]);
+    assert.deepEqual(order, ["begin", "updateAsync", "batch"]);
+    assert.equal(db.view((read) => requireBucket(read.bucket("b")).count()), 2);
+  });
+});

@@ -1,0 +1,77 @@
+/** Mutants of engine/db: callbacks, queues, closing, backups, shrinking. */
+import type { Mutant } from "./mutant.js";
+
+const FILE = "engine/db/db.ts";
+
+export const dbMutants: readonly Mutant[] = [
+  {
+    name: "a callback that returns a promise is committed", file: FILE,
+    find: "      result = refusePromise(fn(tx));\n    } catch (error) {\n      if (state.isOpen)", replace: "      result = fn(tx);\n    } catch (error) {\n      if (state.isOpen)",
+    harm: "half of the work is committed, the rest fails", tests: ["engine/misuse", "engine/db/db"],
+  },
+  {
+    name: "an update whose function throws stays open", file: FILE,
+    find: "      if (state.isOpen) this.#rollback(state);\n      throw error;\n    }\n    state.requireOpen();", replace: "      throw error;\n    }\n    state.requireOpen();",
+    harm: "there is no further write transaction", tests: ["engine/db/db", "engine/misuse"],
+  },
+  {
+    name: "close rolls back a commit that is on its way", file: FILE,
+    find: "for (const state of [...this.#openTxs]) if (!state.isCommitting) this.#rollback(state);", replace: "for (const state of [...this.#openTxs]) this.#rollback(state);",
+    harm: "memory that is being written is used for something else", tests: ["engine/db/queue", "engine/misuse"],
+  },
+  {
+    name: "closeAsync does not wait for batches", file: FILE,
+    find: "    await this.#batch.drained();\n", replace: "",
+    harm: "calls that were accepted are refused", tests: ["engine/db/queue"],
+  },
+  {
+    name: "a lost commit is not replaced", file: FILE,
+    find: "const isLost = this.#pager.recovery?.lostTxid !== undefined;", replace: "const isLost = this.#pager.recovery?.lostTxid === 0n;",
+    harm: "other programs still open the commit that is not whole", tests: ["engine/pager/recovery", "crash/crash"],
+  },
+  {
+    name: "going back to an older state is silent", file: FILE,
+    find: "    process.emitWarning(`${this.path}: went back", replace: "    if (this.path === \"\") process.emitWarning(`${this.path}: went back",
+    harm: "nobody learns that a commit was lost", tests: ["engine/db/recovery-warning"],
+  },
+  {
+    name: "one failing call fails its batch", file: "engine/db/batch.ts",
+    find: "if (failing === undefined || calls.length === 1) {", replace: "if (failing === undefined || calls.length >= 1) {",
+    harm: "callers are told of an error that another one made", tests: ["engine/db/queue"],
+  },
+  {
+    name: "a batch is acknowledged before its commit", file: "engine/db/batch.ts",
+    find: "          return refusePromise(call.fn(tx));\n", replace: "          const result = refusePromise(call.fn(tx));\n          call.resolve(result);\n          return result;\n",
+    harm: "a power cut takes back what a caller was told is durable", tests: ["engine/db/queue", "engine/faults", "engine/misuse"],
+  },
+  {
+    name: "the queue does not wait for a writer that is open", file: "engine/db/writer-queue.ts",
+    find: "while (this.#waiting.length > 0 && this.#isFree()) await", replace: "while (this.#waiting.length > 0) await",
+    harm: "queued updates fail with TX_WRITER_BUSY", tests: ["engine/db/queue-turns"],
+  },
+  {
+    name: "a backup is not checked", file: "engine/db/backup.ts",
+    find: "  await verifyCopy(storage);\n", replace: "",
+    harm: "a damaged database gets a backup that cannot be used", tests: ["engine/db/backup"],
+  },
+  {
+    name: "shrinking cuts off what readers read", file: "engine/db/shrink.ts",
+    find: "for (const { highWaterMark } of this.#host.openMetas()) mark = Math.max(mark, highWaterMark);", replace: "",
+    harm: "an open reader meets the end of the file", tests: ["engine/db/shrink"],
+  },
+  {
+    name: "shrinking cuts before the older meta knows", file: "engine/db/shrink.ts",
+    find: "const MIN_SETTLING_COMMITS = 4;", replace: "const MIN_SETTLING_COMMITS = 0;",
+    harm: "a file with a torn meta page ends before its pages", tests: ["crash/copies", "engine/db/shrink"],
+  },
+  {
+    name: "shrinking with noSync cuts before anything is durable", file: "engine/db/shrink.ts",
+    find: "if (pager.options.noSync) pager.sync();", replace: "",
+    harm: "a power cut leaves a file that ends before its pages", tests: ["crash/copies", "engine/db/shrink"],
+  },
+  {
+    name: "a compacted copy loses sequences", file: "engine/db/compact.ts",
+    find: "frame.tree.finishBucket(frame.source.sequence)", replace: "frame.tree.finishBucket(0n)",
+    harm: "nextSequence gives the same numbers again", tests: ["engine/db/compact"],
+  },
+];

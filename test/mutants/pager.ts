@@ -1,0 +1,213 @@
+/** Mutants of engine/pager: syncs, the order of a commit, quarantine, readers, recovery, the making of a file. */
+import type { Mutant } from "./mutant.js";
+
+const FILE = "engine/pager/pager.ts";
+const FREELIST = "engine/pager/freelist.ts";
+const METAS = "engine/pager/meta-pages.ts";
+const RECOVERY = "engine/pager/recovery.ts";
+const CACHE = "engine/pager/page-cache.ts";
+const SET = "engine/pager/page-set.ts";
+
+export const pagerMutants: readonly Mutant[] = [
+  {
+    name: "no sync of a commit's pages", file: FILE,
+    find: 'if (syncsPages) steps.push({ kind: "sync" });', replace: "void syncsPages;",
+    harm: "after a power cut the newest meta leads to pages that are not there", tests: ["crash/crash"],
+  },
+  {
+    name: "no sync of the meta page", file: FILE,
+    find: 'if (!noSync) steps.push({ kind: "sync" });', replace: "",
+    harm: "a power cut takes back an acknowledged commit", tests: ["crash/crash"],
+  },
+  {
+    name: "one sync always", file: FILE,
+    find: 'const syncsPages = !noSync && !(durability === "one-sync" && hasManifest);', replace: "const syncsPages = !noSync && !hasManifest;",
+    harm: "other programs open a commit of which pages are missing", tests: ["crash/crash"],
+  },
+  {
+    name: "the meta before the pages", file: FILE,
+    find: "    return steps;\n", replace: '    return steps.sort((a, b) => Number(b.kind === "meta") - Number(a.kind === "meta"));\n',
+    harm: "after a power cut the newest meta leads to pages that are not there", tests: ["crash/crash"],
+  },
+  {
+    name: "the meta over the newest one", file: FILE,
+    find: 'steps.push({ kind: "meta", position: metaPageOf(newMeta.txid)', replace: 'steps.push({ kind: "meta", position: metaPageOf(this.meta.txid)',
+    harm: "a power cut while the meta is written leaves the state before the last, or none", tests: ["crash/crash"],
+  },
+  {
+    name: "the file does not grow", file: FILE,
+    find: 'if (size > this.#fileSize) steps.push({ kind: "truncate", size });', replace: "void size;",
+    harm: "the file ends before the high-water mark: Go dies reading it", tests: ["engine/pager/growth", "engine/db/growth", "engine/tx/commit"],
+  },
+  {
+    name: "no quarantine when a file is opened", file: FILE,
+    find: "return (pgid) => pgid < older.highWaterMark && !freeBefore.has(pgid);", replace: "return () => freeBefore.size < 0;",
+    harm: "the first commit overwrites the state before the last: a bad meta then loses everything", tests: ["crash/crash"],
+  },
+  {
+    name: "no quarantine when a file without a stored freelist is opened", file: FILE,
+    find: "return (pgid) => reachable.has(pgid);", replace: "return () => reachable === undefined;",
+    harm: "as before, with noFreelistSync", tests: ["crash/crash"],
+  },
+  {
+    name: "a failed sync does not poison", file: FILE,
+    find: 'if (failure.step.kind === "sync") this.#poisonWith(failure.cause);', replace: "",
+    harm: "later commits are acknowledged on top of pages that the system has dropped", tests: ["engine/faults"],
+  },
+  {
+    name: "the meta of a failed commit stays", file: FILE,
+    find: "if (this.#isMetaWritten) this.#restoreMeta(failure.cause);", replace: "",
+    harm: "a commit that was reported as failed is there after reopening", tests: ["engine/faults"],
+  },
+  {
+    name: "the restored meta is not synced", file: FILE,
+    find: "if (!this.options.noSync) this.storage.sync();\n    } catch {", replace: "} catch {",
+    harm: "a commit that was reported as failed comes back with a power cut", tests: ["engine/faults", "engine/isolation"],
+  },
+  {
+    name: "a rollback keeps the freelist's changes", file: FILE,
+    find: "    this.freelist.rollback();\n", replace: "",
+    harm: "pages are lost, or given out while they are in use", tests: ["engine/isolation", "engine/tx/ending"],
+  },
+  {
+    name: "readers are never forgotten", file: FILE,
+    find: "this.freelist.removeReader(snapshot.serial);", replace: "void snapshot;",
+    harm: "after the first reader the file grows for ever", tests: ["engine/db/shrink", "engine/db/growth"],
+  },
+  {
+    name: "a file that was cut is not noticed", file: FILE,
+    find: "if (size < this.#fileSize) throw corrupt(", replace: "if (size < 0) throw corrupt(",
+    harm: "commits go into a file whose other pages are gone", tests: ["engine/under-us"],
+  },
+  {
+    name: "transaction ids wrap around", file: FILE,
+    find: "if (this.meta.txid === MAX_TXID) throw", replace: "if (this.meta.txid > MAX_TXID) throw",
+    harm: "the commit after transaction 2^64 - 1 is lost at the next opening", tests: ["fuzz/found"],
+  },
+  {
+    name: "freed pages are used one transaction too early", file: FREELIST,
+    find: "const QUARANTINE = 2;", replace: "const QUARANTINE = 1;",
+    harm: "a power cut leaves no whole state where the newest meta is torn", tests: ["engine/pager/freelist", "crash/crash"],
+  },
+  {
+    name: "freed pages are free at once", file: FREELIST,
+    find: "if (this.#freed.length > 0) this.#quarantine.push({ serial, pgids: this.#freed });",
+    replace: "for (const pgid of this.#freed) if (this.#pending.delete(pgid)) this.#free.add(pgid);",
+    harm: "the next commit overwrites the state that a power cut goes back to, and what readers read", tests: ["engine/pager/freelist"],
+  },
+  {
+    name: "readers hold no pages", file: FREELIST,
+    find: "if (reader < allocatedBy) {", replace: "if (reader < allocatedBy || reader >= 0) {",
+    harm: "an open reader sees pages of later transactions", tests: ["engine/isolation"],
+  },
+  {
+    name: "pages wait for the wrong reader", file: FREELIST,
+    find: "if (this.#readerSerials[middle]! < serial) low = middle + 1;", replace: "if (this.#readerSerials[middle]! <= serial) low = middle + 1;",
+    harm: "pages wait for readers that cannot see them, and not for those that can", tests: ["engine/pager/freelist", "engine/isolation"],
+  },
+  {
+    name: "pages taken at the high-water mark are not noted", file: FREELIST,
+    find: "      this.#noteAllocation(grownFrom, grownTo, serial);\n", replace: "",
+    harm: "with a reader open every commit makes the file larger", tests: ["engine/pager/freelist", "engine/db/growth"],
+  },
+  {
+    name: "a rollback keeps what it was handed out", file: FREELIST,
+    find: "for (const runs of [this.#allocated, this.#cut]) {", replace: "for (const runs of [this.#cut]) {",
+    harm: "each rollback loses pages", tests: ["engine/isolation", "engine/pager/freelist"],
+  },
+  {
+    name: "a rollback keeps what was given up", file: FREELIST,
+    find: "for (const pgid of this.#freed) this.#pending.delete(pgid);", replace: "",
+    harm: "pages in use are stored as free", tests: ["engine/pager/freelist", "engine/isolation"],
+  },
+  {
+    name: "the stored freelist leaves out pages that wait", file: FREELIST,
+    find: "this.#pending.forEach((pgid) => pending.push(pgid));", replace: "",
+    harm: "after reopening pages are neither in use nor free", tests: ["engine/pager/freelist"],
+  },
+  {
+    name: "a page is given up twice", file: FREELIST,
+    find: 'if (this.#free.has(id) || !this.#pending.add(id)) throw corrupt(id, "already freed");', replace: "this.#pending.add(id);",
+    harm: "in a damaged file one page is handed out for two purposes", tests: ["engine/pager/freelist", "engine/hostile"],
+  },
+  {
+    name: "runs of free pages are taken one too short", file: SET,
+    find: "if (end - start >= length) return start;\n    longest", replace: "if (end - start + 1 >= length) return start;\n    longest",
+    harm: "a large value overwrites the page behind its place", tests: ["engine/pager/page-set", "engine/pager/freelist"],
+  },
+  {
+    name: "runs of free pages are not found again", file: SET,
+    find: "if (end - start > chunk.longest) chunk.longest = end - start;", replace: "",
+    harm: "free pages are never used: the file grows", tests: ["engine/pager/page-set", "engine/pager/freelist"],
+  },
+  {
+    name: "a new file without its first sync", file: METAS,
+    find: "storage.write([sector], 0);\n  storage.sync();", replace: "storage.write([sector], 0);",
+    harm: "a power cut leaves a file that cannot be opened", tests: ["crash/crash", "engine/pager/meta-pages"],
+  },
+  {
+    name: "a new file without its second sync", file: METAS,
+    find: "storage.write([pages], FREELIST_PAGE * pageSize);\n  storage.sync();", replace: "storage.write([pages], FREELIST_PAGE * pageSize);",
+    harm: "a power cut leaves a file whose root page is missing", tests: ["crash/crash", "engine/pager/meta-pages"],
+  },
+  {
+    name: "a half made file is not finished", file: METAS,
+    find: 'return typeof meta0 !== "string" && typeof meta1 === "string" && meta0.txid === 0n', replace: 'return typeof meta0 !== "string" && typeof meta1 !== "string" && meta0.txid === 0n',
+    harm: "a power cut while a file is made leaves one that cannot be opened", tests: ["crash/crash", "engine/pager/meta-pages"],
+  },
+  {
+    name: "the older meta counts", file: METAS,
+    find: "(a.txid > b.txid ? -1 : 1)", replace: "(a.txid > b.txid ? 1 : -1)",
+    harm: "reopening goes back a transaction", tests: ["engine/pager/meta-pages", "engine/fixtures"],
+  },
+  {
+    name: "meta 1 is looked for in files of small pages only", file: METAS,
+    find: "pageSize <= LARGEST_READABLE_PAGE_SIZE; pageSize *= 2", replace: "pageSize <= 4096; pageSize *= 2",
+    harm: "a file of 16 KiB pages with a damaged first meta is refused", tests: ["engine/fixtures", "engine/pager/meta-pages"],
+  },
+  {
+    name: "manifests are not compared", file: RECOVERY,
+    find: 'return pagesMatch(storage, meta.pageSize, manifest) ? undefined : "pages that it wrote are not there";', replace: "return undefined;",
+    harm: "after a disk has lied the newest commit is opened, with pages missing", tests: ["crash/crash", "engine/pager/recovery"],
+  },
+  {
+    name: "a torn manifest counts as none", file: RECOVERY,
+    find: 'if (manifest === "torn" && pgid === metaPageOf(meta.txid)) return "its meta page is not whole";', replace: "",
+    harm: "with one sync a commit is trusted of which nobody knows whether it is whole", tests: ["engine/pager/recovery", "crash/crash"],
+  },
+  {
+    name: "the last page of a commit is not compared", file: RECOVERY,
+    find: "return crc === pagesCrc;", replace: "return crc === pagesCrc || storage.size() > 0;",
+    harm: "a commit whose pages are stale is taken for whole", tests: ["engine/pager/recovery", "crash/crash"],
+  },
+  {
+    name: "a meta is believed beyond the end of the file", file: RECOVERY,
+    find: "if (meta.highWaterMark * meta.pageSize > fileSize) {", replace: "if (meta.highWaterMark * meta.pageSize < 0 * fileSize) {",
+    harm: "a truncated file is opened and fails much later", tests: ["engine/pager/recovery", "engine/fixtures"],
+  },
+  {
+    name: "pinned pages are evicted", file: CACHE,
+    find: "if (this.#frames.pgids[frame] === EMPTY || state & PINNED) return NO_FRAME;", replace: "if (this.#frames.pgids[frame] === EMPTY) return NO_FRAME;",
+    harm: "a large transaction writes other pages' bytes", tests: ["engine/pager/page-cache", "engine/pager/large-pages"],
+  },
+  {
+    name: "frames with views into them are used again", file: CACHE,
+    find: "if ((state & ESCAPED) === 0) {\n      this.#freeFrames", replace: "if ((state & ESCAPED) >= 0) {\n      this.#freeFrames",
+    harm: "a view changes while its transaction is open", tests: ["engine/pager/page-cache", "engine/reads"],
+  },
+  {
+    name: "a copied page keeps what was deleted from it", file: CACHE,
+    find: "    bytes.fill(0, target + size, target + pageSize);\n", replace: "",
+    harm: "bytes of other pages get into the file behind a page's end", tests: ["engine/pager/page-cache", "engine/tree/leaf-edit"],
+  },
+  {
+    name: "maxSize is ignored", file: "engine/pager/growth.ts",
+    find: "if (needed > maxSize) throw", replace: "if (needed < 0) throw",
+    harm: "the file outgrows the limit that was set", tests: ["engine/pager/growth"],
+  },
+  {
+    name: "live read does not look whether the writer moved on", file: "engine/pager/meta-watch.ts",
+    find: "return this.#seen.equals(this.#noted);", replace: "return true;",
+    harm: "a live reader mixes pages of two states", tests: ["engine/pager/meta-watch"],
+  },
+];

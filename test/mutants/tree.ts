@@ -1,0 +1,140 @@
+/** Mutants of engine/tree: search, separators, splitting, merging, changed pages, cursors. */
+import type { Mutant } from "./mutant.js";
+
+const REBALANCE = "engine/tree/rebalance.ts";
+const SEARCH = "engine/tree/search.ts";
+const EDIT = "engine/tree/leaf-edit.ts";
+
+export const treeMutants: readonly Mutant[] = [
+  {
+    name: "search goes past a key whose first bytes are equal", file: SEARCH,
+    find: "if (index[words + middle]! < word) low = middle + 1;", replace: "if (index[words + middle]! <= word) low = middle + 1;",
+    harm: "keys that are there are not found", tests: ["engine/tree/search"],
+  },
+  {
+    name: "search leaves out the last key", file: SEARCH,
+    find: "for (; low < count && index[words + low] === word; low++) {", replace: "for (; low < count - 1 && index[words + low] === word; low++) {",
+    harm: "the last key of a page is not found, and put twice", tests: ["engine/tree/search"],
+  },
+  {
+    name: "search goes to the child behind", file: SEARCH,
+    find: "return (result & EXACT) !== 0 || index === 0 ? index : index - 1;", replace: "return (result & EXACT) !== 0 || index === 0 ? index : Math.min(index, pageElementCount(pages, frame) - 1);",
+    harm: "keys are looked for and put in the wrong leaf", tests: ["engine/tree/search"],
+  },
+  {
+    name: "a changed first key is not told to the parent", file: REBALANCE,
+    find: "for (const [i, child] of children) if (!child.hasFirstKey(pages, frame, i)) return undefined;", replace: "",
+    harm: "separators are wrong: Go's next write corrupts the file", tests: ["engine/tree/rebalance", "engine/tree/tree", "engine/model"],
+  },
+  {
+    name: "a replaced branch is not given up", file: REBALANCE,
+    find: "    this.#releaser.release(pgid, 1);\n", replace: "",
+    harm: "every commit loses pages", tests: ["engine/tree/rebalance", "engine/tree/tree", "engine/model"],
+  },
+  {
+    name: "the overflow pages of a replaced leaf are not given up", file: REBALANCE,
+    find: "if (dirty.pgid !== 0) this.#releaser.release(dirty.pgid, 1 + this.#overflowOf(this.#pages.locate(dirty.pgid)));", replace: "if (dirty.pgid !== 0) this.#releaser.release(dirty.pgid, 1);",
+    harm: "replaced large values lose pages", tests: ["engine/tree/rebalance", "engine/model"],
+  },
+  {
+    name: "small pages are never merged", file: REBALANCE,
+    find: "return node.shrunk && node.byteSize <=", replace: "return node.shrunk && node.byteSize < 0 *",
+    harm: "a file keeps its size whatever is deleted", tests: ["engine/tree/rebalance"],
+  },
+  {
+    name: "emptied pages stay", file: REBALANCE,
+    find: "} else if (child.count === 0) {", replace: "} else if (child.count < 0) {",
+    harm: "an empty page in a tree makes Go panic", tests: ["engine/tree/rebalance"],
+  },
+  {
+    name: "a root with one child stays", file: REBALANCE,
+    find: "while (root instanceof Node && root.isBranch && root.count <= 1) {", replace: "while (root instanceof Node && root.isBranch && root.count < 1) {",
+    harm: "a branch with one child makes Go panic", tests: ["engine/tree/rebalance"],
+  },
+  {
+    name: "merging forgets the children of the branch that goes", file: REBALANCE,
+    find: "for (const child of source.children!) target.children!.push(child);", replace: "for (const _ of source.children!) target.children!.push(undefined);",
+    harm: "changes below a merged branch are lost", tests: ["engine/tree/rebalance", "engine/tree/tree", "engine/model"],
+  },
+  {
+    name: "a page that nodes point into is not pinned", file: REBALANCE,
+    find: "    pages.pin(frame);\n    this.#arena.pinned.push(frame);\n", replace: "",
+    harm: "a large transaction writes other pages' bytes", tests: ["engine/tx/small-cache"],
+  },
+  {
+    name: "fillPercent is ignored", file: "engine/tree/paginate.ts",
+    find: "const threshold = Math.floor(pageSize * fill);", replace: "const threshold = Math.floor(pageSize * (fill > 0 ? MAX_FILL_PERCENT : fill));",
+    harm: "pages have no room left: every later insertion splits one", tests: ["engine/tree/paginate"],
+  },
+  {
+    name: "a branch page may have one child", file: "engine/tree/paginate.ts",
+    find: "const MIN_BRANCH_COUNT = 2;", replace: "const MIN_BRANCH_COUNT = 1;",
+    harm: "a branch with one child makes Go panic", tests: ["engine/tree/paginate"],
+  },
+  {
+    name: "a page may be too full by an element header", file: "engine/tree/paginate.ts",
+    find: "if (rest <= pageSize && end - from <= MAX_ELEMENT_COUNT) return", replace: "if (rest <= pageSize + PAGE_HEADER_SIZE && end - from <= MAX_ELEMENT_COUNT) return",
+    harm: "a page with a few bytes too many takes two", tests: ["engine/tree/paginate"],
+  },
+  {
+    name: "sorted insertion anywhere is taken for the end", file: "engine/tree/tree.ts",
+    find: "this.#changes.leaves.set(path.leaf, leaf);\n    if (path.rightmost) this.#edge = leaf;", replace: "this.#changes.leaves.set(path.leaf, leaf);\n    this.#edge = leaf;",
+    harm: "keys are put into the wrong leaf and not found again", tests: ["engine/tree/tree", "engine/model"],
+  },
+  {
+    name: "a changed leaf is not known to its branches", file: "engine/tree/tree.ts",
+    find: "    this.#registerPath(leaf, this.#changes.branches);\n", replace: "",
+    harm: "acknowledged changes are not in the file", tests: ["engine/tree/tree"],
+  },
+  {
+    name: "an inserted key goes behind its place", file: "engine/tree/node.ts",
+    find: "if (this.compareKey(middle, key) < 0) low = middle + 1;", replace: "if (this.compareKey(middle, key) <= 0) low = middle + 1;",
+    harm: "keys are twice in a page", tests: ["engine/tree/node"],
+  },
+  {
+    name: "a split node keeps its size", file: "engine/tree/node.ts",
+    find: "    this.byteSize -= right.byteSize - PAGE_HEADER_SIZE;\n", replace: "",
+    harm: "pages are cut in the wrong places", tests: ["engine/tree/node"],
+  },
+  {
+    name: "a view changes with its page", file: "engine/tree/dirty-leaf.ts",
+    find: "if (isEscaped) this.#copy(this.image);", replace: "",
+    harm: "what a transaction was given changes under it", tests: ["engine/tx/half-done"],
+  },
+  {
+    name: "removing leaves the bytes behind", file: EDIT,
+    find: "    if (growth < 0) bytes.fill(0, end + growth, end);\n", replace: "",
+    harm: "deleted bytes stay in the file, behind the data of their page", tests: ["engine/tree/leaf-edit"],
+  },
+  {
+    name: "an edit takes more than the page has", file: EDIT,
+    find: "if (end + ELEMENT_SIZE + dataSize > page + pages.pageSize) return false;", replace: "if (end + dataSize > page + pages.pageSize) return false;",
+    harm: "an insertion overwrites the next page in memory", tests: ["engine/tree/leaf-edit"],
+  },
+  {
+    name: "the key index does not follow a removal", file: EDIT,
+    find: "  index.copyWithin(word, word + 1, at + INDEX_KEYS + count);\n", replace: "",
+    harm: "after a deletion keys are not found", tests: ["engine/tree/leaf-edit"],
+  },
+  {
+    name: "a child's page id is not written into its branch", file: "engine/tree/page-image.ts",
+    find: "for (const [i, { pgid }] of this.children) writeU64(bytes, elementAt(page, i) + BRANCH_CHILD, pgid);", replace: "void elementAt;",
+    harm: "acknowledged changes are not reachable", tests: ["engine/tree/tree", "engine/tx/commit"],
+  },
+  {
+    name: "a new separator is the last key of its page", file: "engine/tree/spill.ts",
+    find: "node.set(i, child.column(from, SOURCE), child.column(from, OFFSET), child.column(from, KEY_SIZE), 0, 0);",
+    replace: "node.set(i, child.column(plan.to - 1, SOURCE), child.column(plan.to - 1, OFFSET), child.column(plan.to - 1, KEY_SIZE), 0, 0);",
+    harm: "keys are not found after a split", tests: ["engine/tree/spill"],
+  },
+  {
+    name: "a cursor does not notice changes", file: "engine/tree/tree-cursor.ts",
+    find: "return this.#version === this.tree.version;", replace: "return this.#version >= 0;",
+    harm: "a cursor skips elements, or gives one twice, when its transaction writes", tests: ["engine/tx/cursor"],
+  },
+  {
+    name: "a cursor follows pages in a circle", file: "engine/tree/tree-cursor.ts",
+    find: "if (hasEdge && compareBytes(", replace: "if (hasEdge && this.#depth < 0 && compareBytes(",
+    harm: "walking a damaged file never ends", tests: ["engine/tree/tree-cursor"],
+  },
+];

@@ -1,0 +1,103 @@
+/** Mutants of engine/tx: commits, buckets, the end of a transaction, check(). */
+import type { Mutant } from "./mutant.js";
+
+const COMMIT = "engine/tx/commit.ts";
+const BUCKET = "engine/tx/bucket-state.ts";
+
+export const txMutants: readonly Mutant[] = [
+  {
+    name: "the root page of a new bucket is not patched in", file: COMMIT,
+    find: "for (const { source, offset, plan } of this.#patches) writeU64(", replace: "for (const { source, offset, plan } of this.#patches.slice(1)) writeU64(",
+    harm: "a bucket's content is not reachable", tests: ["engine/tx/commit"],
+  },
+  {
+    name: "the inline limit is forgotten", file: COMMIT,
+    find: "root.byteSize > this.#pager.meta.pageSize / MAX_INLINE_FRACTION", replace: "root.byteSize > this.#pager.meta.pageSize",
+    harm: "files differ from what Go writes, and pages hold few buckets", tests: ["engine/tx/commit"],
+  },
+  {
+    name: "a bucket inside an inline bucket", file: COMMIT,
+    find: "if (root.column(i, FLAGS) === BUCKET_FLAG) return false;", replace: "",
+    harm: "Go's check does not see the nested bucket's pages, and its writer loses them", tests: ["engine/tx/commit", "engine/tx/bucket"],
+  },
+  {
+    name: "the old freelist page is not given up", file: COMMIT,
+    find: "if (meta.freelist !== undefined) freelist.release(meta.freelist, this.#pager.freelistPageCount);", replace: "",
+    harm: "every commit loses a page", tests: ["engine/tx/commit"],
+  },
+  {
+    name: "a new sequence alone is not stored", file: COMMIT,
+    find: "if (bucket.isSequenceNew) this.#putHeader(bucket, tree.root, tree.inline);", replace: "",
+    harm: "nextSequence gives the same number twice", tests: ["engine/tx/bucket", "engine/tx/commit", "engine/model"],
+  },
+  {
+    name: "a failed commit leaves the transaction in place", file: COMMIT,
+    find: "  tx.pager.endWrite({ step, cause });\n", replace: "",
+    harm: "after one full disk there is no further write transaction", tests: ["engine/faults"],
+  },
+  {
+    name: "pages behind the old mark are not counted", file: COMMIT,
+    find: "this.#highWaterMark += pageCount;", replace: "this.#highWaterMark += 1;",
+    harm: "the next commit overwrites the end of a large value", tests: ["engine/tx/commit"],
+  },
+  {
+    name: "an asynchronous write may fail in silence", file: "engine/tx/storing.ts",
+    find: 'if (result.status === "rejected") throw new StepError(group[i]!, result.reason);', replace: "void [i, result];",
+    harm: "a commit is acknowledged that is not in the file", tests: ["engine/faults", "engine/db/queue"],
+  },
+  {
+    name: "a deleted bucket keeps the pages of its nested buckets", file: BUCKET,
+    find: "for (const name of bucket.childNames()) waiting.push(bucket.open(name)!);", replace: "",
+    harm: "deleting a bucket loses pages", tests: ["engine/tx/bucket"],
+  },
+  {
+    name: "a moved bucket forgets what was changed in it", file: BUCKET,
+    find: "    target.children.set(childId(name), child);\n", replace: "",
+    harm: "changes made before a move are lost", tests: ["engine/tx/move"],
+  },
+  {
+    name: "a bucket can be moved into itself", file: BUCKET,
+    find: 'if (bucket === child) throw boltError("SAME_BUCKETS"', replace: 'if (bucket === undefined) throw boltError("SAME_BUCKETS"',
+    harm: "the bucket and all in it are lost", tests: ["engine/tx/move"],
+  },
+  {
+    name: "handles of a deleted bucket go on writing", file: BUCKET,
+    find: "      bucket.isDeleted = true;\n", replace: "",
+    harm: "writes are accepted that nobody will find", tests: ["engine/tx/bucket", "engine/misuse"],
+  },
+  {
+    name: "a half deleted bucket is committed", file: BUCKET,
+    find: "      this.tx.damage = error as Error;\n", replace: "",
+    harm: "in a damaged file pages in use are stored as free", tests: ["engine/tx/half-done"],
+  },
+  {
+    name: "a transaction can be used while it is committed", file: "engine/tx/tx-state.ts",
+    find: "if (!this.isOpen || this.isCommitting) throw", replace: "if (!this.isOpen) throw",
+    harm: "what is written during an asynchronous commit is lost without an error", tests: ["engine/tx/ending", "engine/misuse"],
+  },
+  {
+    name: "a managed transaction can be committed by hand", file: "engine/tx/tx.ts",
+    find: 'if (this.#state.isManaged) throw boltError("TX_MANAGED");\n    this.#state.requireWritable();', replace: "this.#state.requireWritable();",
+    harm: "half of an update is committed though its function then throws", tests: ["engine/tx/tx", "engine/tx/ending", "engine/misuse"],
+  },
+  {
+    name: "check() does not look for lost pages", file: "engine/tx/check.ts",
+    find: "if (!reachable.has(pgid) && !freed.has(pgid)) yield", replace: "if (!reachable.has(pgid) && !freed.has(pgid) && pgid < 0) yield",
+    harm: "lost pages are not reported", tests: ["engine/tx/check"],
+  },
+  {
+    name: "check() does not look for pages that are free and in use", file: "engine/tx/check.ts",
+    find: "for (const pgid of freed) if (reachable.has(pgid)) yield", replace: "for (const pgid of freed) if (reachable.has(pgid) && pgid < 0) yield",
+    harm: "the worst kind of damage is not reported", tests: ["engine/tx/check"],
+  },
+  {
+    name: "a copy has one meta page", file: "engine/tx/copy.ts",
+    find: "meta.txid - 1n }]) encodeMeta(", replace: "meta.txid - 1n }].slice(0, 1)) encodeMeta(",
+    harm: "a backup with one damaged sector cannot be opened", tests: ["engine/tx/copy", "engine/db/backup"],
+  },
+  {
+    name: "a cursor steps on a key twice", file: "engine/tx/place.ts",
+    find: "cursor.seek(this.#key!) && (this.compareKey(this.#key!) !== 0 || cursor.next());", replace: "cursor.seek(this.#key!);",
+    harm: "a loop that writes while it walks never ends", tests: ["engine/tx/cursor"],
+  },
+];
