@@ -15,7 +15,7 @@ test("an asynchronous update waits for a transaction that began right after it w
     tx.createBucket("b").put("first", "1");
     // Turns of the event loop in which the queue could begin.
     for (let i = 0; i < 3; i++) await new Promise((resolve) => { setImmediate(resolve); });
-    assert.deepEqual(order, []);
+    assert.equal(order.length, 0);
     order.push("begin");
     tx.commit();
     await Promise.all([queued, batched]);
