@@ -161,7 +161,7 @@ export class DirtyLeaf {
     node.byteSize += ELEMENT_SIZE + keySize + valueSize;
   }
 
-  /** Makes the leaf nodes, where it is not yet. The copy stays: the nodes point into it. */
+  /** Makes the leaf nodes, where it is not yet. The frame stays pinned: the nodes point into it. */
   #leaveImage(): void {
     if (this.image === NO_IMAGE) return;
     this.#decode(this.image);

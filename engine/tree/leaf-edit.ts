@@ -1,5 +1,5 @@
 /**
- * Changing a leaf page where it stands: in a frame that the writer has copied it to, and that no reader can see.
+ * Changing a leaf page where it stands: in a frame that the writer has taken, and that no reader can see.
  *
  * 1. Only compact pages are changed so (INDEX_COMPACT): the bytes of all elements side by side in element order, right behind the headers.
  *    Such are all pages that this engine and Go write; others take the way over columns (node.ts).

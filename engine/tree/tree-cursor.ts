@@ -37,7 +37,7 @@ export class TreeCursor {
   /** The leaf: a page… */
   #pgid: Pgid = 0;
   #pageStart = 0;
-  /** …or a changed leaf: its copy, which stays as long as the place is current, or a node of it. */
+  /** …or a changed leaf: its frame, which stays as long as the place is current, or a node of it. */
   #leaf: DirtyLeaf | undefined;
   #nodeAt = 0;
   #node: Node | undefined;
