@@ -1,6 +1,6 @@
 /**
  * Everything a user does with a database, done to a file that may be damaged: opened to read and to write, read in every way, checked, measured,
- * written to, committed, compacted, opened again. See guard.ts for what may come of it.
+ * written to, committed, compacted, shrunk, opened again. See guard.ts for what may come of it.
  */
 import { readFileSync, rmSync } from "node:fs";
 import { BoltError, MemoryStorage, open, type DB, type OpenOptions, type ReadTx, type Tx } from "../../engine/index.js";
@@ -26,6 +26,9 @@ export interface Verdict {
 const MAX_CHECK_LINES = 20_000;
 /** Copies go to a real file, which is made durable: too slow for each mutant. */
 const COPY_ONE_IN = 30;
+/** Shrinking is many commits. */
+const SHRINK_ONE_IN = 4;
+const SHRINK_BUDGET_MS = 60;
 /** Files that the independent check is run on, in bytes. */
 const RAW_CHECK_SIZE = 400_000;
 
@@ -157,9 +160,19 @@ class Exercise {
       if (guard.isSound) this.#requireSound(db, present, rollsBack ? "after a rollback" : "after a commit");
       else guard.attempt("view", () => db.view((tx) => { this.#check(tx, "after a commit to a damaged file"); this.#read(tx); }));
     }
+    if (this.#random.below(SHRINK_ONE_IN) === 0) this.#shrink(db, present);
     guard.attempt("stats", () => db.stats());
     if (content !== undefined && guard.isSound) Object.assign(content, present);
     return commitCount;
+  }
+
+  /** A smaller file, or a damaged one that is refused; what is in a sound one stays. */
+  #shrink(db: DB, content: Content): void {
+    const guard = this.#guard;
+    const result = guard.attempt("shrink", () => db.shrink({ budgetMs: SHRINK_BUDGET_MS }));
+    if (result !== undefined) guard.soundly(result.sizeAfter === this.#storage.size(), () => `shrink says ${result.sizeAfter} bytes, the file has ${this.#storage.size()}`);
+    if (guard.isSound) this.#requireSound(db, content, "after shrinking");
+    else guard.attempt("view", () => db.view((tx) => { this.#check(tx, "after shrinking a damaged file"); this.#read(tx); }));
   }
 
   #update(db: DB, content: Content, rollsBack: boolean): boolean {

@@ -163,7 +163,7 @@ export const pagerMutants: readonly Mutant[] = [
   {
     name: "meta 1 is looked for in files of small pages only", file: METAS,
     find: "pageSize <= LARGEST_READABLE_PAGE_SIZE; pageSize *= 2", replace: "pageSize <= 4096; pageSize *= 2",
-    harm: "a file of 16 KiB pages with a damaged first meta is refused", tests: ["engine/fixtures", "engine/pager/meta-pages"],
+    harm: "a file of 16 KiB pages with a damaged first meta is refused", tests: ["engine/pager/meta-pages"],
   },
   {
     name: "manifests are not compared", file: RECOVERY,
@@ -173,17 +173,17 @@ export const pagerMutants: readonly Mutant[] = [
   {
     name: "a torn manifest counts as none", file: RECOVERY,
     find: 'if (manifest === "torn" && pgid === metaPageOf(meta.txid)) return "its meta page is not whole";', replace: "",
-    harm: "with one sync a commit is trusted of which nobody knows whether it is whole", tests: ["engine/pager/recovery", "crash/crash"],
+    harm: "with one sync a commit is trusted of which nobody knows whether it is whole", tests: ["engine/pager/torn-manifest"],
   },
   {
-    name: "the last page of a commit is not compared", file: RECOVERY,
+    name: "the sum of a commit's pages is not compared", file: RECOVERY,
     find: "return crc === pagesCrc;", replace: "return crc === pagesCrc || storage.size() > 0;",
     harm: "a commit whose pages are stale is taken for whole", tests: ["engine/pager/recovery", "crash/crash"],
   },
   {
     name: "a meta is believed beyond the end of the file", file: RECOVERY,
     find: "if (meta.highWaterMark * meta.pageSize > fileSize) {", replace: "if (meta.highWaterMark * meta.pageSize < 0 * fileSize) {",
-    harm: "a truncated file is opened and fails much later", tests: ["engine/pager/recovery", "engine/fixtures"],
+    harm: "a truncated file is opened and fails much later", tests: ["engine/fixtures"],
   },
   {
     name: "pinned pages are evicted", file: CACHE,
