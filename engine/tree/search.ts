@@ -44,13 +44,18 @@ export function searchPage(pages: Pages, frame: number, key: Uint8Array): number
     if (index[words + middle]! < word) low = middle + 1;
     else high = middle;
   }
-  // From `low` on the words are equal or greater: among the equal ones the keys decide.
-  for (; low < count && index[words + low] === word; low++) {
-    const element = elementAt(page, low);
+  // From `low` on the words are equal or greater: among the equal ones, which can be all of them, the keys decide.
+  high = low;
+  while (high < count && index[words + high] === word) high++;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    const element = elementAt(page, middle);
     const start = element + readU32(bytes, element + (isBranch ? BRANCH_POS : LEAF_POS));
     const size = readU32(bytes, element + (isBranch ? BRANCH_KEY_SIZE : LEAF_KEY_SIZE));
     const order = compareBytes(bytes, start + prefixSize, size - prefixSize, key, prefixSize, key.length - prefixSize);
-    if (order >= 0) return (low << 1) | (order === 0 ? EXACT : 0);
+    if (order === 0) return (middle << 1) | EXACT;
+    if (order < 0) low = middle + 1;
+    else high = middle;
   }
   return low << 1;
 }

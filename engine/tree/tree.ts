@@ -22,6 +22,9 @@ import { branchChild, pageElementCount, pageIsBranch, searchBranch, searchPage }
 /** Deeper trees cannot be: a branch has at least two children. */
 export const MAX_DEPTH = 64;
 
+/** What `putNew` says where there was no element. */
+export const NOTHING = -1;
+
 /** A branch page with changed leaves below it. */
 export interface DirtyBranch {
   readonly isBranch: true;
@@ -195,6 +198,14 @@ export class Tree {
     if (leaf.put(this.#nodeAt, this.#index, exact, key, value, flags)) this.version++;
   }
 
+  /** Puts a key that is not there. Gives NOTHING, or, with nothing done, the flags of the element that is there. */
+  putNew(key: Uint8Array, value: Uint8Array, flags: number): number {
+    if (this.#seekForWrite(key)) return this.#foundFlags();
+    const leaf = this.#leaf ?? this.#change(this.#pageFrame);
+    if (leaf.put(this.#nodeAt, this.#index, false, key, value, flags)) this.version++;
+    return NOTHING;
+  }
+
   /** `put` of a value that may be completed until the pages are encoded: the arena's `source` and `offset` say where key and value are. */
   putUnfinished(key: Uint8Array, value: Uint8Array, flags: number): void {
     const exact = this.#seekForWrite(key);
@@ -205,8 +216,11 @@ export class Tree {
 
   /** @throws BoltError INCOMPATIBLE_VALUE when the element that was found has other flags */
   #requireFlags(flags: number): void {
-    const found = this.#leaf === undefined ? elementFlags(this.pages, this.#pageFrame, this.#index) : this.#leaf.flagsAt(this.#nodeAt, this.#index);
-    if (found !== flags) throw boltError("INCOMPATIBLE_VALUE", flags === 0 ? "the key is a bucket" : "the key is no bucket");
+    if (this.#foundFlags() !== flags) throw boltError("INCOMPATIBLE_VALUE", flags === 0 ? "the key is a bucket" : "the key is no bucket");
+  }
+
+  #foundFlags(): number {
+    return this.#leaf === undefined ? elementFlags(this.pages, this.#pageFrame, this.#index) : this.#leaf.flagsAt(this.#nodeAt, this.#index);
   }
 
   /**

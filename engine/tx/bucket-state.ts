@@ -11,7 +11,7 @@ import { BUCKET_FLAG, BUCKET_HEADER_SIZE, FLAG_LEAF, PAGE_HEADER_SIZE, type Pgid
 import { readBucketHeader, writeBucketHeader } from "../format/bucket-header.js";
 import { writePageHeader } from "../format/page.js";
 import { forEachPage } from "../tree/tree-pages.js";
-import { Tree } from "../tree/tree.js";
+import { NOTHING, Tree } from "../tree/tree.js";
 import { TreeCursor } from "../tree/tree-cursor.js";
 import type { TxState } from "./tx-state.js";
 
@@ -34,7 +34,7 @@ export class BucketState {
   isDeleted = false;
   fillPercent: number = DEFAULT_FILL_PERCENT;
   /** Nested buckets that were opened, by name; only in a write transaction. */
-  readonly children: Map<string, BucketState> = NO_CHILDREN;
+  children: Map<string, BucketState> = NO_CHILDREN;
 
   private constructor(tx: TxState, tree: Tree, parent: BucketState | undefined, name: Buffer, sequence: bigint) {
     this.tx = tx;
@@ -42,7 +42,6 @@ export class BucketState {
     this.parent = parent;
     this.name = name;
     this.sequence = sequence;
-    if (tx.isWritable) this.children = new Map();
   }
 
   /** The bucket that holds the top-level buckets. */
@@ -76,7 +75,7 @@ export class BucketState {
     const inline = header.root === 0 ? copyOut(tree.bytes, valueStart, tree.valueSize) : undefined;
     if (inline === undefined) this.#refuseCycle(header.root);
     const child = new BucketState(tx, new Tree(tree.pages, tx.arena, header.root, inline, holder), this, Buffer.from(name), header.sequence);
-    if (tx.isWritable) this.children.set(id, child);
+    if (tx.isWritable) this.#noteChild(id, child);
     return child;
   }
 
@@ -94,21 +93,40 @@ export class BucketState {
 
   /** @throws BoltError BUCKET_NAME_REQUIRED, BUCKET_EXISTS, INCOMPATIBLE_VALUE */
   create(name: Uint8Array): BucketState {
-    const { tx, tree } = this;
+    if (!this.putNew(name, EMPTY_BUCKET)) throw boltError("BUCKET_EXISTS");
+    return this.#noteNew(name);
+  }
+
+  /** Opens a nested bucket, or makes it. @throws BoltError BUCKET_NAME_REQUIRED, INCOMPATIBLE_VALUE */
+  openOrCreate(name: Uint8Array): BucketState {
+    const known = this.children.get(childId(name));
+    if (known !== undefined) return known;
+    return this.putNew(name, EMPTY_BUCKET) ? this.#noteNew(name) : this.open(name)!;
+  }
+
+  /**
+   * Puts the value of a nested bucket.
+   * @returns false, with nothing done, when there is a bucket of that name
+   * @throws BoltError BUCKET_NAME_REQUIRED, INCOMPATIBLE_VALUE when the key has a value
+   */
+  putNew(name: Uint8Array, value: Uint8Array): boolean {
     if (name.length === 0) throw boltError("BUCKET_NAME_REQUIRED");
-    if (tree.lookup(name)) throw tree.flags === BUCKET_FLAG ? boltError("BUCKET_EXISTS") : boltError("INCOMPATIBLE_VALUE", "the key has a value");
-    tree.put(name, EMPTY_BUCKET, BUCKET_FLAG);
+    const flags = this.tree.putNew(name, value, BUCKET_FLAG);
+    if (flags !== NOTHING && flags !== BUCKET_FLAG) throw boltError("INCOMPATIBLE_VALUE", "the key has a value");
+    return flags === NOTHING;
+  }
+
+  #noteNew(name: Uint8Array): BucketState {
+    const { tx, tree } = this;
     const child = new BucketState(tx, new Tree(tree.pages, tx.arena, 0, undefined, 0), this, Buffer.from(name), 0n);
-    this.children.set(childId(name), child);
+    this.#noteChild(childId(name), child);
     return child;
   }
 
-  /** Whether there is a nested bucket of that name. @throws BoltError BUCKET_NAME_REQUIRED, INCOMPATIBLE_VALUE when the key has a value */
-  holdsBucket(name: Uint8Array): boolean {
-    if (name.length === 0) throw boltError("BUCKET_NAME_REQUIRED");
-    if (!this.tree.lookup(name)) return false;
-    if (this.tree.flags !== BUCKET_FLAG) throw boltError("INCOMPATIBLE_VALUE", "the key has a value");
-    return true;
+  /** The map is made for the first: most buckets hold none. */
+  #noteChild(id: string, child: BucketState): void {
+    if (this.children === NO_CHILDREN) this.children = new Map();
+    this.children.set(id, child);
   }
 
   /** @throws BoltError BUCKET_NOT_FOUND, INCOMPATIBLE_VALUE */
@@ -141,7 +159,7 @@ export class BucketState {
     this.tree.remove(name, BUCKET_FLAG);
     this.children.delete(childId(name));
     target.tree.put(name, value, BUCKET_FLAG);
-    target.children.set(childId(name), child);
+    target.#noteChild(childId(name), child);
     child.parent = target;
   }
 

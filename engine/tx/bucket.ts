@@ -163,7 +163,7 @@ export class Bucket {
   createBucketIfNotExists(name: BytesLike): Bucket {
     this.#state.requireWritable();
     const nameBytes = toBytes(name, "bucket name");
-    return new Bucket(this.tx, this.#state.open(nameBytes) ?? this.#state.create(nameBytes));
+    return new Bucket(this.tx, this.#state.openOrCreate(nameBytes));
   }
 
   /**
@@ -176,12 +176,9 @@ export class Bucket {
     const state = this.#state;
     state.requireWritable();
     const nameBytes = toBytes(name, "bucket name");
-    if (state.holdsBucket(nameBytes)) return false;
     const value = encodeInline(pairs, state.tx.pager.meta.pageSize / MAX_INLINE_FRACTION);
-    if (value !== undefined) {
-      state.tree.put(nameBytes, value, BUCKET_FLAG);
-      return true;
-    }
+    if (value !== undefined) return state.putNew(nameBytes, value);
+    if (state.open(nameBytes) !== undefined) return false;
     const bucket = this.createBucket(nameBytes);
     for (const [key, pairValue] of pairs) bucket.put(key, pairValue);
     return true;
