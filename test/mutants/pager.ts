@@ -196,9 +196,14 @@ export const pagerMutants: readonly Mutant[] = [
     harm: "a view changes while its transaction is open", tests: ["engine/pager/page-cache", "engine/reads"],
   },
   {
-    name: "a copied page keeps what was deleted from it", file: CACHE,
-    find: "    bytes.fill(0, target + size, target + pageSize);\n", replace: "",
+    name: "a changed page keeps what stood behind its data", file: CACHE,
+    find: "if ((states[frame]! & ENCODED) === 0) this.slabBytes[frame >>> this.frameBits]!.fill(0, start + size, start + this.pageSize);", replace: "void [start, size];",
     harm: "bytes of other pages get into the file behind a page's end", tests: ["engine/pager/page-cache", "engine/tree/leaf-edit"],
+  },
+  {
+    name: "a page that views lead into is changed in place", file: CACHE,
+    find: "(ESCAPED | PINNED)) === 0;", replace: "PINNED) === 0;",
+    harm: "a view changes while its transaction is open", tests: ["engine/tx/bucket", "engine/pager/page-cache"],
   },
   {
     name: "maxSize is ignored", file: "engine/pager/growth.ts",

@@ -13,7 +13,7 @@ export const treeMutants: readonly Mutant[] = [
   },
   {
     name: "search leaves out the last key", file: SEARCH,
-    find: "for (; low < count && index[words + low] === word; low++) {", replace: "for (; low < count - 1 && index[words + low] === word; low++) {",
+    find: "let high = count;", replace: "let high = Math.max(0, count - 1);",
     harm: "the last key of a page is not found, and put twice", tests: ["engine/tree/search"],
   },
   {
@@ -33,7 +33,7 @@ export const treeMutants: readonly Mutant[] = [
   },
   {
     name: "the overflow pages of a replaced leaf are not given up", file: REBALANCE,
-    find: "if (dirty.pgid !== 0) this.#releaser.release(dirty.pgid, 1 + this.#overflowOf(this.#pages.locate(dirty.pgid)));", replace: "if (dirty.pgid !== 0) this.#releaser.release(dirty.pgid, 1);",
+    find: "if (dirty.pgid !== 0) this.#releaser.release(dirty.pgid, dirty.pageCount);", replace: "if (dirty.pgid !== 0) this.#releaser.release(dirty.pgid, 1);",
     harm: "replaced large values lose pages", tests: ["engine/tree/rebalance", "engine/model"],
   },
   {
@@ -98,7 +98,7 @@ export const treeMutants: readonly Mutant[] = [
   },
   {
     name: "a view changes with its page", file: "engine/tree/dirty-leaf.ts",
-    find: "if (isEscaped) this.#copy(this.image);", replace: "",
+    find: "    if (pages.isEscaped(frame)) return this.putUnfinished(nodeAt, i, exact, key, value, flags);\n", replace: "",
     harm: "what a transaction was given changes under it", tests: ["engine/tx/half-done"],
   },
   {
@@ -108,7 +108,7 @@ export const treeMutants: readonly Mutant[] = [
   },
   {
     name: "an edit takes more than the page has", file: EDIT,
-    find: "if (end + ELEMENT_SIZE + dataSize > page + pages.pageSize) return false;", replace: "if (end + dataSize > page + pages.pageSize) return false;",
+    find: "end + ELEMENT_SIZE + dataSize > page + pages.pageSize) return false;", replace: "end + dataSize > page + pages.pageSize) return false;",
     harm: "an insertion overwrites the next page in memory", tests: ["engine/tree/leaf-edit"],
   },
   {

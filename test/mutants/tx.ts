@@ -52,7 +52,7 @@ export const txMutants: readonly Mutant[] = [
   },
   {
     name: "a moved bucket forgets what was changed in it", file: BUCKET,
-    find: "    target.children.set(childId(name), child);\n", replace: "",
+    find: "    target.#noteChild(childId(name), child);\n", replace: "",
     harm: "changes made before a move are lost", tests: ["engine/tx/move"],
   },
   {
