@@ -203,7 +203,7 @@ export const pagerMutants: readonly Mutant[] = [
   {
     name: "a page that views lead into is changed in place", file: CACHE,
     find: "(ESCAPED | PINNED)) === 0;", replace: "PINNED) === 0;",
-    harm: "a view changes while its transaction is open", tests: ["engine/tx/bucket", "engine/pager/page-cache"],
+    harm: "a view changes while its transaction is open", tests: ["engine/tx/half-done"],
   },
   {
     name: "maxSize is ignored", file: "engine/pager/growth.ts",

@@ -87,3 +87,23 @@ test("a view stays as it was when the same transaction changes its page in place
     });
   }, { pageSize: 4096 });
 });
+
+test("a view of a committed page stays as it was when the page is then changed, for its reader and in the writer", () => {
+  withDatabase(({ db }) => {
+    db.update((tx) => {
+      const bucket = tx.createBucket("bucket");
+      for (let i = 0; i < 20; i++) bucket.put(keyOf(i), Buffer.alloc(50, i));
+    });
+    const reader = db.begin();
+    const views = [requireBucket(reader.bucket("bucket")).getView(keyOf(5)) ?? new Uint8Array(0)];
+    db.update((tx) => {
+      const bucket = requireBucket(tx.bucket("bucket"));
+      views.push(bucket.getView(keyOf(5)) ?? new Uint8Array(0));
+      bucket.put(keyOf(5), Buffer.alloc(50, 99));
+      bucket.delete(keyOf(0));
+      for (const view of views) assert.deepEqual(Buffer.from(view), Buffer.alloc(50, 5));
+    });
+    assert.deepEqual(Buffer.from(views[0] ?? []), Buffer.alloc(50, 5));
+    reader.rollback();
+  });
+});
