@@ -201,11 +201,6 @@ export const pagerMutants: readonly Mutant[] = [
     harm: "bytes of other pages get into the file behind a page's end", tests: ["engine/pager/page-cache", "engine/tree/leaf-edit"],
   },
   {
-    name: "a page that views lead into is changed in place", file: CACHE,
-    find: "(ESCAPED | PINNED)) === 0;", replace: "PINNED) === 0;",
-    harm: "a view changes while its transaction is open", tests: ["engine/tx/half-done"],
-  },
-  {
     name: "maxSize is ignored", file: "engine/pager/growth.ts",
     find: "if (needed > maxSize) throw", replace: "if (needed < 0) throw",
     harm: "the file outgrows the limit that was set", tests: ["engine/pager/growth"],
