@@ -1,4 +1,5 @@
 /** Many callers, one commit. @see bbolt DB.Batch */
+import { nextTurn } from "../tx/storing.js";
 import { refusePromise } from "./callback.js";
 
 /** Calls that one transaction takes at most. */
@@ -13,7 +14,7 @@ interface Call<Tx> {
 /** What a batch needs of the database. */
 export interface BatchHost<Tx> {
   /** Runs `work` in one write transaction, when it is its turn; rejects, with nothing changed, with what `work` throws or the commit fails with. */
-  transact(work: (tx: Tx) => void): Promise<void>;
+  transact(work: (tx: Tx) => Promise<void>): Promise<void>;
 }
 
 /**
@@ -63,7 +64,7 @@ export class Batch<Tx> {
     let results: unknown[] = [];
     let failing: Call<Tx> | undefined;
     try {
-      await this.#host.transact((tx) => {
+      await this.#host.transact(async (tx) => {
         // What has arrived while the writer was busy comes along.
         if (again === undefined) calls = this.#calls.splice(0, MAX_BATCH_SIZE);
         results = calls.map((call) => {
@@ -71,6 +72,8 @@ export class Batch<Tx> {
           return refusePromise(call.fn(tx));
         });
         failing = undefined;
+        // The commit is prepared in a turn of its own: with many calls each takes its milliseconds.
+        await nextTurn();
       });
     } catch (error) {
       // Without a transaction no call was taken yet: then all that wait share its fate.
@@ -89,7 +92,7 @@ export class Batch<Tx> {
   async #alone({ fn, resolve, reject }: Call<Tx>): Promise<void> {
     let result: unknown;
     try {
-      await this.#host.transact((tx) => {
+      await this.#host.transact(async (tx) => {
         result = refusePromise(fn(tx));
       });
     } catch (error) {
