@@ -27,7 +27,7 @@ import { examineBranch, examineLeaf, type ElementReport } from "./element-faults
 import { elementAt } from "./page-index.js";
 import { pageTypeName } from "./page.js";
 import { PgidSet } from "./pgid-set.js";
-import type { KeyRange, Problem, WalkedBucket, WalkVisitor } from "./walk-visitor.js";
+import type { KeyRange, PageVisit, Problem, WalkedBucket, WalkVisitor } from "./walk-visitor.js";
 
 /** Pages as they are, true or not. */
 export interface RawPages {
@@ -305,7 +305,12 @@ export function bucketPath(bucket: WalkedBucket): Buffer[] {
 export function walkStrictly(pages: RawPages, root: Pgid, visitor: Omit<WalkVisitor, "problem">): PgidSet {
   const reached = new PgidSet();
   const problem = ({ pgid, fault }: Problem): never => { throw corrupt(pgid, fault); };
-  const walk = new PageWalk(pages, root, { ...visitor, problem }, reached);
+  const page = (visit: PageVisit): void => {
+    // Check reports it in its own words. Whoever takes what was not reached for free would lose all that lay below.
+    if (!visit.isLeaf && visit.count === 0) throw corrupt(visit.pgid, "branch page without elements");
+    visitor.page?.(visit);
+  };
+  const walk = new PageWalk(pages, root, { ...visitor, page, problem }, reached);
   while (walk.step());
   return reached;
 }

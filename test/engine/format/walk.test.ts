@@ -5,7 +5,7 @@ import type { Problem } from "../../../engine/format/walk-visitor.js";
 import { bucketPath, collectReachable, PageWalk, walkStrictly } from "../../../engine/format/walk.js";
 import { PgidSet } from "../../../engine/format/pgid-set.js";
 import { fixtureNames, readFixture } from "../../support/fixtures.js";
-import { bucketValue, emptyFile, fixtureInput, inlineValue, pagesOf, writeBranch, writeLeaf, type LeafElement } from "./raw-file.js";
+import { bucketValue, emptyFile, fixtureInput, inlineValue, pagesOf, setCount, writeBranch, writeLeaf, type LeafElement } from "./raw-file.js";
 
 function problemsOf(file: Uint8Array, root: number, highWaterMark = file.length / 4096): { problems: string[]; visited: number[]; steps: number } {
   const problems: string[] = [];
@@ -172,6 +172,17 @@ test("a scan for free pages refuses a broken tree instead of taking what it cann
     const { meta, pages } = fixtureInput(name);
     assert.throws(() => collectReachable(pages, meta.root), { name: "BoltError", code: "CORRUPT" }, name);
   }
+});
+
+test("a scan for free pages refuses a branch page whose count was lost: all below it would be free", () => {
+  const file = new Uint8Array(10 * 1024);
+  writeBranch(file, 3 * 1024, 3, [["a", 4], ["b", 5]]);
+  writeLeaf(file, 4 * 1024, 4, [{ key: "a" }]);
+  writeLeaf(file, 5 * 1024, 5, [{ key: "b" }]);
+  const pages = { pageSize: 1024, highWaterMark: 10, read: (pgid: number, count: number): Uint8Array => file.subarray(pgid * 1024, (pgid + count) * 1024) };
+  assert.deepEqual([...collectReachable(pages, 3)], [0, 1, 3, 4, 5]);
+  setCount(file, 3 * 1024, 0);
+  assert.throws(() => collectReachable(pages, 3), { code: "CORRUPT", message: "page 3: branch page without elements" });
 });
 
 test("what read throws passes through", () => {
