@@ -95,7 +95,7 @@ test("a callback that returns a promise is refused, and what it goes on to do fa
 });
 
 /** Members that are facts of an object and need no transaction. */
-const FACTS: ReadonlySet<string> = new Set(["constructor", "id", "size", "writable", "db", "stats", "path", "tx", "fillPercent", "root"]);
+const FACTS: ReadonlySet<string> = new Set(["constructor", "id", "size", "writable", "db", "stats", "path", "isAt", "tx", "fillPercent", "root"]);
 
 /** Calls with arguments that would do in an open transaction. */
 const ARGUMENTS: Readonly<Record<string, readonly unknown[]>> = {
