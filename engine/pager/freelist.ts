@@ -96,14 +96,7 @@ export class Freelist {
 
   /** Every id to be stored, in ascending order. */
   forEachStored(visit: (pgid: Pgid) => void): void {
-    const pending: Pgid[] = [];
-    this.#pending.forEach((pgid) => pending.push(pgid));
-    let next = 0;
-    this.#free.forEach((pgid) => {
-      while (next < pending.length && pending[next]! < pgid) visit(pending[next++]!);
-      visit(pgid);
-    });
-    while (next < pending.length) visit(pending[next++]!);
+    this.#free.forEach(visit, this.#pending);
   }
 
   // ---- readers

@@ -9,6 +9,8 @@ import type { Pgid } from "../format/constants.js";
 const CHUNK_IDS = 32_768;
 const CHUNK_WORDS = CHUNK_IDS / 32;
 
+const NO_IDS = new Uint32Array(CHUNK_WORDS);
+
 interface Chunk {
   readonly words: Uint32Array;
   count: number;
@@ -67,12 +69,14 @@ export class PageSet {
     return true;
   }
 
-  /** Calls back with every id in ascending order. */
-  forEach(visit: (pgid: Pgid) => void): void {
-    for (const key of this.#keys) {
-      const { words } = this.#chunks.get(key)!;
+  /** Calls back with every id in ascending order, and those of another set among them. */
+  forEach(visit: (pgid: Pgid) => void, other?: PageSet): void {
+    const keys = other === undefined ? this.#keys : [...new Set([...this.#keys, ...other.#keys])].sort((a, b) => a - b);
+    for (const key of keys) {
+      const words = this.#wordsOf(key);
+      const otherWords = other === undefined ? NO_IDS : other.#wordsOf(key);
       for (let w = 0; w < CHUNK_WORDS; w++) {
-        for (let word = words[w]!; word !== 0; word &= word - 1) visit(key * CHUNK_IDS + w * 32 + lowestBit(word));
+        for (let word = words[w]! | otherWords[w]!; word !== 0; word &= word - 1) visit(key * CHUNK_IDS + w * 32 + lowestBit(word));
       }
     }
   }
@@ -130,6 +134,8 @@ export class PageSet {
     const runs: Run[] = [];
     let left = count;
     for (const atLeast of [64, 16, 4, 2, 1]) {
+      // A run that is longer than needed helps no more than one that is long enough, and may be far.
+      if (atLeast > 1 && atLeast > count) continue;
       for (const key of this.#keys) {
         if (left === 0) break;
         const chunk = this.#chunks.get(key)!;
@@ -180,6 +186,10 @@ export class PageSet {
       }
     }
     return undefined;
+  }
+
+  #wordsOf(key: number): Uint32Array {
+    return this.#chunks.get(key)?.words ?? NO_IDS;
   }
 
   #chunkFor(key: number): Chunk {
