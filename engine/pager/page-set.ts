@@ -1,8 +1,9 @@
 /**
  * A set of page ids as a bitmap in chunks, with the search for runs of neighbouring ids that the allocator needs.
  *
- * A chunk covers 32,768 ids in 4 KiB. `longest` of a chunk is an upper bound of its longest run: raised when an id is added, made exact
- * when a search has gone through the chunk. So a search skips the chunks that cannot help, and costs a few microseconds per million free ids.
+ * A chunk covers 32,768 ids in 4 KiB. Of each size in RUN_SIZES it knows a place before which no run of that size begins: lowered when an id is
+ * added, raised when a search has found none up to there. So a search skips the chunks that cannot help and goes on where the last one ended;
+ * from the start, in a fragmented file, it would take half the time of a small commit.
  */
 import type { Pgid } from "../format/constants.js";
 
@@ -11,10 +12,17 @@ const CHUNK_WORDS = CHUNK_IDS / 32;
 
 const NO_IDS = new Uint32Array(CHUNK_WORDS);
 
+/** Lengths of runs that searches ask for, the longest first. */
+const RUN_SIZES = [64, 16, 4, 2, 1] as const;
+
+/** The place of 1 in RUN_SIZES. */
+const SINGLE = 4;
+
 interface Chunk {
   readonly words: Uint32Array;
   count: number;
-  longest: number;
+  /** By RUN_SIZES: no run of this size or more begins before. */
+  readonly noneBefore: number[];
 }
 
 /** A run of neighbouring page ids. */
@@ -52,7 +60,9 @@ export class PageSet {
     this.#size++;
     const end = nextClear(chunk.words, bit);
     const start = previousClear(chunk.words, bit) + 1;
-    if (end - start > chunk.longest) chunk.longest = end - start;
+    for (let size = 0; size < RUN_SIZES.length; size++) {
+      if (end - start >= RUN_SIZES[size]! && start < chunk.noneBefore[size]!) chunk.noneBefore[size] = start;
+    }
     return true;
   }
 
@@ -88,7 +98,6 @@ export class PageSet {
   takeRun(length: number): Pgid | undefined {
     for (const key of this.#keys) {
       const chunk = this.#chunks.get(key)!;
-      if (chunk.longest < length) continue;
       const start = findRun(chunk, length);
       if (start !== undefined) return this.#remove(key * CHUNK_IDS + start, length);
     }
@@ -102,7 +111,7 @@ export class PageSet {
     let left = count;
     for (const key of this.#keys) {
       if (left === 0) break;
-      left -= this.#takeRunsOf(key, this.#chunks.get(key)!, 1, left, runs);
+      left -= this.#takeRunsOf(key, this.#chunks.get(key)!, SINGLE, left, runs);
     }
     return runs;
   }
@@ -133,35 +142,26 @@ export class PageSet {
   takeRuns(count: number): Run[] {
     const runs: Run[] = [];
     let left = count;
-    for (const atLeast of [64, 16, 4, 2, 1]) {
+    for (const [size, atLeast] of RUN_SIZES.entries()) {
       // A run that is longer than needed helps no more than one that is long enough, and may be far.
       if (atLeast > 1 && atLeast > count) continue;
       for (const key of this.#keys) {
         if (left === 0) break;
-        const chunk = this.#chunks.get(key)!;
-        if (chunk.longest >= atLeast) left -= this.#takeRunsOf(key, chunk, atLeast, left, runs);
+        left -= this.#takeRunsOf(key, this.#chunks.get(key)!, size, left, runs);
       }
     }
     return runs.sort((a, b) => a.start - b.start);
   }
 
-  #takeRunsOf(key: number, chunk: Chunk, atLeast: number, count: number, runs: Run[]): number {
+  /** @param size of RUN_SIZES, by its place there */
+  #takeRunsOf(key: number, chunk: Chunk, size: number, count: number, runs: Run[]): number {
     let taken = 0;
-    let longestLeft = 0;
-    let start = nextSet(chunk.words, 0);
-    for (; start < CHUNK_IDS && taken < count; ) {
-      const end = nextClear(chunk.words, start);
-      if (end - start >= atLeast) {
-        const length = Math.min(end - start, count - taken);
-        runs.push({ start: this.#remove(key * CHUNK_IDS + start, length), length });
-        taken += length;
-        longestLeft = Math.max(longestLeft, end - start - length);
-      } else {
-        longestLeft = Math.max(longestLeft, end - start);
-      }
-      start = nextSet(chunk.words, end);
+    let start = nextRun(chunk, size);
+    for (; start < CHUNK_IDS && taken < count; start = nextRun(chunk, size)) {
+      const length = Math.min(nextClear(chunk.words, start) - start, count - taken);
+      runs.push({ start: this.#remove(key * CHUNK_IDS + start, length), length });
+      taken += length;
     }
-    if (start >= CHUNK_IDS) chunk.longest = longestLeft;
     return taken;
   }
 
@@ -195,7 +195,7 @@ export class PageSet {
   #chunkFor(key: number): Chunk {
     let chunk = this.#chunks.get(key);
     if (chunk === undefined) {
-      chunk = { words: new Uint32Array(CHUNK_WORDS), count: 0, longest: 0 };
+      chunk = { words: new Uint32Array(CHUNK_WORDS), count: 0, noneBefore: RUN_SIZES.map(() => CHUNK_IDS) };
       this.#chunks.set(key, chunk);
       let at = this.#keys.length;
       while (at > 0 && this.#keys[at - 1]! > key) at--;
@@ -205,16 +205,26 @@ export class PageSet {
   }
 }
 
-/** First fit; makes `longest` exact when there is none. */
-function findRun(chunk: Chunk, length: number): number | undefined {
-  let longest = 0;
-  for (let start = nextSet(chunk.words, 0); start < CHUNK_IDS; ) {
+/** The lowest run of a size of RUN_SIZES, CHUNK_IDS when there is none; notes that there is none before. */
+function nextRun(chunk: Chunk, size: number): number {
+  const atLeast = RUN_SIZES[size]!;
+  let start = nextSet(chunk.words, chunk.noneBefore[size]!);
+  while (start < CHUNK_IDS) {
     const end = nextClear(chunk.words, start);
-    if (end - start >= length) return start;
-    longest = Math.max(longest, end - start);
+    if (end - start >= atLeast) break;
     start = nextSet(chunk.words, end);
   }
-  chunk.longest = longest;
+  return (chunk.noneBefore[size] = start);
+}
+
+/** First fit. */
+function findRun(chunk: Chunk, length: number): number | undefined {
+  const size = RUN_SIZES.findIndex((candidate) => candidate <= length);
+  for (let start = nextRun(chunk, size); start < CHUNK_IDS; ) {
+    const end = nextClear(chunk.words, start);
+    if (end - start >= length) return start;
+    start = nextSet(chunk.words, end);
+  }
   return undefined;
 }
 

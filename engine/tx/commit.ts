@@ -9,7 +9,7 @@
  *
  * What fails before 5 leaves the old state, in memory as on disk.
  */
-import { writeU16, writeU32, writeU64 } from "../base/bytes.js";
+import { writeU16, writeU64 } from "../base/bytes.js";
 import { BoltError, ioError } from "../base/errors.js";
 import {
   BUCKET_FLAG, BUCKET_HEADER_SIZE, FLAG_LEAF, MAX_INLINE_FRACTION, PAGE_COUNT, PAGE_FLAGS, type Pgid,
@@ -271,8 +271,7 @@ class Preparation {
     const bytes = Buffer.allocUnsafe(pageCount * meta.pageSize);
     let at = writeFreelistHeader(bytes, 0, pgid, freelist.storedCount, pageCount - 1);
     freelist.forEachStored((free) => {
-      writeU32(bytes, at, free >>> 0);
-      writeU32(bytes, at + 4, free / 0x1_0000_0000);
+      writeU64(bytes, at, free);
       at += 8;
     });
     bytes.fill(0, at);

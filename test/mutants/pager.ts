@@ -122,7 +122,7 @@ export const pagerMutants: readonly Mutant[] = [
   },
   {
     name: "the stored freelist leaves out pages that wait", file: FREELIST,
-    find: "this.#pending.forEach((pgid) => pending.push(pgid));", replace: "",
+    find: "this.#free.forEach(visit, this.#pending);", replace: "this.#free.forEach(visit);",
     harm: "after reopening pages are neither in use nor free", tests: ["engine/pager/freelist"],
   },
   {
@@ -132,12 +132,12 @@ export const pagerMutants: readonly Mutant[] = [
   },
   {
     name: "runs of free pages are taken one too short", file: SET,
-    find: "if (end - start >= length) return start;\n    longest", replace: "if (end - start + 1 >= length) return start;\n    longest",
+    find: "if (end - start >= length) return start;", replace: "if (end - start + 1 >= length) return start;",
     harm: "a large value overwrites the page behind its place", tests: ["engine/pager/page-set", "engine/pager/freelist"],
   },
   {
     name: "runs of free pages are not found again", file: SET,
-    find: "if (end - start > chunk.longest) chunk.longest = end - start;", replace: "",
+    find: "if (end - start >= RUN_SIZES[size]! && start < chunk.noneBefore[size]!) chunk.noneBefore[size] = start;", replace: "",
     harm: "free pages are never used: the file grows", tests: ["engine/pager/page-set", "engine/pager/freelist"],
   },
   {
