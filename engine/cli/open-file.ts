@@ -2,7 +2,7 @@
  * Opens the files that commands work on. Reading takes the shared lock, and reads live, without a lock, what another process writes; writing
  * takes the exclusive lock or refuses.
  */
-import { readdirSync, statSync } from "node:fs";
+import { readdirSync, statSync, type Stats } from "node:fs";
 import { basename, dirname } from "node:path";
 import { BoltError, open, type DB, type ReadTx, type Tx } from "../index.js";
 import { CheckStorage } from "./check-storage.js";
@@ -26,12 +26,22 @@ export interface Reading {
 /** @throws Failure NOT_FOUND, with what the name may have been meant for, unless there is a file */
 export function requireFile(path: string): number {
   if (path === "") throw new Failure("NOT_FOUND", "path required");
-  const stats = statSync(path, { throwIfNoEntry: false });
+  const stats = statsOf(path);
   if (stats === undefined) throw new Failure("NOT_FOUND", `file not found: ${path}${didYouMean(basename(path), neighbours(path))}`);
   if (stats.isDirectory()) throw new Failure("NOT_A_FILE", `${path} is a folder`, "name a database file");
   // A pipe would be waited for without end, and no other thing can be read at a place.
   if (!stats.isFile()) throw new Failure("NOT_A_FILE", `${path} is no file`, "a database must be a file on a disk");
   return stats.size;
+}
+
+/** What is at a path; undefined when nothing is. By `throwIfNoEntry` Node 22 says nothing, too, of a path below a file, where 20 says ENOTDIR. */
+export function statsOf(path: string): Stats | undefined {
+  try {
+    return statSync(path);
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+    throw error;
+  }
 }
 
 function neighbours(path: string): string[] {
@@ -128,7 +138,7 @@ export function viewFile<T>(io: Io, path: string, read: (tx: ReadTx, out: Output
 
 /** @throws Failure unless there is something at `path` to read from its start to its end: a file, or a pipe. */
 export function requireInput(path: string): void {
-  const stats = statSync(path, { throwIfNoEntry: false });
+  const stats = statsOf(path);
   if (stats === undefined) throw new Failure("NOT_FOUND", `file not found: ${path}${didYouMean(basename(path), neighbours(path))}`);
   if (stats.isDirectory()) throw new Failure("NOT_A_FILE", `${path} is a folder`, "name a file, or - for the standard input");
 }

@@ -1,5 +1,5 @@
 /** `hexbolt put`: sets one key, in one durable transaction. */
-import { closeSync, openSync, readSync, statSync } from "node:fs";
+import { closeSync, openSync, readSync } from "node:fs";
 import { open, type Bucket, type DB, type Tx } from "../index.js";
 import { bucketNotFound } from "./bucket-path.js";
 import { EXIT_OK, Failure, PARSE_FORMATS, PARSE_OPTION, UsageError, type Command } from "./command.js";
@@ -7,7 +7,7 @@ import { parseBytes } from "./go-text.js";
 import { writeJson, type Io } from "./io.js";
 import { toJsonBytes } from "./json-bytes.js";
 import { withNewFile } from "./new-file.js";
-import { openForWriting, requireFile, requireInput } from "./open-file.js";
+import { openForWriting, requireFile, requireInput, statsOf } from "./open-file.js";
 import type { Arguments } from "./args.js";
 
 const BLOCK_SIZE = 65_536;
@@ -82,7 +82,7 @@ export const putCommand: Command = {
         db.close();
       }
     };
-    const isMissing = creates && file !== "" && statSync(file, { throwIfNoEntry: false }) === undefined;
+    const isMissing = creates && file !== "" && statsOf(file) === undefined;
     const isEmpty = creates && !isMissing && requireFile(file) === 0;
     const txid = isMissing ? await withNewFile(io, file, (temporary) => putInto(open(temporary))) : putInto(isEmpty ? open(file) : openForWriting(file));
     if (args.json) writeJson(io.stdout, { key: toJsonBytes(key), size: value.length, txid });
