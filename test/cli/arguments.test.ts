@@ -73,11 +73,16 @@ function makeWorld(): string {
 /** What is in a folder: names, and of files what they hold. */
 function stateOf(folder: string): Map<string, string> {
   const state = new Map<string, string>();
-  for (const entry of readdirSync(folder, { withFileTypes: true, recursive: true })) {
-    const path = join(entry.parentPath, entry.name);
-    const name = path.slice(folder.length + 1);
-    if (entry.isFile()) state.set(name, createHash("sha256").update(readFileSync(path)).digest("hex"));
-    else state.set(name, entry.isSymbolicLink() ? `link to ${readlinkSync(path)}` : "other");
+  // Not `recursive`: Bun would follow the links of this folder, one of which leads to itself.
+  const folders = [folder];
+  for (let at = folders.pop(); at !== undefined; at = folders.pop()) {
+    for (const entry of readdirSync(at, { withFileTypes: true })) {
+      const path = join(at, entry.name);
+      const name = path.slice(folder.length + 1);
+      if (entry.isDirectory()) folders.push(path);
+      if (entry.isFile()) state.set(name, createHash("sha256").update(readFileSync(path)).digest("hex"));
+      else state.set(name, entry.isSymbolicLink() ? `link to ${readlinkSync(path)}` : "other");
+    }
   }
   return state;
 }
