@@ -10,6 +10,7 @@
  * so a renamed file can never turn a run into a silent success.
  */
 import { spawnSync } from "node:child_process";
+import { availableParallelism } from "node:os";
 import { existsSync, readdirSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -34,6 +35,12 @@ function testFiles(): string[] {
   return files.sort();
 }
 
+/** Node 20.10 and newer. */
+function knowsConcurrency(): boolean {
+  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+  return major > 20 || minor >= 10;
+}
+
 function main(argv: readonly string[]): number {
   const [group, ...filters] = argv;
   if (group !== "unit" && group !== "interop" && group !== "long" && group !== "fuzz") {
@@ -47,7 +54,9 @@ function main(argv: readonly string[]): number {
     return 1;
   }
   const paths = chosen.map((file) => relative(process.cwd(), join(testFolder, file)));
-  const run = spawnSync(process.execPath, ["--enable-source-maps", "--test", ...paths], { stdio: "inherit" });
+  // Of two processors Node would use one.
+  const flags = group === "unit" && knowsConcurrency() ? [`--test-concurrency=${availableParallelism()}`] : [];
+  const run = spawnSync(process.execPath, ["--enable-source-maps", "--test", ...flags, ...paths], { stdio: "inherit" });
   if (run.error !== undefined) throw run.error;
   return run.status ?? 1;
 }
