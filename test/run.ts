@@ -10,8 +10,8 @@
  * so a renamed file can never turn a run into a silent success.
  */
 import { spawnSync } from "node:child_process";
-import { availableParallelism } from "node:os";
 import { existsSync, readdirSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
