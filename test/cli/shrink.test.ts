@@ -4,9 +4,9 @@ import { readFileSync, statSync } from "node:fs";
 import { test } from "node:test";
 import { parseMilliseconds } from "../../engine/cli/shrink.js";
 import { open } from "../../engine/index.js";
-import { contentOf } from "../support/content.js";
 import { tempPath } from "../support/temp.js";
 import { here, hexbolt, jsonLinesHere, outputHere, start } from "./command.js";
+import { soundContentHash } from "./sound-content.js";
 
 /** A file in which free pages lie between those in use. */
 function fragmented(name: string, keyCount: number): string {
@@ -26,26 +26,14 @@ function fragmented(name: string, keyCount: number): string {
   return path;
 }
 
-function hashOf(path: string): string {
-  const db = open(path, { readOnly: true });
-  try {
-    return db.view((tx) => {
-      assert.deepEqual([...tx.check()], []);
-      return contentOf(tx).sha256;
-    });
-  } finally {
-    db.close();
-  }
-}
-
 test("shrink makes the file smaller where it is, with the same content, and says by how much", async () => {
   const path = fragmented("shrink.db", 20_000);
-  const [hash, before] = [hashOf(path), statSync(path).size];
+  const [hash, before] = [soundContentHash(path), statSync(path).size];
   const text = await outputHere(["shrink", path]);
   const after = statSync(path).size;
   assert.equal(text, `${before} -> ${after} bytes (gain=${(before / after).toFixed(2)}x)\n`);
   assert.ok(after < before / 2, `${before} -> ${after}`);
-  assert.equal(hashOf(path), hash);
+  assert.equal(soundContentHash(path), hash);
   const again = (await jsonLinesHere(["shrink", path]))[0] as { before: number; after: number; movedPages: number; done: boolean };
   // Only pages that the first run itself gave up can be left to cut.
   assert.deepEqual([again.before, again.movedPages, again.done], [after, 0, true]);
@@ -54,7 +42,7 @@ test("shrink makes the file smaller where it is, with the same content, and says
 
 test("a budget ends shrinking early, and later runs go on to the end", async () => {
   const path = fragmented("budget.db", 20_000);
-  const hash = hashOf(path);
+  const hash = soundContentHash(path);
   const run = await here(["shrink", path, "--budget", "0"]);
   assert.equal(run.status, 0);
   assert.match(run.stderr, /run it again to go on/);
@@ -62,7 +50,7 @@ test("a budget ends shrinking early, and later runs go on to the end", async () 
   for (let done = false; !done; runs++) {
     assert.ok(runs < 500, "it does not come to its end");
     done = ((await jsonLinesHere(["shrink", path, "--budget=5ms"]))[0] as { done: boolean }).done;
-    assert.equal(hashOf(path), hash);
+    assert.equal(soundContentHash(path), hash);
   }
   assert.equal((await here(["shrink", path, "--budget", "5m"])).stderr, "");
 });
@@ -82,7 +70,7 @@ test("shrink refuses what it cannot shrink and leaves it as it is", async () => 
 
 test("Ctrl-C ends shrinking after a step, with the status of the signal and a sound file", async () => {
   const path = fragmented("interrupted-shrink.db", 150_000);
-  const hash = hashOf(path);
+  const hash = soundContentHash(path);
   const child = start(["shrink", path]);
   const ended = new Promise<number | null>((resolve) => child.on("close", resolve));
   const firstSize = statSync(path).mtimeMs;
@@ -92,7 +80,7 @@ test("Ctrl-C ends shrinking after a step, with the status of the signal and a so
   const status = await ended;
   // On a fast machine it may be done before the signal comes.
   assert.ok(status === 130 || status === 0, String(status));
-  assert.equal(hashOf(path), hash);
+  assert.equal(soundContentHash(path), hash);
 });
 
 test("a budget is a number with a unit, seconds without one", () => {

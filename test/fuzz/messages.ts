@@ -11,7 +11,7 @@ import {
   encodeImageField, encodeImages, encodeTexts, encodeUpdate,
 } from "../../images/messages.js";
 import { ProtobufError } from "../../images/protobuf.js";
-import type { Image } from "../../images/types.js";
+import { SAMPLE_IMAGE } from "../images/sample-image.js";
 import { Random } from "../support/random.js";
 
 /** What came of the messages. */
@@ -26,15 +26,8 @@ export interface MessageTally {
 /** No message of a few hundred bytes may take longer, on a busy machine either. */
 const MAX_MS = 1000;
 
-const image: Image = {
-  name: "docker.io/library/nginx:1.25",
-  target: { mediaType: "application/x", digest: `sha256:${"ab".repeat(32)}`, size: 2n ** 60n, annotations: { a: "b" } },
-  labels: { env: "prod", "": "☃" },
-  createdAt: new Date(1_700_000_000_123),
-  updatedAt: new Date(-5),
-};
 const SEEDS: readonly Buffer[] = [
-  encodeImageField(image), encodeImages([image, image]), encodeUpdate(image, ["labels.env", "target"]), encodeDelete("a", "sha256:x"), encodeTexts(["a", ""]), Buffer.alloc(0),
+  encodeImageField(SAMPLE_IMAGE), encodeImages([SAMPLE_IMAGE, SAMPLE_IMAGE]), encodeUpdate(SAMPLE_IMAGE, ["labels.env", "target"]), encodeDelete("a", "sha256:x"), encodeTexts(["a", ""]), Buffer.alloc(0),
 ];
 const DECODERS: readonly ((bytes: Buffer) => unknown)[] = [decodeImage, decodeImageField, decodeImages, decodeUpdate, decodeDelete, decodeTexts, decodeCreateLease, decodeCorrupt];
 /** Varints at the borders: of 32, 53, 63 and 64 bits, too long ones, ones without an end. */

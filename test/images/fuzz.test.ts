@@ -16,17 +16,10 @@ import { EARLY_SERVICE, PRESENT_SERVICE, imageServices } from "../../images/serv
 import { Random } from "../support/random.js";
 import { MapImageStore } from "./map-store.js";
 import { rawCall, rawSession } from "./raw-client.js";
-import type { Image } from "../../images/types.js";
+import { SAMPLE_IMAGE as image } from "./sample-image.js";
 
 const seed = Number(process.env["SEED"] ?? Date.now() % 1_000_000);
 
-const image: Image = {
-  name: "docker.io/library/nginx:1.25",
-  target: { mediaType: "application/x", digest: `sha256:${"ab".repeat(32)}`, size: 2n ** 60n, annotations: { a: "b" } },
-  labels: { env: "prod", "": "☃" },
-  createdAt: new Date(1_700_000_000_123),
-  updatedAt: new Date(-5),
-};
 const MESSAGES = [encodeImageField(image), encodeImages([image, image]), encodeUpdate(image, ["labels.env", "target"]), encodeDelete("a", "sha256:x"), encodeTexts(["a", ""])];
 
 /** Changes a few bytes: flips, cuts, repeats, swaps lengths for wild ones. */
