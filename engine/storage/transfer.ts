@@ -18,7 +18,7 @@ export interface CallLimits {
 /**
  * Bytes of neighbouring pages that are written by one call. Not more, though a page of 4 KiB costs 1.7 µs less by 1 MiB: what came by one call,
  * ext4 and XFS may keep as one large folio, and walk through all of it with each later write of a page in it. Measured on Linux 6.18 with ext4:
- * a scattered write of 4 KiB takes 4.9 µs in a file written by 1 MiB, 2.4 in one written by 8 KiB; random loads are a fifth faster by it.
+ * a scattered write of 4 KiB takes 4.9 µs in a file written by 1 MiB, 2.4 in one written by 8 KiB (bench/write-sizes.mjs); random loads are a fifth faster by it.
  */
 export const MAX_JOINED_SIZE = 8192;
 

@@ -1,6 +1,6 @@
 /**
  * Reads the inline buckets of a bucket where they lie: one object for all of them, in place of a bucket, a tree and a copy for each. For stores
- * that keep many small records as buckets (measured: a list of images in a third of the time).
+ * that keep many small records as buckets.
  *
  * 1. It reads what is inline and unchanged only; of any other element `enter` gives false, and the bucket is opened in the ordinary way.
  * 2. What it gives is valid until the next call into the database; the bucket must not be changed during a walk.
