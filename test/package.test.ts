@@ -2,19 +2,21 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync, realpathSync, statSync, writeFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { before, describe, test } from "node:test";
 import { filesBelow, installPackage, type Manifest } from "./package-install.js";
 import { repositoryRoot } from "./support/fixtures.js";
-import { sourceFiles } from "./support/source.js";
 
 const MAX_BYTES_WITHOUT_MAPS = 300_000;
 
-/** The code and documents that the package must have: one module and its source map a source file. */
-function expectedFiles(): string[] {
-  const sources = [...sourceFiles("engine", [".ts"]), ...sourceFiles("images", [".ts"])].map(({ path }) => `dist/${path.slice(0, -3)}`);
-  return [...sources.flatMap((base) => [`${base}.js`, `${base}.js.map`]), "CHANGELOG.md", "LICENSE", "README.md", "package.json"].sort();
-}
+/** Modules without code of their own: the names of entry points. */
+const NAME_LISTS = ["dist/engine/index.js", "dist/engine/testing.js", "dist/images/index.js"];
+/** Modules with code, and a source map each. */
+const CODE = [
+  "dist/engine/cli/main.js", "dist/images/conformance.js",
+  ...["engine", "testing", "images", "command", "images-command"].map((part) => `dist/joined/${part}.js`),
+];
+const DOCUMENTS = ["CHANGELOG.md", "LICENSE", "README.md", "package.json"];
 
 describe("the package", () => {
   let project = "";
@@ -26,7 +28,7 @@ describe("the package", () => {
   });
 
   test("has exactly the files it should have", () => {
-    assert.deepEqual(filesBelow(installed).filter((file) => !/\.d\.c?ts$/.test(file)), expectedFiles());
+    assert.deepEqual(filesBelow(installed).filter((file) => !/\.d\.c?ts$/.test(file)), [...NAME_LISTS, ...CODE, ...CODE.map((file) => `${file}.map`), ...DOCUMENTS].sort());
   });
 
   for (const [kind, condition] of [["ts", "import"], ["cts", "require"]] as const) {
@@ -43,22 +45,38 @@ describe("the package", () => {
     });
   }
 
-  test("the code of the store, without images, command, typed buckets and simulated disk, is smaller than 300 kB", (context) => {
-    const sizeOf = (keep: (file: string) => boolean): number =>
-      filesBelow(installed).filter((file) => !file.endsWith(".map") && keep(file)).reduce((sum, file) => sum + statSync(join(installed, file)).size, 0);
-    const store = sizeOf((file) => file.endsWith(".js") && !/^dist\/(?:images|engine\/(?:cli|typed|testing|storage\/(?:simulated-disk|crash-plan|disk-image|faults|random)))\b/.test(file));
-    context.diagnostic(`code of the store ${store} bytes, whole package ${sizeOf(() => true)} bytes`);
+  test("the code of the store, typed buckets included, is smaller than 300 kB", (context) => {
+    const sizeOf = (file: string): number => statSync(join(installed, file)).size;
+    const store = sizeOf("dist/joined/engine.js");
+    context.diagnostic(`code of the store ${store} bytes, whole package without source maps ${filesBelow(installed).filter((file) => !file.endsWith(".map")).reduce((sum, file) => sum + sizeOf(file), 0)} bytes`);
     assert.ok(store < MAX_BYTES_WITHOUT_MAPS, `${store} bytes`);
   });
 
-  test("every module has a source map that carries its source, comments and all", () => {
-    const modules = filesBelow(installed).filter((file) => file.endsWith(".js"));
-    assert.ok(modules.length > 50);
-    for (const module of modules) {
+  test("importing an entry point reads its names and one file of code for each part of the package that it needs", () => {
+    for (const [entry, files] of [["engine/index", ["engine"]], ["engine/testing", ["engine", "testing"]], ["images/index", ["engine", "images"]]] as const) {
+      const seen = new Set<string>();
+      const visit = (path: string): void => {
+        if (seen.has(path)) return;
+        seen.add(path);
+        for (const [, target = ""] of readFileSync(join(installed, path), "utf8").matchAll(/^(?:import|export) .* from "(\.[^"]+)";$/gm)) visit(join(path, "..", target).replaceAll("\\", "/"));
+      };
+      visit(`dist/${entry}.js`);
+      assert.deepEqual([...seen].sort(), [`dist/${entry}.js`, ...files.map((file) => `dist/joined/${file}.js`)].sort());
+    }
+  });
+
+  test("all code has source maps that carry the sources, comments and all", () => {
+    let sourceCount = 0;
+    for (const module of CODE) {
       assert.match(readFileSync(join(installed, module), "utf8"), new RegExp(`\n//# sourceMappingURL=${basename(module)}\\.map\\s*$`), module);
       const map = JSON.parse(readFileSync(join(installed, `${module}.map`), "utf8")) as { readonly sources: readonly string[]; readonly sourcesContent?: readonly string[] };
-      assert.deepEqual(map.sourcesContent, [readFileSync(join(repositoryRoot, module.replace(/^dist\/(.*)\.js$/, "$1.ts")), "utf8")], module);
+      assert.equal(map.sourcesContent?.length, map.sources.length);
+      for (const [i, source] of map.sources.entries()) {
+        sourceCount++;
+        assert.equal(map.sourcesContent?.[i], readFileSync(join(repositoryRoot, dirname(module), source), "utf8"), `${module}: ${source}`);
+      }
     }
+    assert.ok(sourceCount > 150, `${sourceCount} sources`);
   });
 
   test("installs nothing but itself and runs nothing while it does", () => {

@@ -40,6 +40,7 @@ export const UNFIT: readonly UnfitFiles[] = [
   { runtimes: ["bun", "deno"], file: "run.test.js", reason: "about the runner of Node's tests" },
   { runtimes: ["bun", "deno"], file: "runtimes.test.js", reason: "about this list" },
   { runtimes: ["bun", "deno"], file: "bench/", reason: "about a program of Node" },
+  { runtimes: ["bun", "deno"], file: "build/", reason: "about the build, which Node runs" },
   { runtimes: ["node22", "bun", "deno"], file: "crash/", reason: "a minute of simulation, which meets no runtime: once is enough" },
   { runtimes: ["deno"], file: "cli/", reason: "starts programs through a shell and with signals, which Deno reports in ways of its own" },
   { runtimes: ["deno"], file: "engine/storage/simulated-disk-guide.test.js", reason: "imports the package by its own name, which Deno does from an npm package alone" },

@@ -1,45 +1,45 @@
 /**
- * The last step before packing: the code without its comments (the source maps carry the sources, comments and all), and only the
- * declarations that the package's entry points lead to, each a second time for those who `require`: TypeScript takes a declaration for a CommonJS
- * or an ES module by its name, and a project of CommonJS modules may not import what it takes for the other. What is left out serves nobody who
- * installs the package.
+ * The last step before packing: leaves in dist/ only what the package's entry points lead to, code and declarations, and each declaration a second time
+ * for those who `require`: TypeScript takes a declaration for a CommonJS or an ES module by its name, and a project of CommonJS modules may not import
+ * what it takes for the other. What is left out serves nobody who installs the package.
  */
-import { execFileSync } from "node:child_process";
-import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
-const SHIPPED = ["engine", "images"];
+const SHIPPED = ["engine", "images", "joined"];
 
 interface Manifest {
-  readonly exports: Readonly<Record<string, string | { readonly import: { readonly types: string } }>>;
+  readonly bin: Readonly<Record<string, string>>;
+  readonly exports: Readonly<Record<string, string | { readonly import: { readonly types: string; readonly default: string } }>>;
 }
 
-/** Every declaration file that is reached from those given. */
-function reachable(entries: readonly string[]): Set<string> {
+/** Every file that is reached from those given, by imports of whatever kind. @param ending of the files, where imports say `.js` */
+function reachable(entries: readonly string[], ending: ".js" | ".d.ts"): Set<string> {
   const seen = new Set<string>();
   const waiting = [...entries];
   for (let file = waiting.pop(); file !== undefined; file = waiting.pop()) {
     if (seen.has(file)) continue;
     seen.add(file);
-    for (const [, target] of readFileSync(file, "utf8").matchAll(/(?:from|import\()\s*"(\.[^"]+)\.js"/g)) waiting.push(join(dirname(file), `${target}.d.ts`));
+    for (const [, target] of readFileSync(file, "utf8").matchAll(/(?:from|import\()\s*"(\.[^"]+)\.js"/g)) waiting.push(join(dirname(file), `${target}${ending}`));
   }
   return seen;
 }
 
-execFileSync(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", "tsconfig.json", "--removeComments", "--declaration", "false", "--isolatedDeclarations", "false"], { cwd: root, stdio: "inherit" });
 const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as Manifest;
-const entries = Object.values(manifest.exports).flatMap((target) => (typeof target === "string" ? [] : [join(root, target.import.types)]));
-const wanted = reachable(entries);
+const entries = Object.values(manifest.exports).flatMap((target) => (typeof target === "string" ? [] : [target.import]));
+const declarations = reachable(entries.map(({ types }) => join(root, types)), ".d.ts");
+const code = reachable([...entries.map((entry) => entry.default), ...Object.values(manifest.bin)].map((file) => join(root, file)), ".js");
+const kept = new Set([...declarations, ...code, ...[...code].map((file) => `${file}.map`)]);
 for (const part of SHIPPED) {
   const folder = join(root, "dist", part);
   for (const entry of readdirSync(folder, { recursive: true, encoding: "utf8" })) {
     const file = join(folder, entry);
-    if (file.endsWith(".d.cts") || (file.endsWith(".d.ts") && !wanted.has(file))) rmSync(file);
+    if (/\.(?:d\.c?ts|js|js\.map)$/.test(file) && !kept.has(file) && existsSync(file)) rmSync(file);
   }
 }
-for (const file of wanted) {
+for (const file of declarations) {
   const text = readFileSync(file, "utf8").replace(/((?:from|import\()\s*"\.[^"]+)\.js"/g, '$1.cjs"');
   writeFileSync(file.replace(/\.d\.ts$/, ".d.cts"), text);
 }

@@ -22,7 +22,7 @@ const BASE_LIMIT_MS = 180_000;
 const LIMIT_FACTOR = 5;
 const LIMIT_EXTRA_MS = 10_000;
 
-/** Compiled code that tests import. */
+/** Compiled code that tests import, here as single modules: a mutant is one of them, and no build joins them. */
 const COMPILED = ["engine", "images", "test"] as const;
 
 /** The path of a mutant's file once compiled, from dist/ on. */
@@ -55,7 +55,7 @@ export class Workshop {
     for (const entry of readdirSync(repositoryRoot)) {
       if (entry !== "dist" && entry !== ".git") symlinkSync(join(repositoryRoot, entry), join(copy, entry));
     }
-    for (const part of COMPILED) cpSync(join(repositoryRoot, "dist", part), join(copy, "dist", part), { recursive: true });
+    for (const part of COMPILED) cpSync(join(repositoryRoot, "dist", "modules", part), join(copy, "dist", part), { recursive: true });
     return copy;
   }
 
