@@ -56,7 +56,7 @@ export class DB implements Database {
   readonly path: string;
   readonly #settings: Settings;
   readonly #pager: Pager;
-  readonly #arena: Arena = new Arena();
+  readonly #arena: Arena;
   readonly #openTxs = new Set<TxState>();
   readonly #owner: TxOwner;
   readonly #queue: WriterQueue;
@@ -74,6 +74,7 @@ export class DB implements Database {
     this.path = path;
     this.#settings = settings;
     this.#pager = openPager(path, settings);
+    this.#arena = new Arena(this.#pager.meta.pageSize);
     this.#owner = {
       db: this,
       commit: (state) => this.#commit(state),

@@ -15,6 +15,7 @@
  */
 import { assert } from "../base/assert.js";
 import { newMemory, readU16, readU32 } from "../base/bytes.js";
+import { SpareMemory } from "../base/spare-memory.js";
 import { corrupt } from "../base/errors.js";
 import { PAGE_COUNT, PAGE_OVERFLOW, type Pgid } from "../format/constants.js";
 import { requireTreePage } from "../format/page.js";
@@ -57,6 +58,7 @@ export class PageCache {
   readonly #lost: number[] = [];
   readonly #freeFrames: number[] = [];
   readonly #freeSlabs: number[] = [];
+  readonly #spareMemory = new SpareMemory();
   #slabMemory = 0;
   /** Slabs of many pages. */
   #commonSlabCount = 0;
@@ -277,6 +279,7 @@ export class PageCache {
     this.#frames.states[frame] = 0;
     if (this.#isLarge(frame)) {
       this.#slabMemory -= this.slabBytes[slab]!.length; // the index of a large page is small, and not counted
+      if ((state & ESCAPED) === 0) this.#spareMemory.keep(this.slabBytes[slab]!);
       this.slabBytes[slab] = NO_BYTES;
       this.slabIndex[slab] = NO_INDEX;
       this.#freeSlabs.push(slab);
@@ -335,7 +338,7 @@ export class PageCache {
   }
 
   #addLargeSlab(pgid: Pgid, pageCount: number): number {
-    const bytes = newMemory(pageCount * this.pageSize);
+    const bytes = this.#spareMemory.take(pageCount * this.pageSize);
     if (bytes === undefined) throw corrupt(pgid, `page of ${pageCount * this.pageSize} bytes: there is not so much memory`);
     while (this.#slabMemory + bytes.length > this.#capacity && this.#shrinkOnce());
     return this.#newSlab(bytes, NO_INDEX, -1) << this.frameBits;

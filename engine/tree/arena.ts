@@ -5,11 +5,15 @@
  * An element names its bytes by source and offset; `sources` holds the slabs of clean pages (pinned) and the arena's own chunks.
  */
 import { assert } from "../base/assert.js";
+import { SpareMemory } from "../base/spare-memory.js";
+import { ELEMENT_SIZE, PAGE_HEADER_SIZE } from "../format/constants.js";
 
 const BYTES_CHUNK = 1 << 18;
 /** From here on a value gets a buffer of its own. */
 const OWN_BUFFER = 1 << 16;
 const COLUMNS_CHUNK = 1 << 16;
+/** Where the key of the only element of a leaf page stands. */
+const ONLY_KEY = PAGE_HEADER_SIZE + ELEMENT_SIZE;
 
 /** The memory of a write transaction. */
 export class Arena {
@@ -22,8 +26,12 @@ export class Arena {
   source = 0;
   offset = 0;
 
+  readonly #pageSize: number;
   /** By slab: its source, -1 when it has none yet. */
   readonly #slabSources: number[] = [];
+  /** Sources that hold one element, in memory for the leaf page it will be alone on. */
+  readonly #leafPages = new Set<number>();
+  readonly #spareMemory = new SpareMemory();
   readonly #byteChunks: Uint8Array[] = [];
   #byteChunk = -1;
   #byteSource = 0;
@@ -32,12 +40,18 @@ export class Arena {
   #columnChunk = -1;
   #columnsUsed = COLUMNS_CHUNK;
 
+  constructor(pageSize: number) {
+    this.#pageSize = pageSize;
+  }
+
   /** Forgets everything; memory of ordinary size is kept for reuse. */
   reset(): void {
+    for (const source of this.#leafPages) this.#spareMemory.keep(this.sources[source]!);
     this.sources.length = 0;
     this.pinned.length = 0;
     this.taken.length = 0;
     this.#slabSources.length = 0;
+    this.#leafPages.clear();
     this.#byteChunks.length = Math.min(this.#byteChunks.length, 16);
     this.#byteChunk = -1;
     this.#bytesUsed = BYTES_CHUNK;
@@ -60,7 +74,11 @@ export class Arena {
   /** Copies a key and the value behind it; `source` and `offset` say where they are. */
   store(key: Uint8Array, value: Uint8Array): void {
     const size = key.length + value.length;
-    if (size >= OWN_BUFFER) {
+    if (size >= OWN_BUFFER && ONLY_KEY + size > this.#pageSize) {
+      this.source = this.addSource(this.#newLeafPage(size));
+      this.#leafPages.add(this.source);
+      this.offset = ONLY_KEY;
+    } else if (size >= OWN_BUFFER) {
       this.source = this.addSource(new Uint8Array(size));
       this.offset = 0;
     } else {
@@ -72,6 +90,22 @@ export class Arena {
     const target = this.sources[this.source]!;
     copyBytes(target, this.offset, key, 0, key.length);
     copyBytes(target, this.offset + key.length, value, 0, value.length);
+  }
+
+  /**
+   * Memory for an element that will be alone on a leaf page, as long as that page: so nothing is copied to encode it. Zeros are behind the element; before it
+   * comes what `writePage` sets.
+   */
+  #newLeafPage(size: number): Uint8Array {
+    const length = Math.ceil((ONLY_KEY + size) / this.#pageSize) * this.#pageSize;
+    const page = this.#spareMemory.take(length) ?? new Uint8Array(length);
+    page.fill(0, ONLY_KEY + size);
+    return page;
+  }
+
+  /** The memory of a source that is a whole leaf page but for its headers; undefined for any other. */
+  leafPage(source: number): Uint8Array | undefined {
+    return this.#leafPages.has(source) ? this.sources[source] : undefined;
   }
 
   /** Takes room for `words` words of element columns; `offset` says where in the array it begins. */

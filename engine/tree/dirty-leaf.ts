@@ -10,7 +10,7 @@
 import { ELEMENT_SIZE, type Pgid } from "../format/constants.js";
 import type { Arena } from "./arena.js";
 import { elementFlags, insertElement, removeElement, replaceValue, usedSize, valueGrowth } from "./leaf-edit.js";
-import { decodeLeaf, FLAGS, type Node, VALUE_SIZE } from "./node.js";
+import { decodeLeaf, FLAGS, type LargePage, type Node, OFFSET, SOURCE, VALUE_SIZE } from "./node.js";
 import type { Pages } from "./pages.js";
 import { pageElementCount, pageIsCompact, pageOverflow } from "./search.js";
 
@@ -27,6 +27,8 @@ export class DirtyLeaf {
   readonly pgid: Pgid;
   /** 1 and the overflow pages it had. */
   readonly pageCount: number;
+  /** Set where it had overflow pages and one element. */
+  largePage: LargePage | undefined;
   /** The frame, or NO_IMAGE. */
   image: number = NO_IMAGE;
   /** In key order, none empty unless it is the only one. */
@@ -63,6 +65,7 @@ export class DirtyLeaf {
       pages.pin(frame);
       arena.pinned.push(frame);
       leaf.#decode(frame);
+      leaf.#noteLargePage(leaf.nodes[0]!);
     }
     return leaf;
   }
@@ -159,6 +162,12 @@ export class DirtyLeaf {
     node.insert(i);
     node.set(i, source, offset, keySize, valueSize, flags);
     node.byteSize += ELEMENT_SIZE + keySize + valueSize;
+  }
+
+  #noteLargePage(node: Node): void {
+    const { pgid, pageCount } = this;
+    if (pageCount === 1 || node.count !== 1) return;
+    this.largePage = { pgid, pageCount, source: node.column(0, SOURCE), offset: node.column(0, OFFSET), isKept: false };
   }
 
   /** Makes the leaf nodes, where it is not yet. The frame stays pinned: the nodes point into it. */

@@ -26,6 +26,16 @@ export const CHILD_HIGH = 4;
 
 const TWO_POW_32 = 0x1_0000_0000;
 
+/** A leaf page with overflow pages and one element. The commit keeps it where that element comes out alone and as it was; else it is released. */
+export interface LargePage {
+  readonly pgid: Pgid;
+  readonly pageCount: number;
+  /** Where the element is. */
+  readonly source: number;
+  readonly offset: number;
+  isKept: boolean;
+}
+
 /** A page or several being changed. */
 export class Node {
   readonly isBranch: boolean;
@@ -45,6 +55,8 @@ export class Node {
   children: (Node | PageImage | undefined)[] | undefined;
   /** Branch: the planned pages that elements lead to, by element. */
   links: readonly (PagePlan | undefined)[] | undefined;
+  /** Leaf: the large page it was. */
+  largePage: LargePage | undefined;
 
   constructor(arena: Arena, isBranch: boolean, capacity: number) {
     this.arena = arena;

@@ -11,7 +11,7 @@ import type { Pgid } from "../format/constants.js";
 import type { Arena } from "./arena.js";
 import { type DirtyLeaf, NO_IMAGE } from "./dirty-leaf.js";
 import { usedSize } from "./leaf-edit.js";
-import { decodeBranch, decodeLeaf, Node } from "./node.js";
+import { decodeBranch, decodeLeaf, type LargePage, Node } from "./node.js";
 import { nodeOfImage, PageImage } from "./page-image.js";
 import type { Pages } from "./pages.js";
 import { pageElementCount, pageIsBranch, pageIsCompact, pageOverflow } from "./search.js";
@@ -45,12 +45,17 @@ export class Rebalancer {
   readonly #arena: Arena;
   readonly #releaser: PageReleaser;
   readonly #counts: RebalanceCounts;
+  /** Large pages among the changed leaves: to be released when all is planned, unless they are kept. */
+  readonly largePages: LargePage[] = [];
 
-  constructor(pages: Pages, arena: Arena, releaser: PageReleaser, counts: RebalanceCounts) {
+  readonly #keepsLargePages: boolean;
+
+  constructor(pages: Pages, arena: Arena, releaser: PageReleaser, counts: RebalanceCounts, keepsLargePages: boolean) {
     this.#pages = pages;
     this.#arena = arena;
     this.#releaser = releaser;
     this.#counts = counts;
+    this.#keepsLargePages = keepsLargePages;
   }
 
   /** Turns the changes of a tree into nodes. */
@@ -127,7 +132,8 @@ export class Rebalancer {
     }
     node.shrunk = dirty.shrunk;
     node.appended = dirty.appended;
-    if (dirty.pgid !== 0) this.#releaser.release(dirty.pgid, dirty.pageCount);
+    if (dirty.largePage !== undefined && this.#keepsLargePages) this.largePages.push((node.largePage = dirty.largePage));
+    else if (dirty.pgid !== 0) this.#releaser.release(dirty.pgid, dirty.pageCount);
     this.#counts.nodeCount++;
     return node;
   }

@@ -53,8 +53,18 @@ function planNode(node: Node, options: SpillOptions, plans: PagePlan[]): NodePla
 
 function cut(node: Node, { pageSize, fillPercent }: SpillOptions, plans: PagePlan[]): NodePlan[] {
   const own = paginate(node, pageSize, fillPercent);
-  for (const plan of own) plans.push(plan);
+  for (const plan of own) if (!isKept(plan)) plans.push(plan);
   return own;
+}
+
+/** Whether the plan is a large page as it stands in the file: then that page is kept. A value of megabytes is not written again because a neighbour of its key came. */
+function isKept(plan: NodePlan): boolean {
+  const { node, from, to } = plan;
+  const { largePage } = node;
+  if (largePage === undefined || to - from !== 1 || node.column(from, SOURCE) !== largePage.source || node.column(from, OFFSET) !== largePage.offset) return false;
+  plan.pgid = largePage.pgid;
+  largePage.isKept = true;
+  return true;
 }
 
 /** Plans the changed children and puts an element for each of their pages in place of the child's. */
@@ -87,6 +97,11 @@ function linkChild(node: Node, i: number, plan: PagePlan): void {
   }
   const { node: child, from } = plan;
   node.set(i, child.column(from, SOURCE), child.column(from, OFFSET), child.column(from, KEY_SIZE), 0, 0);
+}
+
+/** The memory that is the page already but for its headers, where it holds one large new element; undefined otherwise. `writePage` completes it. */
+export function readyPage({ node, from, to }: NodePlan): Uint8Array | undefined {
+  return to - from === 1 && !node.isBranch ? node.arena.leafPage(node.column(from, SOURCE)) : undefined;
 }
 
 /** Encodes a page to `target` from `at` on; every byte of its pages is set. */
@@ -145,6 +160,7 @@ export function writeElements(node: Node, from: number, to: number, target: Uint
     }
   }
   const pending = runEnd - runStart;
-  if (pending > 0) copyBytes(target, data, sources[runSource]!, runStart, pending);
+  const isInPlace = data === runStart && sources[runSource] === target;
+  if (pending > 0 && !isInPlace) copyBytes(target, data, sources[runSource]!, runStart, pending);
   return data + pending;
 }

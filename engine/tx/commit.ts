@@ -23,10 +23,14 @@ import { FLAGS, type Node } from "../tree/node.js";
 import { PageImage } from "../tree/page-image.js";
 import type { PagePlan } from "../tree/paginate.js";
 import { Rebalancer } from "../tree/rebalance.js";
-import { planTree, writeElements, writePage } from "../tree/spill.js";
+import { planTree, readyPage, writeElements, writePage } from "../tree/spill.js";
 import type { BucketState } from "./bucket-state.js";
 import { StepError, type storeElsewhere, storeNow } from "./storing.js";
 import type { TxState } from "./tx-state.js";
+
+/** Up to here a file grows rather than that a commit of many pages is scattered: bolt's own step of growth. */
+const SMALL_FILE_SIZE = 16 << 20;
+const MANY_PAGES = 32;
 
 /** A commit of which only the storing is left. */
 interface PreparedCommit {
@@ -42,6 +46,15 @@ interface RootPatch {
   readonly offset: number;
   readonly plan: PagePlan;
 }
+
+/** The freelist page, and its overflow pages. */
+interface FreelistPlan {
+  readonly pageCount: number;
+  /** Set when the pages are allocated. */
+  pgid: Pgid;
+}
+
+type WriteStep = Extract<Step, { readonly kind: "write" }>;
 
 /** What a commit took. */
 export interface CommitReport {
@@ -129,32 +142,31 @@ class Preparation {
   readonly plans: PagePlan[] = [];
   readonly #patches: RootPatch[] = [];
   #highWaterMark: Pgid;
-  #freelistPageCount = 0;
 
   constructor(tx: TxState) {
     this.#tx = tx;
     this.#pager = tx.pager;
-    this.#rebalancer = new Rebalancer(tx.snapshot.cache, tx.arena!, tx.pager.freelist, tx.stats);
+    this.#rebalancer = new Rebalancer(tx.snapshot.cache, tx.arena!, tx.pager.freelist, tx.stats, !tx.isShrinking);
     this.#highWaterMark = tx.snapshot.meta.highWaterMark;
   }
 
   run(): PreparedCommit {
     const root = this.#planBuckets();
+    for (const { pgid, pageCount, isKept } of this.#rebalancer.largePages) if (!isKept) this.#pager.freelist.release(pgid, pageCount);
     if (this.#tx.isShrinking) this.#highWaterMark = this.#pager.freelist.cutTail(this.#highWaterMark);
-    const freelist = this.#placeFreelist();
-    this.#placePages();
+    const freelist = this.#planFreelist();
+    this.#placePages(freelist);
     for (const { source, offset, plan } of this.#patches) writeU64(this.#tx.arena!.sources[source]!, offset, plan.pgid);
-    const writes = this.#encodePages();
-    if (freelist !== undefined) writes.push(this.#encodeFreelist(freelist));
+    const writes = this.#encodePages(freelist);
     const meta: Meta = {
       ...this.#tx.snapshot.meta,
       root: typeof root === "number" ? root : root.pgid,
       sequence: this.#tx.root.sequence,
-      freelist,
+      freelist: freelist?.pgid,
       highWaterMark: this.#highWaterMark,
       txid: this.#tx.id,
     };
-    return { meta, steps: this.#pager.commitSteps(meta, writes.sort((a, b) => positionOf(a) - positionOf(b))), plans: this.plans, freelistPageCount: this.#freelistPageCount };
+    return { meta, steps: this.#pager.commitSteps(meta, writes), plans: this.plans, freelistPageCount: freelist?.pageCount ?? 0 };
   }
 
   // ---- 1 plan
@@ -231,11 +243,46 @@ class Preparation {
 
   // ---- 2 place
 
+  /** Releases the old freelist page and plans the new one: for all ids that are free now, though the pages to be placed will shorten the list. */
+  #planFreelist(): FreelistPlan | undefined {
+    const { freelist, options, meta } = this.#pager;
+    if (meta.freelist !== undefined) freelist.release(meta.freelist, this.#pager.freelistPageCount);
+    if (options.noFreelistSync) return undefined;
+    return { pageCount: Math.ceil(freelistByteSize(freelist.storedCount) / meta.pageSize), pgid: 0 };
+  }
+
+  /** All side by side where there is room for that: the disk takes one request then, where it takes one a page of scattered ones. */
+  #placePages(freelist: FreelistPlan | undefined): void {
+    const pages = freelist === undefined ? this.plans : [...this.plans, freelist];
+    let pageCount = 0;
+    for (const page of pages) pageCount += page.pageCount;
+    const start = this.#tx.isShrinking ? undefined : this.#findRoom(pageCount);
+    if (start === undefined) return this.#placeApart(freelist);
+    let next = start;
+    for (const page of pages) {
+      page.pgid = next;
+      next += page.pageCount;
+    }
+  }
+
+  /**
+   * A run of free pages; for many pages in a small file also one of new ones, as long as less than half of it is free (measured, durable, 134 pages a
+   * commit: 1.2 ms a commit for writing and syncs in place of 1.9).
+   */
+  #findRoom(pageCount: number): Pgid | undefined {
+    const { freelist, meta, options } = this.#pager;
+    const run = freelist.allocateRun(pageCount);
+    if (run !== undefined || pageCount < MANY_PAGES) return run;
+    const isSmall = (this.#highWaterMark + pageCount) * meta.pageSize <= Math.min(SMALL_FILE_SIZE, options.maxSize);
+    return isSmall && freelist.storedCount * 2 < this.#highWaterMark ? this.#grow(pageCount) : undefined;
+  }
+
   /**
    * Pages with overflow, and the freelist before them, come first: single pages take the longest runs, and would leave no room for them, so that
    * a fragmented file grew with every commit.
    */
-  #placePages(): void {
+  #placeApart(freelist: FreelistPlan | undefined): void {
+    if (freelist !== undefined) freelist.pgid = this.#allocate(freelist.pageCount);
     for (const plan of this.plans) if (plan.pageCount > 1) plan.pgid = this.#allocate(plan.pageCount);
     const singles = this.plans.filter(({ pageCount }) => pageCount === 1);
     let next = 0;
@@ -255,30 +302,6 @@ class Preparation {
     return pgid;
   }
 
-  /** Releases the old freelist page and finds room for the new one: for all ids that are free now, though the pages to be placed will shorten the list. */
-  #placeFreelist(): Pgid | undefined {
-    const { freelist, options, meta } = this.#pager;
-    if (meta.freelist !== undefined) freelist.release(meta.freelist, this.#pager.freelistPageCount);
-    if (options.noFreelistSync) return undefined;
-    const pageCount = Math.ceil(freelistByteSize(freelist.storedCount) / meta.pageSize);
-    this.#freelistPageCount = pageCount;
-    return this.#allocate(pageCount);
-  }
-
-  #encodeFreelist(pgid: Pgid): Step {
-    const { freelist, meta } = this.#pager;
-    const pageCount = this.#freelistPageCount;
-    const bytes = Buffer.allocUnsafe(pageCount * meta.pageSize);
-    let at = writeFreelistHeader(bytes, 0, pgid, freelist.storedCount, pageCount - 1);
-    freelist.forEachStored((free) => {
-      writeU64(bytes, at, free);
-      at += 8;
-    });
-    bytes.fill(0, at);
-    this.#countPages(pageCount);
-    return { kind: "write", position: pgid * meta.pageSize, chunks: [bytes] };
-  }
-
   #countPages(pageCount: number): void {
     this.#tx.stats.pageCount += pageCount;
     this.#tx.stats.pageAlloc += pageCount * this.#pager.meta.pageSize;
@@ -286,41 +309,58 @@ class Preparation {
 
   // ---- 3 encode
 
-  /** Writes all pages into the cache and gives one write for each run of neighbours. */
-  #encodePages(): Step[] {
-    const { cache, meta: { pageSize } } = this.#pager;
-    const plans = [...this.plans].sort((a, b) => a.pgid - b.pgid);
-    const writes: Step[] = [];
+  /** Writes all pages into memory and gives one write for each run of neighbours, in ascending order. */
+  #encodePages(freelist: FreelistPlan | undefined): WriteStep[] {
+    const { pageSize } = this.#pager.meta;
+    const pages = freelist === undefined ? [...this.plans] : [...this.plans, freelist];
+    pages.sort((a, b) => a.pgid - b.pgid);
+    const writes: WriteStep[] = [];
     let chunks: Uint8Array[] = [];
-    let runStart = 0;
     let runEnd = -1;
-    for (const plan of plans) {
-      const frame = this.#encodePage(plan);
-      this.#countPages(plan.pageCount);
-      if (plan.pgid !== runEnd) {
-        if (chunks.length > 0) writes.push({ kind: "write", position: runStart * pageSize, chunks });
+    for (const page of pages) {
+      if (page.pgid !== runEnd) {
         chunks = [];
-        runStart = plan.pgid;
+        writes.push({ kind: "write", position: page.pgid * pageSize, chunks });
       }
-      runEnd = plan.pgid + plan.pageCount;
-      appendChunk(chunks, plan.pageCount === 1 ? cache.pageView(frame) : cache.slabBytes[frame >>> cache.frameBits]!);
+      runEnd = page.pgid + page.pageCount;
+      appendChunk(chunks, page === freelist ? this.#encodeFreelist(freelist) : this.#encodePage(page as PagePlan));
+      this.#countPages(page.pageCount);
     }
-    if (chunks.length > 0) writes.push({ kind: "write", position: runStart * pageSize, chunks });
     return writes;
   }
 
-  /** Completes or encodes a page; gives its frame in the cache. */
-  #encodePage(plan: PagePlan): number {
+  /** Completes or encodes a page; gives its bytes, valid to the end of the transaction. */
+  #encodePage(plan: PagePlan): Uint8Array {
     const { cache, meta: { pageSize } } = this.#pager;
     if (plan instanceof PageImage) {
       plan.complete();
       cache.adopt(plan.frame, plan.pgid);
-      return plan.frame;
+      return cache.pageView(plan.frame);
+    }
+    const ready = readyPage(plan);
+    if (ready !== undefined) {
+      // Not kept in the cache: its memory serves the next large value (measured: 1 ms a MiB where the system has to find new memory for each).
+      cache.drop(plan.pgid);
+      writePage(plan, ready, 0, pageSize);
+      return ready;
     }
     const frame = cache.allocate(plan.pgid, plan.pageCount);
-    writePage(plan, cache.slabBytes[frame >>> cache.frameBits]!, cache.pageStart(frame), pageSize);
+    const slab = cache.slabBytes[frame >>> cache.frameBits]!;
+    writePage(plan, slab, cache.pageStart(frame), pageSize);
     this.#tx.arena!.pinned.push(frame);
-    return frame;
+    return plan.pageCount === 1 ? cache.pageView(frame) : slab;
+  }
+
+  #encodeFreelist({ pgid, pageCount }: FreelistPlan): Uint8Array {
+    const { freelist, meta } = this.#pager;
+    const bytes = Buffer.allocUnsafe(pageCount * meta.pageSize);
+    let at = writeFreelistHeader(bytes, 0, pgid, freelist.storedCount, pageCount - 1);
+    freelist.forEachStored((free) => {
+      writeU64(bytes, at, free);
+      at += 8;
+    });
+    bytes.fill(0, at);
+    return bytes;
   }
 }
 
@@ -330,10 +370,6 @@ function appendChunk(chunks: Uint8Array[], page: Uint8Array): void {
   const isNext = last !== undefined && last.length + page.length <= MAX_JOINED_SIZE && last.byteOffset + last.length === page.byteOffset && last.buffer === page.buffer;
   if (isNext) chunks[chunks.length - 1] = new Uint8Array(page.buffer, last.byteOffset, last.length + page.length);
   else chunks.push(page);
-}
-
-function positionOf(step: Step): number {
-  return step.kind === "write" ? step.position : 0;
 }
 
 function bucketHeader(root: Pgid, sequence: bigint): Buffer {

@@ -7,6 +7,11 @@ const EDIT = "engine/tree/leaf-edit.ts";
 
 export const treeMutants: readonly Mutant[] = [
   {
+    name: "a large value that was replaced counts as kept", file: "engine/tree/spill.ts",
+    find: " || node.column(from, SOURCE) !== largePage.source || node.column(from, OFFSET) !== largePage.offset", replace: "",
+    harm: "the old value comes back with the commit", tests: ["engine/tx/placement", "engine/tree/tree"],
+  },
+  {
     name: "search goes past a key whose first bytes are equal", file: SEARCH,
     find: "if (index[words + middle]! < word) low = middle + 1;", replace: "if (index[words + middle]! <= word) low = middle + 1;",
     harm: "keys that are there are not found", tests: ["engine/tree/search"],

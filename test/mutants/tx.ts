@@ -26,6 +26,16 @@ export const txMutants: readonly Mutant[] = [
     harm: "every commit loses a page", tests: ["engine/tx/commit"],
   },
   {
+    name: "a large page that is kept is given up as well", file: COMMIT,
+    find: "of this.#rebalancer.largePages) if (!isKept) this", replace: "of this.#rebalancer.largePages) this",
+    harm: "the next commits overwrite a value that is in use", tests: ["engine/tx/placement"],
+  },
+  {
+    name: "pages side by side may go beyond maxSize", file: COMMIT,
+    find: "Math.min(SMALL_FILE_SIZE, options.maxSize)", replace: "SMALL_FILE_SIZE",
+    harm: "a commit is refused that fits into the holes of the file", tests: ["engine/tx/placement"],
+  },
+  {
     name: "a new sequence alone is not stored", file: COMMIT,
     find: "if (bucket.isSequenceNew) this.#putHeader(bucket, tree.root, tree.inline);", replace: "",
     harm: "nextSequence gives the same number twice", tests: ["engine/tx/bucket", "engine/tx/commit", "engine/model"],

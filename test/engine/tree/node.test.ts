@@ -31,7 +31,7 @@ const pairList = fc.array(pair, { minLength: 1, maxLength: 60 }).map((pairs) => 
 
 test(`inserting, removing, splitting and appending keep elements, order and byte size (SEED=${seed})`, () => {
   fc.assert(fc.property(pairList, fc.array(fc.tuple(fc.constantFrom("insert", "remove", "split"), fc.nat(1000)), { maxLength: 40 }), (start, steps) => {
-    const arena = new Arena();
+    const arena = new Arena(4096);
     const node = nodeOf(arena, false, start);
     const pairs = [...start];
     for (const [what, number] of steps) {
@@ -60,7 +60,7 @@ test(`inserting, removing, splitting and appending keep elements, order and byte
 
 test("room for many elements is made in one move, at the start, in the middle and at the end", () => {
   for (const at of [0, 1, 3]) {
-    const arena = new Arena();
+    const arena = new Arena(4096);
     const pairs = ["a", "b", "c"].map((key): Pair => [Buffer.from(key), Buffer.alloc(2)]);
     const node = nodeOf(arena, false, pairs);
     node.insert(at, 1000);
@@ -72,7 +72,7 @@ test("room for many elements is made in one move, at the start, in the middle an
 
 test(`the lower bound of a node is that of a plain search (SEED=${seed})`, () => {
   fc.assert(fc.property(pairList, fc.array(hardKey, { maxLength: 20 }), (pairs, probes) => {
-    const node = nodeOf(new Arena(), false, pairs);
+    const node = nodeOf(new Arena(4096), false, pairs);
     for (const probe of [...probes, ...pairs.map(([key]) => key), Buffer.alloc(0)]) {
       const at = pairs.findIndex(([key]) => Buffer.compare(key, probe) >= 0);
       assert.equal(node.lowerBound(probe), at < 0 ? pairs.length : at);
@@ -81,7 +81,7 @@ test(`the lower bound of a node is that of a plain search (SEED=${seed})`, () =>
 });
 
 test("a leaf page becomes a node with its elements and flags, whatever order their data stands in", () => {
-  const arena = new Arena();
+  const arena = new Arena(4096);
   const page = new Uint8Array(8192);
   writeLeaf(page, 4096, 9, [{ key: "a", value: "1" }, { key: "b", value: "", flags: 0 }, { key: "c", value: "0123456789abcdef", flags: 1 }]);
   const node = decodeLeaf(arena, arena.addSource(page), page, 4096, 3);
@@ -90,7 +90,7 @@ test("a leaf page becomes a node with its elements and flags, whatever order the
 });
 
 test("page ids above 2^32 survive in a branch", () => {
-  const arena = new Arena();
+  const arena = new Arena(4096);
   const page = new Uint8Array(4096);
   writeBranch(page, 0, 9, [["a", 2 ** 52 + 1], ["b", 5]]);
   const node = decodeBranch(arena, arena.addSource(page), page, 0, 2);
@@ -100,7 +100,7 @@ test("page ids above 2^32 survive in a branch", () => {
 });
 
 test("the arena keeps what it stored apart, small and large, over chunk borders, and starts again after a reset", () => {
-  const arena = new Arena();
+  const arena = new Arena(4096);
   for (let round = 0; round < 3; round++) {
     const places: [source: number, offset: number, key: Buffer, value: Buffer][] = [];
     for (let i = 0; i < 3000; i++) {
@@ -119,7 +119,7 @@ test("the arena keeps what it stored apart, small and large, over chunk borders,
 });
 
 test("columns of two nodes never overlap, however many words are asked for", () => {
-  const arena = new Arena();
+  const arena = new Arena(4096);
   const taken = new Map<Uint32Array, [from: number, to: number][]>();
   for (const words of [5, 40, 65_000, 100, 65_536, 65_537, 1_000_000, 500, 65_536, 1]) {
     const array = arena.columns(words);

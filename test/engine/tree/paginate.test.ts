@@ -20,7 +20,7 @@ function nodeOfSizes(sizes: readonly number[], isBranch: boolean): Node {
     key.writeUInt32BE(i, 0);
     return [key, Buffer.alloc(isBranch ? 0 : size - ELEMENT_SIZE - keySize)];
   });
-  return nodeOf(new Arena(), isBranch, pairs);
+  return nodeOf(new Arena(4096), isBranch, pairs);
 }
 
 function sizeOf({ node, from, to }: NodePlan): number {

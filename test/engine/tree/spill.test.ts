@@ -46,7 +46,7 @@ test(`the leaves of a plan hold all elements in order, zeros behind them (SEED=$
   fc.assert(fc.property(fc.array(fc.tuple(hardKey, anyValue), { maxLength: 80 }), fc.constantFrom(0.1, 0.5, 1), (list, fillPercent) => {
     const pairs = sorted(list);
     const plans: PagePlan[] = [];
-    const top = planTree(nodeOf(new Arena(), false, pairs), { pageSize: PAGE_SIZE, fillPercent }, plans);
+    const top = planTree(nodeOf(new Arena(4096), false, pairs), { pageSize: PAGE_SIZE, fillPercent }, plans);
     assert.equal(plans.at(-1), top, "children come before their parents");
     for (const [i, plan] of plans.entries()) plan.pgid = 2 ** 33 + i;
     const leaves = encoded(plans).filter(({ node }) => !node.isBranch).map((plan) => ({ plan, page: written(plan) }));
@@ -62,7 +62,7 @@ test(`the leaves of a plan hold all elements in order, zeros behind them (SEED=$
 test("a branch element has the first key and the page id of each page of its child, at every level", () => {
   const pairs = Array.from({ length: 20_000 }, (_, i): Pair => [Buffer.from(String(i).padStart(40, "k")), Buffer.alloc(10)]);
   const plans: PagePlan[] = [];
-  planTree(nodeOf(new Arena(), false, pairs), { pageSize: PAGE_SIZE, fillPercent: 0.5 }, plans);
+  planTree(nodeOf(new Arena(4096), false, pairs), { pageSize: PAGE_SIZE, fillPercent: 0.5 }, plans);
   for (const [i, plan] of plans.entries()) plan.pgid = 2 ** 33 + i;
   const pages = new Map(encoded(plans).map((plan) => [plan.pgid, written(plan)]));
   let branches = 0;
@@ -93,7 +93,7 @@ test("a page with one changed element equals the page written anew, whatever ord
   const page = new Uint8Array(4096);
   writeLeaf(page, 0, 9, elements);
   for (const changed of [0, 10, 19]) {
-    const arena = new Arena();
+    const arena = new Arena(4096);
     const node = decodeLeaf(arena, arena.addSource(page), page, 0, 20);
     const key = Buffer.from(elements[changed]!.key);
     arena.store(key, Buffer.from("changed"));

@@ -8,7 +8,7 @@ import { Node } from "../../../engine/tree/node.js";
 import { PageImage } from "../../../engine/tree/page-image.js";
 import type { PagePlan } from "../../../engine/tree/paginate.js";
 import { type RebalanceCounts, Rebalancer } from "../../../engine/tree/rebalance.js";
-import { planTree, writePage } from "../../../engine/tree/spill.js";
+import { planTree, readyPage, writePage } from "../../../engine/tree/spill.js";
 import { Tree } from "../../../engine/tree/tree.js";
 import { check } from "../../../engine/tx/check.js";
 
@@ -21,13 +21,14 @@ export class TreeStore {
   readonly cache: PageCache;
   /** By page id; overflow pages are part of the first one's bytes. */
   readonly pages: Map<Pgid, Uint8Array> = new Map();
-  readonly arena: Arena = new Arena();
+  readonly arena: Arena;
   readonly counts: RebalanceCounts = { nodeCount: 0, rebalance: 0 };
   root: Pgid = 0;
   #next: Pgid = 2;
 
   constructor(pageSize = 1024, cacheSize = 0) {
     this.pageSize = pageSize;
+    this.arena = new Arena(pageSize);
     this.cache = new PageCache(pageSize, cacheSize, { readPages: (pgid, target) => { this.#read(pgid, target); } });
   }
 
@@ -59,8 +60,10 @@ export class TreeStore {
           released.push(pgid);
         },
       };
-      const root = new Rebalancer(this.cache, this.arena, releaser, this.counts).rebalance(tree);
+      const rebalancer = new Rebalancer(this.cache, this.arena, releaser, this.counts, true);
+      const root = rebalancer.rebalance(tree);
       this.root = "page" in root ? root.page : this.#write(root, fillPercent);
+      for (const { pgid, pageCount, isKept } of rebalancer.largePages) if (!isKept) releaser.release(pgid, pageCount);
       for (const pgid of released) this.#drop(pgid);
     }
     this.#end();
@@ -82,7 +85,10 @@ export class TreeStore {
         const start = this.cache.pageStart(plan.frame);
         bytes.set(plan.bytes.subarray(start, start + this.pageSize));
       } else {
-        writePage(plan, bytes, 0, this.pageSize);
+        const ready = readyPage(plan);
+        writePage(plan, ready ?? bytes, 0, this.pageSize);
+        // The arena's memory, used again by the next transaction.
+        if (ready !== undefined) bytes.set(ready);
       }
       this.pages.set(plan.pgid, bytes);
     }

@@ -1,0 +1,172 @@
+/** Where a commit puts its pages: side by side where there is room, in holes where there is none; and which it need not write at all. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type DB, MemoryStorage, open } from "../../../engine/index.js";
+import { Random, seedOfRun } from "../../support/random.js";
+import { boltError, keyOf, requireBucket, verify, withDatabase } from "./database.js";
+
+const MIB = 1 << 20;
+
+/** Counts the writes of pages, each a run of neighbours. */
+class CountingStorage extends MemoryStorage {
+  runCount = 0;
+
+  override write(chunks: readonly Uint8Array[], position: number): void {
+    if (position >= 2 * 4096) this.runCount++;
+    super.write(chunks, position);
+  }
+
+  /** Runs of pages that a change writes. */
+  runsOf(change: () => void): number {
+    this.runCount = 0;
+    change();
+    return this.runCount;
+  }
+}
+
+function withCounting(use: (db: DB, storage: CountingStorage) => void): void {
+  const storage = new CountingStorage();
+  const db = open("test.db", { storage });
+  try {
+    use(db, storage);
+    verify(db, storage);
+  } finally {
+    db.close();
+  }
+}
+
+/** Bytes of pages that a change writes. */
+function bytesOf(db: DB, change: () => void): number {
+  const before = db.stats().txStats.pageAlloc;
+  change();
+  return db.stats().txStats.pageAlloc - before;
+}
+
+function putAll(db: DB, indexes: Iterable<number>, value: Buffer): void {
+  db.update((tx) => {
+    const bucket = tx.createBucketIfNotExists("bucket");
+    for (const i of indexes) bucket.put(keyOf(i), value);
+  });
+}
+
+test("many pages of a commit are one write while the file is small, and it stays within twice what it holds", (t) => {
+  const seed = seedOfRun();
+  t.diagnostic(`SEED=${seed}`);
+  const random = new Random(seed);
+  withCounting((db, storage) => {
+    putAll(db, Array(8000).keys(), Buffer.alloc(200));
+    const held = storage.size();
+    let runCount = 0;
+    for (let round = 0; round < 60; round++) {
+      const change = (): void => putAll(db, Array.from({ length: 60 }, () => random.below(8000)), Buffer.alloc(200, round));
+      runCount += storage.runsOf(change);
+      if (round < 4) assert.equal(runCount, round + 1);
+    }
+    // Later in the longest holes that there are: about 75 pages a commit.
+    assert.ok(runCount < 60 * 25, `${runCount / 60} writes a commit`);
+    assert.ok(storage.size() < 2.6 * held, `${storage.size()} bytes, ${held} at first`);
+  });
+});
+
+test("few pages fill holes, and so do many where the limit leaves no room to grow", () => {
+  withDatabase(({ db, storage }) => {
+    putAll(db, Array(3000).keys(), Buffer.alloc(200));
+    for (let i = 0; i < 200; i++) putAll(db, [(i * 7919) % 3000], Buffer.alloc(200, i));
+    const size = storage.size();
+    for (let i = 0; i < 2000; i++) putAll(db, [(i * 7919) % 3000], Buffer.alloc(200, i));
+    assert.equal(storage.size(), size);
+  });
+  withDatabase(({ db, storage }) => {
+    putAll(db, Array(3000).keys(), Buffer.alloc(200));
+    for (let round = 0; round < 30; round++) putAll(db, Array.from({ length: 40 }, (_, i) => (round * 40 + i * 73) % 3000), Buffer.alloc(200, round));
+    assert.ok(storage.size() <= 1_200_000);
+  }, { maxSize: 1_200_000 });
+});
+
+test("a run of free pages is taken whole, the freelist with it", () => {
+  withCounting((db, storage) => {
+    putAll(db, Array(2000).keys(), Buffer.alloc(200));
+    db.update((tx) => {
+      const other = tx.createBucket("other");
+      for (let i = 0; i < 2000; i++) other.put(keyOf(i), Buffer.alloc(200));
+    });
+    db.update((tx) => tx.deleteBucket("other"));
+    for (let i = 0; i < 3; i++) putAll(db, [0], Buffer.alloc(1, i));
+    for (let i = 0; i < 20; i++) assert.equal(storage.runsOf(() => putAll(db, [i * 97], Buffer.alloc(200, 1))), 1);
+  });
+});
+
+test("a large value is not written again because a neighbour of its key comes, changes or goes", () => {
+  withDatabase(({ db }) => {
+    const large = (fill: number): Buffer => Buffer.alloc(MIB, fill);
+    putAll(db, [500], large(1));
+    const isSmall = (change: () => void): void => assert.ok(bytesOf(db, change) < 100_000);
+    isSmall(() => putAll(db, [400], Buffer.from("before")));
+    isSmall(() => putAll(db, [600], Buffer.from("behind")));
+    isSmall(() => putAll(db, [400, 450, 550], Buffer.alloc(3000)));
+    isSmall(() => db.update((tx) => { for (const i of [450, 550, 600]) requireBucket(tx.bucket("bucket")).delete(keyOf(i)); }));
+    const bytes = bytesOf(db, () => putAll(db, [300, 700], large(2)));
+    assert.ok(bytes > 2 * MIB && bytes < 2 * MIB + 100_000, `${bytes} bytes for two new values`);
+    db.view((tx) => assert.deepEqual([300, 500, 700].map((i) => requireBucket(tx.bucket("bucket")).get(keyOf(i))), [large(2), large(1), large(2)]));
+  });
+});
+
+test("the pages of a large value are free once it is replaced, deleted, or moved by a shrink", () => {
+  withDatabase(({ db, storage }) => {
+    putAll(db, [1, 2, 3], Buffer.alloc(MIB, 1));
+    putAll(db, [2], Buffer.from("small"));
+    putAll(db, [1], Buffer.alloc(MIB, 2));
+    db.update((tx) => requireBucket(tx.bucket("bucket")).delete(keyOf(3)));
+    verify(db, storage);
+    for (let i = 0; i < 3; i++) putAll(db, [9], Buffer.alloc(1, i));
+    assert.ok(db.stats().freePageN >= 2 * 256, `${db.stats().freePageN} free pages`);
+    db.shrink();
+    verify(db, storage);
+    assert.ok(storage.size() < 1.5 * MIB, `${storage.size()} bytes`);
+    db.view((tx) => assert.deepEqual(requireBucket(tx.bucket("bucket")).get(keyOf(1)), Buffer.alloc(MIB, 2)));
+  });
+});
+
+test("memory of a large value serves the next one; what readers and callers have seen of the first stays", () => {
+  withDatabase(({ db }) => {
+    for (let round = 0; round < 5; round++) {
+      putAll(db, [1], Buffer.alloc(200_000, round));
+      const reader = db.begin();
+      const copy = requireBucket(reader.bucket("bucket")).get(keyOf(1));
+      const view = requireBucket(reader.bucket("bucket")).getView(keyOf(1));
+      db.update((tx) => {
+        const bucket = requireBucket(tx.bucket("bucket"));
+        bucket.put(keyOf(1), Buffer.alloc(200_000, 100 + round));
+        const changed = bucket.getView(keyOf(1));
+        bucket.put(keyOf(2), Buffer.alloc(200_000, 200));
+        bucket.put(keyOf(1), Buffer.alloc(200_000, 150));
+        assert.deepEqual(changed, new Uint8Array(200_000).fill(100 + round));
+      });
+      putAll(db, [3], Buffer.alloc(200_000, 250));
+      assert.deepEqual(copy, Buffer.alloc(200_000, round));
+      assert.deepEqual(view, new Uint8Array(200_000).fill(round));
+      reader.rollback();
+    }
+  });
+});
+
+test("a commit of large values that fails leaves the old ones", () => {
+  class FullStorage extends MemoryStorage {
+    isFull = false;
+
+    override write(chunks: readonly Uint8Array[], position: number): void {
+      if (this.isFull) throw new Error("no space left");
+      super.write(chunks, position);
+    }
+  }
+  const storage = new FullStorage();
+  const db = open("test.db", { storage });
+  putAll(db, [1, 2], Buffer.alloc(200_000, 1));
+  storage.isFull = true;
+  assert.throws(() => putAll(db, [0, 1], Buffer.alloc(200_000, 2)), boltError("IO", /no space left/));
+  storage.isFull = false;
+  putAll(db, [3], Buffer.alloc(200_000, 3));
+  db.view((tx) => assert.deepEqual([...requireBucket(tx.bucket("bucket")).entries()].map(([, value]) => value[0]), [1, 1, 3]));
+  verify(db, storage);
+  db.close();
+});
