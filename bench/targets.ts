@@ -45,6 +45,7 @@ const SPEEDS: readonly SpeedTarget[] = [
   { workloads: ["integer-get"], against: ["lmdb"], atLeast: 1.5 },
   { workloads: ["integer-scan"], against: ["lmdb"], atLeast: 2 },
   { workloads: ["images-put"], against: ["level"], atLeast: 1 },
+  { workloads: ["images-put-durable"], against: ["lmdb", "level", "sqlite"], atLeast: 1 },
   { workloads: ["images-get"], against: ["lmdb"], atLeast: 1.5 },
   { workloads: ["images-list"], against: ["lmdb"], atLeast: 1 },
   { workloads: ["start"], against: NODE_STORES, atLeast: 1.3 },

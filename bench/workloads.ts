@@ -249,6 +249,11 @@ function images(count: Count): Workload[] {
       unit: "images/s",
       job: { run: "images-put", batchSize: 1000 },
     }),
+    fill("images-put-durable", "20,000 images, put, 100 a transaction, durable", "random", VALUE_BYTES, entryCount, {
+      unit: "images/s",
+      stores: ALL_DURABLE,
+      job: { run: "images-put", batchSize: 100, durable: true },
+    }),
     over(set, "images-get", "20,000 images, get one", "images-get", { unit: "images/s", job: { operationCount: entryCount } }),
     over(set, "images-list", "20,000 images, list all", "images-list", { unit: "images/s", order: "none" }),
   ];
