@@ -145,12 +145,11 @@ export class DB implements Database {
    * @throws BoltError DATABASE_NOT_OPEN, TX_ASYNC_CALLBACK, and what the function throws
    */
   view<T>(fn: (tx: ReadTx) => T): T {
-    const isLive = this.#pager.options.live;
     for (let attempt = 1; ; attempt++) {
       try {
         return this.#viewOnce(fn);
       } catch (error) {
-        const isStale = isLive && error instanceof BoltError && error.code === "STALE_SNAPSHOT";
+        const isStale = this.#pager.options.live && error instanceof BoltError && error.code === "STALE_SNAPSHOT";
         if (!isStale || attempt === LIVE_VIEW_ATTEMPTS) throw error;
       }
     }
