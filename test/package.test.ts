@@ -14,7 +14,7 @@ const NAME_LISTS = ["dist/engine/index.js", "dist/engine/testing.js", "dist/imag
 /** Modules with code, and a source map each. */
 const CODE = [
   "dist/engine/cli/main.js", "dist/images/conformance.js",
-  ...["engine", "testing", "images", "command", "images-command"].map((part) => `dist/joined/${part}.js`),
+  ...["engine", "testing", "images", "command", "images-command", "viewer"].map((part) => `dist/joined/${part}.js`),
 ];
 const DOCUMENTS = ["CHANGELOG.md", "LICENSE", "README.md", "package.json"];
 

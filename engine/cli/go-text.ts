@@ -1,6 +1,6 @@
 /** Text as Go's fmt prints it, for output that scripts made for bbolt read. @see bbolt cmd/bbolt/utils.go, Go strconv.Quote */
 import { isUtf8 } from "node:buffer";
-import { createHash } from "node:crypto";
+import { createRequire } from "node:module";
 import { UsageError } from "./command.js";
 
 /** What Go's unicode.IsPrint takes: letters, marks, numbers, punctuation, symbols and the ASCII space. */
@@ -75,7 +75,7 @@ export function formatBytes(bytes: Uint8Array, format: string): string | Uint8Ar
     case "ascii-encoded": return quote(bytes);
     case "hex": return hex(bytes);
     case "bytes": return bytes;
-    case "redacted": return `<redacted len:${bytes.length} sha256:${createHash("sha256").update(bytes).digest("hex")}>`;
+    case "redacted": return `<redacted len:${bytes.length} sha256:${sha256(bytes)}>`;
     default: throw new UsageError(`formatBytes: unsupported format: ${format}`);
   }
 }
@@ -109,4 +109,10 @@ export function goDuration(nanoseconds: number): string {
 function trimmed(value: number, unit: number, digits: number): string {
   const fraction = String(value % unit).padStart(digits, "0").replace(/0+$/, "");
   return `${Math.floor(value / unit)}${fraction === "" ? "" : `.${fraction}`}`;
+}
+
+/** Loads node:crypto when it is needed: to import it takes two milliseconds, as long as to open a file and read a value. */
+function sha256(bytes: Uint8Array): string {
+  const { createHash } = createRequire(import.meta.url)("node:crypto") as typeof import("node:crypto");
+  return createHash("sha256").update(bytes).digest("hex");
 }

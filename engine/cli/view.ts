@@ -2,7 +2,6 @@
 import { EXIT_OK, UsageError, type Command } from "./command.js";
 import { writeJson } from "./io.js";
 import { requireFile, viewRaw } from "./open-file.js";
-import { startViewer } from "./view-server.js";
 
 const LOOPBACK: readonly string[] = ["127.0.0.1", "::1", "localhost"];
 
@@ -24,6 +23,8 @@ export const viewCommand: Command = {
     viewRaw(io, path, "live", (file) => file.activeMeta());
     if (io.signal.aborted) throw new UsageError("interrupted");
     const host = args.text("host") ?? "127.0.0.1";
+    // Loaded here alone: a server, its page and what that shows would be half of what every other command has to wait for.
+    const { startViewer } = await import("./view-server.js");
     const viewer = await startViewer({ path, host: host === "localhost" ? "127.0.0.1" : host, port, canWrite: args.has("write") }, io);
     if (args.json) writeJson(io.stdout, { address: viewer.address });
     else io.stdout.write(`${viewer.address}\n`);

@@ -18,6 +18,7 @@ const PARTS: Readonly<Record<string, string>> = {
   "joined/images.js": "images/index.js",
   "joined/command.js": "engine/cli/run.js",
   "joined/images-command.js": "images/cli.js",
+  "joined/viewer.js": "engine/cli/view-server.js",
 };
 
 const OUTPUT_SUFFIX = /(?:\.d\.c?ts|\.js|\.js\.map)$/;
