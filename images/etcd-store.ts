@@ -8,12 +8,12 @@
  *
  * Keeps true: a call that resolved is in the cluster's majority; a list is one revision's, however many pages it takes.
  */
-import { randomBytes } from "node:crypto";
 import { applyChange, withoutEmptyValues } from "./change.js";
 import { CorruptImagesError, ImagesError, corruptImage, exists, invalid, notFound, quote } from "./errors.js";
 import { EtcdError, EtcdGateway, isObject } from "./etcd-gateway.js";
 import { decodeRecord, encodeRecord, isWrittenBy } from "./etcd-record.js";
 import { parseFilters } from "./filters.js";
+import { randomHex } from "./random.js";
 import { validateEarlyTarget, validateImage, validateName, validateNamespace, validateStrings } from "./validate.js";
 import type { CorruptImage } from "./errors.js";
 import type { GatewayCall, GatewayOptions, GatewayReply } from "./etcd-gateway.js";
@@ -152,7 +152,7 @@ export class EtcdImageStore implements EditableImageStore {
   async #change(
     name: string, call: GatewayCall, before: Entry | undefined, decide: (before: Entry | undefined) => Image,
   ): Promise<Image> {
-    const writeId = randomBytes(12).toString("hex");
+    const writeId = randomHex(12);
     const key = this.#keyOf(name);
     let known = before;
     for (let attempt = 0; attempt < CONFLICTS_MAX; attempt++) {

@@ -2,11 +2,11 @@
  * A gRPC client for calls of one message each way, on Node's http2: one connection, made when it is needed and again
  * when it was lost. It keeps the process alive only while a call is under way.
  */
-import { connect as connectHttp2, constants } from "node:http2";
-import { connect as connectSocket } from "node:net";
+import { connect } from "node:net";
 import { givenUp } from "./errors.js";
 import { MessageReader, frame } from "./grpc-frame.js";
 import { GrpcError, Status, decodeMessage, formatTimeout, parseStatus } from "./grpc-status.js";
+import { http2 } from "./http2.js";
 import { Turns } from "./turns.js";
 import type { ClientHttp2Session, ClientHttp2Stream, IncomingHttpHeaders } from "node:http2";
 import type { Endpoint } from "./address.js";
@@ -93,8 +93,8 @@ export class GrpcClient {
     const current = this.#session;
     if (current !== undefined && !current.closed && !current.destroyed) return current;
     const endpoint = this.#endpoint;
-    const session = connectHttp2("http://localhost", {
-      createConnection: () => connectSocket(endpoint.path === undefined
+    const session = http2().connect("http://localhost", {
+      createConnection: () => connect(endpoint.path === undefined
         ? { host: endpoint.host, port: endpoint.port }
         : { path: endpoint.path }),
       settings: { enablePush: false, initialWindowSize: 1 << 20 },
@@ -136,7 +136,7 @@ class Exchange {
   run(stream: ClientHttp2Stream, session: ClientHttp2Session, body: Buffer): Promise<Reply | "refused"> {
     return new Promise((resolve, reject) => {
       const abort = (): void => {
-        stream.close(constants.NGHTTP2_CANCEL);
+        stream.close(http2().constants.NGHTTP2_CANCEL);
         if (this.#signal !== undefined) reject(givenUp(this.#signal));
       };
       const keepError = (error: Error): void => { this.#sessionError ??= error; };
@@ -161,7 +161,7 @@ class Exchange {
       this.#reader.push(chunk);
     } catch (error) {
       this.#fault = error instanceof GrpcError ? error : new GrpcError(Status.INTERNAL, String(error));
-      stream.close(constants.NGHTTP2_CANCEL);
+      stream.close(http2().constants.NGHTTP2_CANCEL);
     }
   }
 
@@ -191,10 +191,11 @@ class Exchange {
 
   /** The answer broke off, or never was one of gRPC's. */
   #withoutStatus(resetCode: number): Reply | "refused" {
-    if (resetCode === constants.NGHTTP2_REFUSED_STREAM) return "refused";
+    const { NGHTTP2_CANCEL, NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_REFUSED_STREAM } = http2().constants;
+    if (resetCode === NGHTTP2_REFUSED_STREAM) return "refused";
     // What Node's server says to a call above its limit, which it has not begun.
-    if (resetCode === constants.NGHTTP2_ENHANCE_YOUR_CALM && this.#headers[":status"] === undefined) return "refused";
-    if (resetCode === constants.NGHTTP2_CANCEL) return failed(Status.CANCELLED, "the server cancelled the call");
+    if (resetCode === NGHTTP2_ENHANCE_YOUR_CALM && this.#headers[":status"] === undefined) return "refused";
+    if (resetCode === NGHTTP2_CANCEL) return failed(Status.CANCELLED, "the server cancelled the call");
     const httpStatus = Number(this.#headers[":status"] ?? 200);
     if (httpStatus !== 200) {
       return failed(STATUS_OF_HTTP[httpStatus] ?? Status.UNKNOWN, `the server answered HTTP status ${httpStatus}`);

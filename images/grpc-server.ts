@@ -5,9 +5,9 @@
  * sends nonsense costs a bounded amount of memory for a bounded time (the limits below) and no other call; once `close`
  * was called no call begins, and those under way end by themselves until the grace is over.
  */
-import { createServer, constants } from "node:http2";
 import { MessageReader, frame } from "./grpc-frame.js";
 import { GrpcError, Status, encodeMessage, parseTimeout, toGrpcError } from "./grpc-status.js";
+import { http2 } from "./http2.js";
 import type { Http2Server, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 
 /** What a handler knows of its call besides the message. */
@@ -62,7 +62,7 @@ export class GrpcServer {
     this.#methods = methods;
     this.#services = new Set(Array.from(methods.keys(), (path) => path.split("/")[1] ?? ""));
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
-    this.http = createServer({
+    this.http = http2().createServer({
       maxSessionMemory: 64,
       settings: { maxConcurrentStreams: this.#limits.callsPerConnection, maxHeaderListSize: 16_384, initialWindowSize: 1 << 20 },
     });
@@ -192,7 +192,7 @@ class Call {
     }, { endStream: true });
     // What the client still sends would be read by nobody: NO_ERROR tells it to stop. Not before the status is sent, which happens
     // ahead of the next turn's immediates: Node 22 drops headers that still wait when their stream is closed.
-    if (!this.#stream.readableEnded) setImmediate(() => this.#stream.close(constants.NGHTTP2_NO_ERROR));
+    if (!this.#stream.readableEnded) setImmediate(() => this.#stream.close(http2().constants.NGHTTP2_NO_ERROR));
   }
 
   #answer(answer: Answer): void {
@@ -207,7 +207,7 @@ class Call {
       ...(message === "" ? {} : { "grpc-message": encodeMessage(message.slice(0, MESSAGE_CHARACTERS_MAX)) }),
       ...answer.trailers,
     }));
-    stream.setTimeout(this.#limits.answerMs, () => stream.close(constants.NGHTTP2_CANCEL));
+    stream.setTimeout(this.#limits.answerMs, () => stream.close(http2().constants.NGHTTP2_CANCEL));
     stream.end(body);
   }
 
