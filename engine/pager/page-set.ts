@@ -23,6 +23,8 @@ interface Chunk {
   count: number;
   /** By RUN_SIZES: no run of this size or more begins before. */
   readonly noneBefore: number[];
+  /** No run is longer: raised when an id is added, lowered when a longer run was looked for in vain. */
+  longest: number;
 }
 
 /** A run of neighbouring page ids. */
@@ -60,6 +62,7 @@ export class PageSet {
     this.#size++;
     const end = nextClear(chunk.words, bit);
     const start = previousClear(chunk.words, bit) + 1;
+    if (end - start > chunk.longest) chunk.longest = end - start;
     for (let size = 0; size < RUN_SIZES.length; size++) {
       if (end - start >= RUN_SIZES[size]! && start < chunk.noneBefore[size]!) chunk.noneBefore[size] = start;
     }
@@ -170,20 +173,18 @@ export class PageSet {
     return start;
   }
 
+  /** Looks at the ends of chunks only: the tail of one, all of those that are full, the head of the next. */
   #findAcrossChunks(length: number): Pgid | undefined {
     let runStart = 0;
     let runEnd = -1;
     for (const key of this.#keys) {
-      const { words, count } = this.#chunks.get(key)!;
-      if (count === 0) continue;
-      for (let start = nextSet(words, 0); start < CHUNK_IDS; ) {
-        const end = nextClear(words, start);
-        const first = key * CHUNK_IDS + start;
-        if (first !== runEnd) runStart = first;
-        runEnd = key * CHUNK_IDS + end;
-        if (runEnd - runStart >= length) return runStart;
-        start = nextSet(words, end);
-      }
+      const { words } = this.#chunks.get(key)!;
+      const first = key * CHUNK_IDS;
+      const head = nextClear(words, 0);
+      if (first !== runEnd) runStart = first;
+      if (first + head - runStart >= length) return runStart;
+      runEnd = first + CHUNK_IDS;
+      if (head < CHUNK_IDS) runStart = first + previousClear(words, CHUNK_IDS - 1) + 1;
     }
     return undefined;
   }
@@ -195,7 +196,7 @@ export class PageSet {
   #chunkFor(key: number): Chunk {
     let chunk = this.#chunks.get(key);
     if (chunk === undefined) {
-      chunk = { words: new Uint32Array(CHUNK_WORDS), count: 0, noneBefore: RUN_SIZES.map(() => CHUNK_IDS) };
+      chunk = { words: new Uint32Array(CHUNK_WORDS), count: 0, noneBefore: RUN_SIZES.map(() => CHUNK_IDS), longest: 0 };
       this.#chunks.set(key, chunk);
       let at = this.#keys.length;
       while (at > 0 && this.#keys[at - 1]! > key) at--;
@@ -219,12 +220,14 @@ function nextRun(chunk: Chunk, size: number): number {
 
 /** First fit. */
 function findRun(chunk: Chunk, length: number): number | undefined {
+  if (length > chunk.longest) return undefined;
   const size = RUN_SIZES.findIndex((candidate) => candidate <= length);
   for (let start = nextRun(chunk, size); start < CHUNK_IDS; ) {
     const end = nextClear(chunk.words, start);
     if (end - start >= length) return start;
     start = nextSet(chunk.words, end);
   }
+  chunk.longest = length - 1;
   return undefined;
 }
 
