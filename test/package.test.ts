@@ -13,8 +13,8 @@ const MAX_BYTES_WITHOUT_MAPS = 300_000;
 const NAME_LISTS = ["dist/engine/index.js", "dist/engine/testing.js", "dist/images/index.js"];
 /** Modules with code, and a source map each. */
 const CODE = [
-  "dist/engine/cli/main.js", "dist/images/conformance.js",
-  ...["engine", "testing", "images", "command", "images-command", "viewer"].map((part) => `dist/joined/${part}.js`),
+  "dist/engine/cli/main.js", "dist/engine/cli/thread.js", "dist/images/conformance.js",
+  ...["engine", "testing", "images", "command", "images-command", "command-pages", "command-files", "command-surgery", "viewer"].map((part) => `dist/joined/${part}.js`),
 ];
 const DOCUMENTS = ["CHANGELOG.md", "LICENSE", "README.md", "package.json"];
 

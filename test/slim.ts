@@ -15,14 +15,14 @@ interface Manifest {
   readonly exports: Readonly<Record<string, string | { readonly import: { readonly types: string; readonly default: string } }>>;
 }
 
-/** Every file that is reached from those given, by imports of whatever kind. @param ending of the files, where imports say `.js` */
+/** Every file that is reached from those given, by imports of whatever kind, and as threads. @param ending of the files, where imports say `.js` */
 function reachable(entries: readonly string[], ending: ".js" | ".d.ts"): Set<string> {
   const seen = new Set<string>();
   const waiting = [...entries];
   for (let file = waiting.pop(); file !== undefined; file = waiting.pop()) {
     if (seen.has(file)) continue;
     seen.add(file);
-    for (const [, target] of readFileSync(file, "utf8").matchAll(/(?:from|import\()\s*"(\.[^"]+)\.js"/g)) waiting.push(join(dirname(file), `${target}${ending}`));
+    for (const [, target] of readFileSync(file, "utf8").matchAll(/(?:from|import\(|new Worker\(new URL\()\s*"(\.[^"]+)\.js"/g)) waiting.push(join(dirname(file), `${target}${ending}`));
   }
   return seen;
 }

@@ -4,58 +4,24 @@
  * has nothing else to do can hear Ctrl-C at once, end the work and remove the half file.
  */
 import { constants } from "node:os";
-import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
-import { DescriptorOutput, readStandardInput, type Io } from "./io.js";
 import { removeTemporary } from "./new-file.js";
-import { findCommand, run } from "./run.js";
+import { runHere, tellWarnings, type Message, type Setting } from "./program.js";
+import { findCommand } from "./run.js";
 import { CLEAR_LINE } from "./terminal.js";
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 const EXIT_SIGNAL = 128;
-
-/** What the thread tells: a temporary file is about to be made, or the end. */
-type Message =
-  | { readonly kind: "temporary"; readonly path: string }
-  | { readonly kind: "end"; readonly status: number };
-
-/** What the thread needs to know of the main one: only there the streams know whether they are terminals. */
-interface Setting {
-  readonly argv: readonly string[];
-  readonly outputIsTerminal: boolean;
-  readonly errorIsTerminal: boolean;
-  readonly columns: number;
-}
-
-function makeIo(setting: Setting, signal: AbortSignal, temporary: Io["temporary"]): Io & { readonly stdout: DescriptorOutput } {
-  return {
-    stdout: new DescriptorOutput(1, setting.outputIsTerminal, setting.columns, false),
-    stderr: new DescriptorOutput(2, setting.errorIsTerminal, setting.columns, true),
-    env: process.env,
-    signal,
-    readInput: readStandardInput,
-    temporary,
-  };
-}
-
-async function runHere(setting: Setting, signal: AbortSignal, temporary: Io["temporary"]): Promise<number> {
-  const io = makeIo(setting, signal, temporary);
-  const status = await run(setting.argv, io);
-  try {
-    io.stdout.flush();
-  } catch {
-    // The reader has gone: nobody is left to tell.
-  }
-  return status;
-}
 
 function exitStatusOf(signal: (typeof SIGNALS)[number]): number {
   return EXIT_SIGNAL + constants.signals[signal];
 }
 
 /** Runs a command in a thread and cleans up when a signal comes. */
-function runInThread(setting: Setting): Promise<number> {
+async function runInThread(setting: Setting): Promise<number> {
+  // The other commands need no threads, and a start without them is two milliseconds shorter.
+  const { Worker } = await import("node:worker_threads");
   const temporaries: string[] = [];
-  const worker = new Worker(new URL(import.meta.url), { workerData: setting, stdin: false });
+  const worker = new Worker(new URL("./thread.js", import.meta.url), { workerData: setting, stdin: false });
   return new Promise((resolve, reject) => {
     worker.on("message", (message: Message) => {
       if (message.kind === "end") resolve(message.status);
@@ -90,23 +56,11 @@ async function runInMain(setting: Setting): Promise<number> {
   return received !== undefined && STEPWISE.includes(name) ? exitStatusOf(received) : status;
 }
 
-// A recovery while opening is told in the command's own way; Node's form would name a process id and a flag of its own.
-process.removeAllListeners("warning");
-process.on("warning", (warning: Error & { readonly code?: string }) => {
-  if (warning.code?.startsWith("HEXBOLT_") === true) process.stderr.write(`hexbolt: ${warning.message}\n`);
-});
-
-if (isMainThread) {
-  const setting: Setting = {
-    argv: process.argv.slice(2),
-    outputIsTerminal: process.stdout.isTTY === true,
-    errorIsTerminal: process.stderr.isTTY === true,
-    columns: process.stdout.columns ?? 80,
-  };
-  process.exitCode = await (findCommand(setting.argv)?.command.makesFile === true ? runInThread(setting) : runInMain(setting));
-} else {
-  const port = parentPort!;
-  const send = (message: Message): void => port.postMessage(message);
-  const status = await runHere(workerData as Setting, new AbortController().signal, (path) => send({ kind: "temporary", path }));
-  send({ kind: "end", status });
-}
+tellWarnings();
+const setting: Setting = {
+  argv: process.argv.slice(2),
+  outputIsTerminal: process.stdout.isTTY === true,
+  errorIsTerminal: process.stderr.isTTY === true,
+  columns: process.stdout.columns ?? 80,
+};
+process.exitCode = await ((await findCommand(setting.argv))?.command.makesFile === true ? runInThread(setting) : runInMain(setting));

@@ -2,7 +2,7 @@
 import { BoltError } from "../index.js";
 import { parseArguments } from "./args.js";
 import { EXIT_FAILED, EXIT_OK, EXIT_USAGE, Failure, UsageError, type Command } from "./command.js";
-import { COMMANDS } from "./commands.js";
+import { allCommands, commandsNear } from "./commands.js";
 import { commandHelp, groupHelp } from "./help.js";
 import { ClosedPipe, writeJson, type Io } from "./io.js";
 import { didYouMean } from "./suggest.js";
@@ -13,15 +13,26 @@ const IMAGES = { name: "images", summary: "list and change containerd images: se
 /** Groups of commands, longer names first. */
 const GROUPS: readonly string[] = ["surgery freelist", "surgery meta", "surgery"];
 
-/** The command that a command line names, and the words behind it. */
-export function findCommand(argv: readonly string[]): { readonly command: Command; readonly rest: readonly string[] } | undefined {
+/** A command, and the words behind its name. */
+interface Found {
+  readonly command: Command;
+  readonly rest: readonly string[];
+}
+
+/** The one of some commands that a command line names; of two the one with more words. */
+export function commandAmong(commands: readonly Command[], argv: readonly string[]): Found | undefined {
   let found: Command | undefined;
-  for (const command of COMMANDS) {
+  for (const command of commands) {
     const words = command.name.split(" ");
     const isNamed = words.every((word, i) => argv[i] === word);
     if (isNamed && words.length > (found?.name.split(" ").length ?? 0)) found = command;
   }
   return found && { command: found, rest: argv.slice(found.name.split(" ").length) };
+}
+
+/** The command that a command line names, and the words behind it. */
+export async function findCommand(argv: readonly string[]): Promise<Found | undefined> {
+  return commandAmong(await commandsNear(argv[0] ?? ""), argv);
 }
 
 /**
@@ -32,9 +43,9 @@ export function findCommand(argv: readonly string[]): { readonly command: Comman
 export async function run(argv: readonly string[], io: Io): Promise<number> {
   const [first] = argv;
   if (first === "images") return runImages(argv.slice(1), io);
-  const found = findCommand(argv);
+  const found = await findCommand(argv);
   try {
-    if (found === undefined) return showHelp(argv, io);
+    if (found === undefined) return await showHelp(argv, io);
     const args = parseArguments(found.rest, found.command);
     if (args.has("help")) {
       io.stdout.write(commandHelp(found.command));
@@ -52,18 +63,18 @@ async function runImages(argv: readonly string[], io: Io): Promise<number> {
 }
 
 /** Help for the program or a group, and the error for a command that is none. */
-function showHelp(argv: readonly string[], io: Io): number {
+async function showHelp(argv: readonly string[], io: Io): Promise<number> {
   const wantsHelp = (word: string | undefined): boolean => word === "help" || word === "--help" || word === "-h";
   const words = argv.filter((word) => !wantsHelp(word));
   if (argv[0] === "--version" || argv[0] === "-v") throw new UsageError("it is `hexbolt version`");
-  const named = findCommand(words);
+  const named = await findCommand(words);
   if (wantsHelp(argv[0]) && named !== undefined) {
     io.stdout.write(commandHelp(named.command));
     return EXIT_OK;
   }
   const group = GROUPS.find((name) => name.split(" ").every((word, i) => words[i] === word)) ?? "";
   const rest = words.slice(group === "" ? 0 : group.split(" ").length);
-  const all = [...COMMANDS, IMAGES];
+  const all = [...await allCommands(), IMAGES];
   if (rest.length > 0) throw new UsageError(unknownCommand(group, rest[0]!, all));
   const isAsked = argv.length > words.length;
   (isAsked ? io.stdout : io.stderr).write(groupHelp(group, all));

@@ -11,14 +11,17 @@ import { nameList, planParts, rewire, writePart } from "./join.js";
 import { readModule, type Module } from "./module.js";
 import type { SourceMap } from "./source-map.js";
 
-/** The parts, each with the module from which it grows. Two that share modules stand in the order in which the second needs the first. */
-const PARTS: Readonly<Record<string, string>> = {
-  "joined/engine.js": "engine/index.js",
-  "joined/testing.js": "engine/testing.js",
-  "joined/images.js": "images/index.js",
-  "joined/command.js": "engine/cli/run.js",
-  "joined/images-command.js": "images/cli.js",
-  "joined/viewer.js": "engine/cli/view-server.js",
+/** The parts, each with the modules from which it grows. Two that share modules stand in the order in which the second needs the first. */
+const PARTS: Readonly<Record<string, readonly string[]>> = {
+  "joined/engine.js": ["engine/index.js"],
+  "joined/testing.js": ["engine/testing.js"],
+  "joined/images.js": ["images/index.js"],
+  "joined/command.js": ["engine/cli/run.js", "engine/cli/program.js"],
+  "joined/images-command.js": ["images/cli.js"],
+  "joined/command-pages.js": ["engine/cli/commands-pages.js"],
+  "joined/command-files.js": ["engine/cli/commands-files.js"],
+  "joined/command-surgery.js": ["engine/cli/commands-surgery.js"],
+  "joined/viewer.js": ["engine/cli/view-server.js"],
 };
 
 const OUTPUT_SUFFIX = /(?:\.d\.c?ts|\.js|\.js\.map)$/;

@@ -13,17 +13,18 @@ import { decodeMappings, MapWriter, type SourceMap } from "./source-map.js";
 const seed = Number(process.env["SEED"] ?? Date.now() % 1_000_000);
 
 type Texts = Readonly<Record<string, string>>;
+type Roots = Readonly<Record<string, readonly string[]>>;
 
 function mapFor(path: string): SourceMap {
   return { version: 3, file: path, sources: [`${path}.ts`], sourcesContent: [""], names: [], mappings: "" };
 }
 
-function planOf(texts: Texts, roots: Texts): Plan {
+function planOf(texts: Texts, roots: Roots): Plan {
   return planParts(new Map(Object.entries(texts).map(([path, text]) => [path, readModule(path, `${text}\n//# sourceMappingURL=x.map\n`)])), roots);
 }
 
 /** What dist/ would have of these modules. */
-function joined(texts: Texts, roots: Texts): Record<string, string> {
+function joined(texts: Texts, roots: Roots): Record<string, string> {
   const plan = planOf(texts, roots);
   const files = Object.fromEntries(plan.parts.map((part) => [part.file, writePart(plan, part, mapFor).code]));
   for (const module of plan.modules.values()) files[module.path] = plan.partOf.has(module.path) ? nameList(plan, module) : rewire(plan, module, mapFor(module.path)).code;
@@ -50,7 +51,7 @@ const SAMPLE: Texts = {
   "b/own.js": `export const own = "exported";`,
   "main.js": `#!/usr/bin/env node\nimport { all, Two } from "./a/four.js";\nexport const told = await all();\nexport const isSame = Two === (await import${"("}"./a/two.js")).Two;`,
 };
-const ROOTS: Texts = { "parts/first.js": "a/four.js", "parts/second.js": "b/lazy.js" };
+const ROOTS: Roots = { "parts/first.js": ["a/four.js"], "parts/second.js": ["b/lazy.js"] };
 
 test("joined modules do what they did apart, with one copy of each", async () => {
   const apart = await run(SAMPLE, "main.js");
@@ -65,7 +66,7 @@ test("joined modules do what they did apart, with one copy of each", async () =>
 
 test("comments go, and what looks like one in a string, a template or a regular expression stays", async () => {
   const text = `export const all = [\n    // "gone"\n    "// stays", '/* stays */', \`// stays \${/* gone */ "}\`" /* gone */}\n    two  spaces\`, /[/*]"\\//.source, 4 /2/ 1, /* gone\n    */ "end" // gone\n];`;
-  const files = joined({ "a.js": text }, { "part.js": "a.js" });
+  const files = joined({ "a.js": text }, { "part.js": ["a.js"] });
   assert.deepEqual((await run(files, "part.js"))["all"], ["// stays", "/* stays */", '// stays }`\n    two  spaces', '[/*]"\\/', 2, "end"]);
   assert.doesNotMatch(files["part.js"] ?? "", /gone/);
 });
@@ -101,12 +102,12 @@ const REFUSED: readonly (readonly [string, Texts, RegExp])[] = [
 
 for (const [name, texts, message] of REFUSED) {
   test(`refused: ${name}`, () => {
-    assert.throws(() => joined(texts, { "part.js": "a.js" }), message);
+    assert.throws(() => joined(texts, { "part.js": ["a.js"] }), message);
   });
 }
 
 test("a module that is not written to its end is refused", () => {
-  const plan = planParts(new Map([["a.js", readModule("a.js", "export const a = 1;\n")]]), { "part.js": "a.js" });
+  const plan = planParts(new Map([["a.js", readModule("a.js", "export const a = 1;\n")]]), { "part.js": ["a.js"] });
   assert.throws(() => plan.parts.map((part) => writePart(plan, part, mapFor)), /a\.js is not whole/);
 });
 

@@ -34,12 +34,12 @@ const GLOBALS: ReadonlySet<string> = new Set(Object.getOwnPropertyNames(globalTh
 
 /**
  * Shares modules out: a part has what its root imports and no part before it has.
- * @param roots files of parts, each with the module from which it grows
+ * @param roots files of parts, each with the modules from which it grows
  * @throws Error for modules that import each other
  */
-export function planParts(modules: ReadonlyMap<string, Module>, roots: Readonly<Record<string, string>>): Plan {
+export function planParts(modules: ReadonlyMap<string, Module>, roots: Readonly<Record<string, readonly string[]>>): Plan {
   const partOf = new Map<string, string>();
-  const parts = Object.entries(roots).map(([file, root]) => {
+  const parts = Object.entries(roots).map(([file, grown]) => {
     const order: Module[] = [];
     const visit = (path: string, trail: readonly string[]): void => {
       if (trail.includes(path)) throw new Error(`modules import each other: ${[...trail.slice(trail.indexOf(path)), path].join(", ")}`);
@@ -50,7 +50,7 @@ export function planParts(modules: ReadonlyMap<string, Module>, roots: Readonly<
       partOf.set(path, file);
       order.push(module);
     };
-    visit(root, []);
+    for (const root of grown) visit(root, []);
     return { file, modules: order };
   });
   return { modules, parts, partOf };

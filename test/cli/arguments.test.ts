@@ -10,15 +10,17 @@ import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 import { optionsOf, parseArguments, type Arguments } from "../../engine/cli/args.js";
 import { UsageError, type Command } from "../../engine/cli/command.js";
-import { COMMANDS } from "../../engine/cli/commands.js";
+import { allCommands } from "../../engine/cli/commands.js";
 import { MemoryOutput } from "../../engine/cli/io.js";
-import { findCommand, run } from "../../engine/cli/run.js";
+import { commandAmong, run } from "../../engine/cli/run.js";
 import { open } from "../../engine/index.js";
 import { contentOf } from "../support/content.js";
 import { fixtureOriginal } from "../support/fixtures.js";
 import { Random, seedOfRun } from "../support/random.js";
 import { tempFolder } from "../support/temp.js";
 import { hexbolt } from "./command.js";
+
+const COMMANDS = await allCommands();
 
 const seed = seedOfRun();
 console.log(`# seed ${seed}`);
@@ -141,7 +143,7 @@ function mutate(line: string[], random: Random): string[] {
 }
 
 function parsed(argv: readonly string[]): { readonly command: Command; readonly args: Arguments } | undefined {
-  const found = findCommand(argv);
+  const found = commandAmong(COMMANDS, argv);
   if (found === undefined) return undefined;
   try {
     return { command: found.command, args: parseArguments(found.rest, found.command) };
@@ -206,7 +208,7 @@ async function tryLine(folder: string, argv: readonly string[]): Promise<Outcome
 
 /** `bench` measures for seconds when its line is good, and `view --write` is a server's matter: those have tests of their own. */
 function tamed(argv: string[]): string[] {
-  const name = findCommand(argv)?.command.name;
+  const name = commandAmong(COMMANDS, argv)?.command.name;
   // What these read may be a pipe, and a pipe is waited for.
   if (name === "import" || name === "put") return argv.map((word) => word.replace(/pipe$/, "empty"));
   return name === "bench" ? [...argv, "--count", "-1"] : argv;
@@ -231,7 +233,7 @@ test("mutated command lines end with a status and a message, and leave other fil
         throw new Error(`SEED=${seed}, run ${i}: hexbolt ${shown}\n${error instanceof Error ? error.stack : String(error)}`);
       });
       counts.set(status, (counts.get(status) ?? 0) + 1);
-      if (status === 0) tried.add(findCommand(argv)?.command.name ?? "");
+      if (status === 0) tried.add(commandAmong(COMMANDS, argv)?.command.name ?? "");
       rmSync(join(folder, "new.db"), { force: true });
     }
   } finally {
