@@ -94,9 +94,17 @@ export class Freelist {
     return this.#free.has(pgid) || this.#pending.has(pgid);
   }
 
+  /** Writes every id to be stored, in ascending order, 8 bytes each; gives where the last one ends. */
+  writeStored(target: DataView, at: number): number {
+    return this.#free.writeUnion(this.#pending, target, at);
+  }
+
   /** Every id to be stored, in ascending order. */
-  forEachStored(visit: (pgid: Pgid) => void): void {
-    this.#free.forEach(visit, this.#pending);
+  storedIds(): Float64Array {
+    const ids = new Float64Array(this.storedCount);
+    let count = 0;
+    for (const set of [this.#free, this.#pending]) set.forEach((pgid) => (ids[count++] = pgid));
+    return ids.sort();
   }
 
   // ---- readers

@@ -82,16 +82,38 @@ export class PageSet {
     return true;
   }
 
-  /** Calls back with every id in ascending order, and those of another set among them. */
-  forEach(visit: (pgid: Pgid) => void, other?: PageSet): void {
-    const keys = other === undefined ? this.#keys : [...new Set([...this.#keys, ...other.#keys])].sort((a, b) => a - b);
-    for (const key of keys) {
+  /** Calls back with every id in ascending order. */
+  forEach(visit: (pgid: Pgid) => void): void {
+    for (const key of this.#keys) {
       const words = this.#wordsOf(key);
-      const otherWords = other === undefined ? NO_IDS : other.#wordsOf(key);
       for (let w = 0; w < CHUNK_WORDS; w++) {
-        for (let word = words[w]! | otherWords[w]!; word !== 0; word &= word - 1) visit(key * CHUNK_IDS + w * 32 + lowestBit(word));
+        for (let word = words[w]!; word !== 0; word &= word - 1) visit(key * CHUNK_IDS + w * 32 + lowestBit(word));
       }
     }
+  }
+
+  /**
+   * Writes every id, and those of another set among them, in ascending order as 64 bits little-endian. A loop of its own: as a callback of `forEach` it took a
+   * tenth of a durable put in a file with three thousand free pages.
+   * @returns where the last one ends
+   */
+  writeUnion(other: PageSet, target: DataView, at: number): number {
+    let end = at;
+    for (const key of [...new Set([...this.#keys, ...other.#keys])].sort((a, b) => a - b)) {
+      const words = this.#wordsOf(key);
+      const otherWords = other.#wordsOf(key);
+      // No chunk goes across a multiple of 2^32.
+      const high = Math.floor((key * CHUNK_IDS) / 2 ** 32);
+      const low = (key * CHUNK_IDS) % 2 ** 32;
+      for (let w = 0; w < CHUNK_WORDS; w++) {
+        for (let word = words[w]! | otherWords[w]!; word !== 0; word &= word - 1) {
+          target.setUint32(end, low + w * 32 + lowestBit(word), true);
+          target.setUint32(end + 4, high, true);
+          end += 8;
+        }
+      }
+    }
+    return end;
   }
 
   /**

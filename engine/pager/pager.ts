@@ -145,11 +145,7 @@ export class Pager {
    */
   freeIds(snapshot: Snapshot): Iterable<Pgid> | undefined {
     const { meta } = snapshot;
-    if (!this.options.readOnly && this.#state === "open" && meta === this.meta) {
-      const ids: Pgid[] = [];
-      this.freelist.forEachStored((pgid) => ids.push(pgid));
-      return ids;
-    }
+    if (!this.options.readOnly && this.#state === "open" && meta === this.meta) return this.freelist.storedIds();
     return meta.freelist === undefined ? undefined : readStoredFreelist(this.rawPages(snapshot), meta.freelist).ids;
   }
 

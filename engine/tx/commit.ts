@@ -354,12 +354,8 @@ class Preparation {
   #encodeFreelist({ pgid, pageCount }: FreelistPlan): Uint8Array {
     const { freelist, meta } = this.#pager;
     const bytes = Buffer.allocUnsafe(pageCount * meta.pageSize);
-    let at = writeFreelistHeader(bytes, 0, pgid, freelist.storedCount, pageCount - 1);
-    freelist.forEachStored((free) => {
-      writeU64(bytes, at, free);
-      at += 8;
-    });
-    bytes.fill(0, at);
+    const first = writeFreelistHeader(bytes, 0, pgid, freelist.storedCount, pageCount - 1);
+    bytes.fill(0, freelist.writeStored(new DataView(bytes.buffer, bytes.byteOffset), first));
     return bytes;
   }
 }

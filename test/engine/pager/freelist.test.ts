@@ -176,8 +176,7 @@ class Comparison {
     const { model, freelist } = this;
     assert.equal(freelist.freeCount, model.free.size);
     assert.equal(freelist.pendingCount, model.pending.size);
-    const stored: number[] = [];
-    freelist.forEachStored((pgid) => stored.push(pgid));
+    const stored = [...freelist.storedIds()];
     assert.deepEqual(stored, [...model.free, ...model.pending.keys()].sort((a, b) => a - b), "rule 4: free and pending together, in order");
     assert.equal(freelist.storedCount, stored.length);
     for (let pgid = 2; pgid < model.highWaterMark; pgid++) assert.equal(freelist.isFree(pgid), !model.used.has(pgid), "rule 1");

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { readU64 } from "../../../engine/base/bytes.js";
 import { PageSet, type Run } from "../../../engine/pager/page-set.js";
 import { seedOfRun } from "../../support/random.js";
 
@@ -84,6 +85,18 @@ test("a page set is a set, whatever is added, deleted and taken", (t) => {
     assert.deepEqual(contents(set), [...model].sort((a, b) => a - b));
     for (const id of [0, 1, 31, 32, CHUNK - 1, CHUNK, CHUNK + 1, 2 ** 33]) assert.equal(set.has(id), model.has(id));
   }), { seed, numRuns: 150 });
+});
+
+test("two sets are written together, in ascending order, as 64-bit integers", (t) => {
+  const seed = seedOfRun();
+  t.diagnostic(`SEED=${seed}`);
+  fc.assert(fc.property(fc.uniqueArray(fc.tuple(fc.boolean(), place), { maxLength: 60, selector: ([, id]) => id }), (ids) => {
+    const sets = [new PageSet(), new PageSet()] as const;
+    for (const [isFirst, id] of ids) sets[isFirst ? 0 : 1].add(id);
+    const bytes = new Uint8Array(3 + ids.length * 8);
+    assert.equal(sets[0].writeUnion(sets[1], new DataView(bytes.buffer), 3), bytes.length);
+    assert.deepEqual(ids.map((_, i) => readU64(bytes, 3 + i * 8)), ids.map(([, id]) => id).sort((a, b) => a - b));
+  }), { seed, numRuns: 200 });
 });
 
 test("a run is taken at its first place, across the border of two chunks too", () => {
