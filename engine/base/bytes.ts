@@ -5,6 +5,9 @@ export type BytesLike = Uint8Array | string;
 
 const TWO_POW_32 = 0x1_0000_0000;
 
+/** Whether words of this machine are little-endian, as those of a file are. */
+export const IS_LITTLE_ENDIAN: boolean = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
+
 /**
  * Gives the bytes of a key or value.
  * @throws TypeError naming `what` when it is neither bytes nor a string
@@ -15,18 +18,38 @@ export function toBytes(value: BytesLike, what: string): Uint8Array {
   throw new TypeError(`${what} must be a string or a Uint8Array, got ${value === null ? "null" : typeof value}`);
 }
 
+/** Ranges from here on are looked through eight bytes a step before the first difference is looked for. */
+const LONG_SIZE = 12;
+/** From here on a call into native code (about 90 ns, whatever the size) is faster than a loop over the bytes. */
+const NATIVE_COMPARE_SIZE = 80;
+
 /**
  * Compares two byte ranges as unsigned bytes, the shorter first when one starts with the other.
- * A loop, not Buffer.compare: keys are short, and the call alone costs twice the loop (53–72 ns against 21–28).
+ * A loop for short ranges, as keys mostly are, eight bytes a step: equal 16 bytes take 27 ns, by single bytes 41, by Buffer.compare 130; equal
+ * 160 bytes take 175 ns, 243 and 90.
  * @returns negative, 0 or positive
  */
 export function compareBytes(a: Uint8Array, aStart: number, aSize: number, b: Uint8Array, bStart: number, bSize: number): number {
   const size = aSize < bSize ? aSize : bSize;
-  for (let i = 0; i < size; i++) {
+  for (let i = size < LONG_SIZE ? 0 : skipEqual(a, aStart, b, bStart, size); i < size; i++) {
     const difference = a[aStart + i]! - b[bStart + i]!;
     if (difference !== 0) return difference;
   }
   return aSize - bSize;
+}
+
+/** Gives a number of equal bytes at the start of two ranges: none of the eight behind them decides nothing. */
+function skipEqual(a: Uint8Array, aStart: number, b: Uint8Array, bStart: number, size: number): number {
+  if (size >= NATIVE_COMPARE_SIZE && Buffer.prototype.compare.call(a, b, bStart, bStart + size, aStart, aStart + size) === 0) return size;
+  let i = 0;
+  for (; i + 8 <= size; i += 8) {
+    const x = aStart + i;
+    const y = bStart + i;
+    const first = (a[x]! ^ b[y]!) | (a[x + 1]! ^ b[y + 1]!) | (a[x + 2]! ^ b[y + 2]!) | (a[x + 3]! ^ b[y + 3]!);
+    const second = (a[x + 4]! ^ b[y + 4]!) | (a[x + 5]! ^ b[y + 5]!) | (a[x + 6]! ^ b[y + 6]!) | (a[x + 7]! ^ b[y + 7]!);
+    if ((first | second) !== 0) break;
+  }
+  return i;
 }
 
 /** Reads an unsigned 16-bit integer. */
@@ -90,12 +113,74 @@ export function keyWord(bytes: Uint8Array, start: number, size: number): number 
 
 /** Gives the caller a copy of a byte range. */
 export function copyOut(bytes: Uint8Array, start: number, size: number): Buffer {
-  const copy = Buffer.allocUnsafe(size);
-  // A loop is faster than set(subarray) for the short ranges that keys are.
-  if (size <= 48) for (let i = 0; i < size; i++) copy[i] = bytes[start + i]!;
-  else copy.set(bytes.subarray(start, start + size));
-  return copy;
+  return copyFrom(bytes.buffer, bytes.byteOffset + start, size);
 }
+
+/**
+ * Small copies stand side by side in chunks of this size: under half of Buffer.poolSize, so that a chunk lies in Node's own pool. What a kept copy
+ * keeps in memory is that pool, as with Buffer.allocUnsafe, and it cannot be transferred to another thread, which would take it from the other copies.
+ */
+const CHUNK_SIZE = 4000;
+/** Larger copies get memory of their own: a chunk would be left half empty. */
+const MAX_CHUNKED_SIZE = 1000;
+
+let chunk: Uint8Array = new Uint8Array(0);
+let chunkMemory: ArrayBufferLike = chunk.buffer;
+let chunkStart = 0;
+let chunkUsed = 0;
+
+/**
+ * Gives the caller a copy of `size` bytes from `start` of `memory`.
+ * Measured for 100 bytes: 62 ns, Buffer.allocUnsafe with set(subarray) 102. To ask an array for its buffer costs 30 of it, hence the argument.
+ */
+export function copyFrom(memory: ArrayBufferLike, start: number, size: number): Buffer {
+  if (size > MAX_CHUNKED_SIZE) {
+    const copy = Buffer.allocUnsafe(size);
+    copy.set(new Uint8Array(memory, start, size));
+    return copy;
+  }
+  const at = takeOfChunk(size);
+  chunk.set(new Uint8Array(memory, start, size), at);
+  return bufferAt(chunkMemory, chunkStart + at, size);
+}
+
+/** Takes bytes of the chunk; gives where in it. Starts are multiples of eight, as Buffer's are. */
+function takeOfChunk(size: number): number {
+  let at = chunkUsed;
+  if (at + size > chunk.length) {
+    const fresh = Buffer.allocUnsafe(CHUNK_SIZE);
+    chunkMemory = fresh.buffer;
+    chunkStart = fresh.byteOffset;
+    chunk = new Uint8Array(chunkMemory, chunkStart, CHUNK_SIZE);
+    at = 0;
+  }
+  chunkUsed = (at + size + 7) & ~7;
+  return at;
+}
+
+/** What makes Buffers on given memory. */
+type BufferConstructor = new (memory: ArrayBufferLike, start: number, size: number) => Buffer;
+
+/**
+ * The class behind Buffer, which Buffer names for the methods of arrays to make their results with: `new` costs 28 ns, Buffer.from 48, subarray 54.
+ * Undefined where a Buffer is made otherwise.
+ */
+function bufferConstructor(): BufferConstructor | undefined {
+  const species: unknown = Reflect.get(Buffer, Symbol.species);
+  if (!isConstructor(species)) return undefined;
+  const sample = new species(new ArrayBuffer(4), 1, 2);
+  return Object.getPrototypeOf(sample) === Buffer.prototype && sample.byteOffset === 1 && sample.length === 2 ? species : undefined;
+}
+
+function isConstructor(value: unknown): value is BufferConstructor {
+  return typeof value === "function";
+}
+
+const FastBuffer: BufferConstructor | undefined = bufferConstructor();
+
+/** Gives a Buffer on memory. */
+export const bufferAt: (memory: ArrayBufferLike, start: number, size: number) => Buffer =
+  FastBuffer === undefined ? (memory, start, size) => Buffer.from(memory, start, size) : (memory, start, size) => new FastBuffer(memory, start, size);
 
 /**
  * Gives memory that is not cleared first; undefined when there is not so much: a damaged or hostile file can ask for any amount.

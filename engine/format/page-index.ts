@@ -6,7 +6,7 @@
  *
  *     0  element count, with INDEX_BRANCH set when the page is a branch, INDEX_COMPACT when a copy of it can be changed in place
  *     1  prefix size: bytes that all keys of the page share
- *     2  the first four bytes of the prefix, big-endian, zeros behind it
+ *     2  the last four bytes of the prefix, big-endian; of a shorter prefix all of it, zeros behind
  *     3  overflow pages
  *     4… one word a key: the four bytes behind the prefix, big-endian, zeros where the key is shorter
  *
@@ -127,7 +127,7 @@ function writePrefix(bytes: Uint8Array, page: number, posOffset: number, sizeOff
   const prefixSize = count === 1 ? 0
     : sharedPrefix(bytes, firstKey, readU32(bytes, first + sizeOffset), last + readU32(bytes, last + posOffset), readU32(bytes, last + sizeOffset));
   index[at + INDEX_PREFIX_SIZE] = prefixSize;
-  index[at + INDEX_PREFIX_WORD] = keyWord(bytes, firstKey, prefixSize);
+  index[at + INDEX_PREFIX_WORD] = prefixSize <= 4 ? keyWord(bytes, firstKey, prefixSize) : keyWord(bytes, firstKey + prefixSize - 4, 4);
   return prefixSize;
 }
 

@@ -45,6 +45,7 @@ export class PageCache {
   /** Words between the indexes of two frames of a slab. */
   readonly indexStride: number;
   readonly slabBytes: Uint8Array[] = [];
+  readonly slabBuffers: ArrayBufferLike[] = [];
   readonly slabIndex: Uint32Array[] = [];
   /** Pages from here on do not exist. */
   highWaterMark: Pgid = 0;
@@ -280,8 +281,7 @@ export class PageCache {
     if (this.#isLarge(frame)) {
       this.#slabMemory -= this.slabBytes[slab]!.length; // the index of a large page is small, and not counted
       if ((state & ESCAPED) === 0) this.#spareMemory.keep(this.slabBytes[slab]!);
-      this.slabBytes[slab] = NO_BYTES;
-      this.slabIndex[slab] = NO_INDEX;
+      this.#setMemory(slab, NO_BYTES, NO_INDEX);
       this.#freeSlabs.push(slab);
       return;
     }
@@ -300,7 +300,7 @@ export class PageCache {
     if (this.#isPinned(slab)) return;
     this.#emptySlab(slab);
     this.#freeFramesOf(slab);
-    this.slabBytes[slab] = newMemory(this.#slotCount * this.pageSize)!;
+    this.#setMemory(slab, newMemory(this.#slotCount * this.pageSize)!, this.slabIndex[slab]!);
     this.#lost[slab] = 0;
   }
 
@@ -361,8 +361,7 @@ export class PageCache {
     if (this.#commonSlabCount === 1 || this.#isPinned(slab)) return false;
     this.#emptySlab(slab);
     this.#slabMemory -= this.slabBytes[slab]!.length + this.slabIndex[slab]!.byteLength;
-    this.slabBytes[slab] = NO_BYTES;
-    this.slabIndex[slab] = NO_INDEX;
+    this.#setMemory(slab, NO_BYTES, NO_INDEX);
     this.#freeSlabs.push(slab);
     this.#commonSlabCount--;
     return true;
@@ -379,6 +378,12 @@ export class PageCache {
     this.#freeFrames.length = kept;
   }
 
+  #setMemory(slab: number, bytes: Uint8Array, index: Uint32Array): void {
+    this.slabBytes[slab] = bytes;
+    this.slabBuffers[slab] = bytes.buffer;
+    this.slabIndex[slab] = index;
+  }
+
   #isPinned(slab: number): boolean {
     return this.#frames.isAnyPinned(slab << this.frameBits, (slab + 1) << this.frameBits);
   }
@@ -386,8 +391,7 @@ export class PageCache {
   #newSlab(bytes: Uint8Array, index: Uint32Array, lost: number): number {
     const slab = this.#freeSlabs.pop() ?? this.slabBytes.length;
     assert(slab < 2 ** (31 - this.frameBits), "the cache has room for more frames");
-    this.slabBytes[slab] = bytes;
-    this.slabIndex[slab] = index;
+    this.#setMemory(slab, bytes, index);
     this.#lost[slab] = lost;
     this.#slabMemory += bytes.length + index.byteLength;
     this.#frames.clear(slab << this.frameBits, (slab + 1) << this.frameBits);

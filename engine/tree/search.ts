@@ -1,10 +1,19 @@
-/** Searching one page through its key index: the page itself is touched only where four bytes of a key say nothing. */
+/**
+ * Searching one page through its key index: the page itself is touched only where four bytes of a key say nothing.
+ *
+ * On the way down a branch proves something: a key between two of its separators begins with the bytes that all of them share, and so do all keys of the
+ * child. These bytes need not be compared below (measured with 160 of them: gets take half the time). The proof is one of a sound file: so an equal key
+ * is compared as a whole, and whoever goes by another element that was found so must look whether it begins alike, see `requireProved`.
+ */
 import { compareBytes, keyWord, readU32 } from "../base/bytes.js";
+import { corrupt } from "../base/errors.js";
 import { BRANCH_CHILD, BRANCH_KEY_SIZE, BRANCH_POS, LEAF_KEY_SIZE, LEAF_POS, type Pgid } from "../format/constants.js";
 import { elementAt, INDEX_BRANCH, INDEX_COMPACT, INDEX_COUNT_MASK, INDEX_KEYS, INDEX_OVERFLOW, INDEX_PREFIX_SIZE, INDEX_PREFIX_WORD } from "../format/page-index.js";
 import type { Pages } from "./pages.js";
 
 const EXACT = 1;
+/** Bytes in a word of the index. */
+const WORD_SIZE = 4;
 
 /** The element of a search result. */
 export function foundIndex(result: number): number {
@@ -18,9 +27,10 @@ export function foundExact(result: number): boolean {
 
 /**
  * Finds the first element whose key is not less than `key`.
+ * @param proved bytes at the start of the key that all keys of the page share with it, as far as the branches above say
  * @returns its index (count when there is none) and whether it is equal, packed: see foundIndex, foundExact
  */
-export function searchPage(pages: Pages, frame: number, key: Uint8Array): number {
+export function searchPage(pages: Pages, frame: number, key: Uint8Array, proved = 0): number {
   const slab = frame >>> pages.frameBits;
   const slot = frame & pages.frameMask;
   const index = pages.slabIndex[slab]!;
@@ -31,8 +41,8 @@ export function searchPage(pages: Pages, frame: number, key: Uint8Array): number
   const prefixSize = index[at + INDEX_PREFIX_SIZE]!;
   const bytes = pages.slabBytes[slab]!;
   const page = slot * pages.pageSize;
-  if (prefixSize > 0) {
-    const side = comparePrefix(bytes, page, isBranch, key, prefixSize, index[at + INDEX_PREFIX_WORD]!);
+  if (prefixSize > 0 && (prefixSize > proved || prefixSize <= WORD_SIZE)) {
+    const side = comparePrefix(bytes, page, isBranch, key, prefixSize, index[at + INDEX_PREFIX_WORD]!, proved);
     if (side !== 0) return side < 0 ? 0 : count << 1;
   }
   const words = at + INDEX_KEYS;
@@ -47,12 +57,14 @@ export function searchPage(pages: Pages, frame: number, key: Uint8Array): number
   // From `low` on the words are equal or greater: among the equal ones, which can be all of them, the keys decide.
   high = low;
   while (high < count && index[words + high] === word) high++;
+  // In a leaf what was proved is compared after all, with the one element that can be equal.
+  const from = proved > 0 && !isBranch ? 0 : prefixSize;
   while (low < high) {
     const middle = (low + high) >>> 1;
     const element = elementAt(page, middle);
     const start = element + readU32(bytes, element + (isBranch ? BRANCH_POS : LEAF_POS));
     const size = readU32(bytes, element + (isBranch ? BRANCH_KEY_SIZE : LEAF_KEY_SIZE));
-    const order = compareBytes(bytes, start + prefixSize, size - prefixSize, key, prefixSize, key.length - prefixSize);
+    const order = compareBytes(bytes, start + from, size - from, key, from, key.length - from);
     if (order === 0) return (middle << 1) | EXACT;
     if (order < 0) low = middle + 1;
     else high = middle;
@@ -61,25 +73,52 @@ export function searchPage(pages: Pages, frame: number, key: Uint8Array): number
 }
 
 /** Where the key lies against all keys of the page: before (-1), behind (1), or among those that share the prefix (0). */
-function comparePrefix(bytes: Uint8Array, page: number, isBranch: boolean, key: Uint8Array, prefixSize: number, prefixWord: number): number {
+function comparePrefix(
+  bytes: Uint8Array, page: number, isBranch: boolean, key: Uint8Array, prefixSize: number, prefixWord: number, proved: number,
+): number {
   const size = key.length < prefixSize ? key.length : prefixSize;
-  if (prefixSize <= 4) {
-    const word = keyWord(key, 0, size);
+  const wordStart = prefixSize <= WORD_SIZE ? 0 : prefixSize - WORD_SIZE;
+  if (proved >= wordStart) {
+    const word = keyWord(key, wordStart, size - wordStart);
     if (word !== prefixWord) return word < prefixWord ? -1 : 1;
   } else {
     const element = elementAt(page, 0);
     const first = element + readU32(bytes, element + (isBranch ? BRANCH_POS : LEAF_POS));
-    const order = compareBytes(key, 0, size, bytes, first, size);
+    const order = compareBytes(key, proved, size - proved, bytes, first + proved, size - proved);
     if (order !== 0) return order;
   }
   return size < prefixSize ? -1 : 0;
 }
 
 /** The branch element whose subtree a key belongs to: the last one not greater than the key, the first when all are. */
-export function searchBranch(pages: Pages, frame: number, key: Uint8Array): number {
-  const result = searchPage(pages, frame, key);
+export function searchBranch(pages: Pages, frame: number, key: Uint8Array, proved = 0): number {
+  return childOf(searchPage(pages, frame, key, proved));
+}
+
+/** The branch element whose subtree a key belongs to, by the result of `searchPage`. */
+export function childOf(result: number): number {
   const index = result >>> 1;
   return (result & EXACT) !== 0 || index === 0 ? index : index - 1;
+}
+
+/** Bytes of the key that are proved for the child that `searchPage` on a branch leads to: more than a word, or none, for a word is compared as quickly as not. */
+export function provedBelow(pages: Pages, frame: number, result: number, proved: number): number {
+  const index = pages.slabIndex[frame >>> pages.frameBits]!;
+  const at = (frame & pages.frameMask) * pages.indexStride;
+  const prefixSize = index[at + INDEX_PREFIX_SIZE]!;
+  // Between two separators: not before the first, where the result is 0, and not behind the last.
+  const isBetween = result !== 0 && childOf(result) + 1 < (index[at]! & INDEX_COUNT_MASK);
+  return isBetween && prefixSize > proved && prefixSize > WORD_SIZE ? prefixSize : proved;
+}
+
+/**
+ * Holds the file to what its branches say.
+ * @throws BoltError CORRUPT when a key of the page does not begin with the bytes that were proved
+ */
+export function requireProved(bytes: Uint8Array, keyStart: number, keySize: number, key: Uint8Array, proved: number, pgid: Pgid): void {
+  if (proved > 0 && (keySize < proved || compareBytes(bytes, keyStart, proved, key, 0, proved) !== 0)) {
+    throw corrupt(pgid, "a key lies outside of what the branch above it says");
+  }
 }
 
 /** The child that element `i` of a branch page leads to. */

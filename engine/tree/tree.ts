@@ -8,7 +8,7 @@
  * 4. `version` counts the changes after which a cursor must find its place again.
  */
 import { boltError, corrupt } from "../base/errors.js";
-import { copyOut, readU32 } from "../base/bytes.js";
+import { copyFrom, copyOut, readU32 } from "../base/bytes.js";
 import { BUCKET_HEADER_SIZE, LEAF_FLAGS, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, type Pgid } from "../format/constants.js";
 import { elementAt } from "../format/page-index.js";
 import type { Arena } from "./arena.js";
@@ -17,7 +17,7 @@ import { inlineCount, validateInline } from "./inline-page.js";
 import { elementFlags } from "./leaf-edit.js";
 import { decodeLeaf, FLAGS, KEY_SIZE, Node, OFFSET, VALUE_SIZE } from "./node.js";
 import type { Pages } from "./pages.js";
-import { branchChild, pageElementCount, pageIsBranch, searchBranch, searchPage } from "./search.js";
+import { branchChild, childOf, pageElementCount, pageIsBranch, provedBelow, searchPage } from "./search.js";
 
 /** Deeper trees cannot be: a branch has at least two children. */
 export const MAX_DEPTH = 64;
@@ -37,8 +37,8 @@ interface Changes {
   readonly branches: Map<Pgid, DirtyBranch>;
 }
 
-/** The way of the last descent: page ids and element indexes of the branches. One at a time; nobody keeps it. */
-const path = { depth: 0, leaf: 0, pgids: new Float64Array(MAX_DEPTH), indexes: new Int32Array(MAX_DEPTH), rightmost: false };
+/** The way of the last descent: page ids and element indexes of the branches, and the bytes of the key that they prove. One at a time; nobody keeps it. */
+const path = { depth: 0, leaf: 0, proved: 0, pgids: new Float64Array(MAX_DEPTH), indexes: new Int32Array(MAX_DEPTH), rightmost: false };
 
 const NO_BYTES: Uint8Array = new Uint8Array(0);
 
@@ -100,7 +100,8 @@ export class Tree {
     const frame = this.#descend(key);
     this.leafPage = path.leaf;
     if (frame === NO_IMAGE) return this.#lookupNodes(this.#leaf!, key);
-    const result = searchPage(this.pages, frame, key);
+    // Of a changed leaf the proof need not be true; but an equal key is compared as a whole, and no other place is of interest here.
+    const result = searchPage(this.pages, frame, key, path.proved);
     if ((result & 1) === 0) return false;
     this.frame = frame;
     this.#placeAt(this.pages.slabBytes[frame >>> this.pages.frameBits]!, this.pages.pageStart(frame), result >>> 1);
@@ -145,14 +146,18 @@ export class Tree {
 
   /** Gives a copy of the value that `lookup` found. */
   copyValue(): Buffer {
-    return copyOut(this.bytes, this.keyStart + this.keySize, this.valueSize);
+    const { frame, pages } = this;
+    const start = this.keyStart + this.keySize;
+    return frame < 0 ? copyOut(this.bytes, start, this.valueSize) : copyFrom(pages.slabBuffers[frame >>> pages.frameBits]!, start, this.valueSize);
   }
 
   /** Gives a view of the value that `lookup` found. */
   viewValue(): Uint8Array {
-    const { bytes, frame } = this;
-    if (frame >= 0) this.pages.markEscaped(frame);
-    return new Uint8Array(bytes.buffer, bytes.byteOffset + this.keyStart + this.keySize, this.valueSize);
+    const { bytes, frame, pages } = this;
+    const start = this.keyStart + this.keySize;
+    if (frame < 0) return new Uint8Array(bytes.buffer, bytes.byteOffset + start, this.valueSize);
+    pages.markEscaped(frame);
+    return new Uint8Array(pages.slabBuffers[frame >>> pages.frameBits]!, start, this.valueSize);
   }
 
   /**
@@ -164,6 +169,7 @@ export class Tree {
     const leaves = this.#changes?.leaves;
     let pgid = this.root;
     let rightmost = true;
+    let proved = 0;
     for (let depth = 0; depth < MAX_DEPTH; depth++) {
       // Before the page is looked for: the frame of a changed one was taken, and it would be read again.
       const dirty = leaves === undefined ? undefined : leaves.get(pgid);
@@ -173,9 +179,12 @@ export class Tree {
         path.depth = depth;
         path.leaf = pgid;
         path.rightmost = rightmost;
+        path.proved = proved;
         return frame;
       }
-      const i = searchBranch(pages, frame, key);
+      const result = searchPage(pages, frame, key, proved);
+      const i = childOf(result);
+      proved = provedBelow(pages, frame, result, proved);
       path.pgids[depth] = pgid;
       path.indexes[depth] = i;
       rightmost = rightmost && i === pageElementCount(pages, frame) - 1;

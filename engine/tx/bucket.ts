@@ -11,10 +11,10 @@ import type { Place } from "./place.js";
 import { RangeScan, ScanIterator, type Range } from "./range.js";
 import type { ReadTx, Tx } from "./tx.js";
 
-const takePair = (place: Place): [Buffer, Buffer] => [place.copyKey(), place.copyValue()];
+const takePair = (place: Place): [Buffer, Buffer] => place.copyPair();
 const takeKey = (place: Place): Buffer => place.copyKey();
 const takeValue = (place: Place): Buffer => place.copyValue();
-const takePairView = (place: Place): [Uint8Array, Uint8Array] => [place.viewKey(), place.viewValue()];
+const takePairView = (place: Place): [Uint8Array, Uint8Array] => place.viewPair();
 
 const MAX_SEQUENCE = 0xffff_ffff_ffff_ffffn;
 

@@ -49,6 +49,7 @@ export class Cursor {
   /** Goes to the next key; undefined at the end, where it stays. @throws BoltError TX_CLOSED */
   next(): CursorEntry | undefined {
     this.#bucket.requireReadable();
+    this.#place.isBackward = false;
     if (this.#state !== "on" || !this.#place.next()) return undefined;
     return this.#arrive(true, "on");
   }
@@ -56,6 +57,7 @@ export class Cursor {
   /** Goes to the key before; undefined at the start, where it stays. @throws BoltError TX_CLOSED */
   prev(): CursorEntry | undefined {
     this.#bucket.requireReadable();
+    this.#place.isBackward = true;
     if (this.#state === "unplaced" || this.#state === "nowhere") return undefined;
     if (this.#state === "behind") return this.#arrive(this.#place.last(), "behind");
     return this.#place.previous() ? this.#arrive(true, "on") : undefined;
@@ -76,6 +78,8 @@ export class Cursor {
     if (!found) return undefined;
     const place = this.#place;
     if (this.#bucket.tx.isWritable) this.#key = place.copyKey();
-    return { key: place.copyKey(), value: place.isBucket ? undefined : place.copyValue() };
+    if (place.isBucket) return { key: place.copyKey(), value: undefined };
+    const [key, value] = place.copyPair();
+    return { key, value };
   }
 }

@@ -3,43 +3,61 @@
  * the last move it finds the key's place again. What cursors and iterators are made of.
  */
 import { BUCKET_FLAG } from "../format/constants.js";
-import { compareBytes, copyOut } from "../base/bytes.js";
+import { bufferAt, compareBytes, copyFrom, copyOut } from "../base/bytes.js";
 import { TreeCursor } from "../tree/tree-cursor.js";
 import type { BucketState } from "./bucket-state.js";
+
+/** Bytes of the second run: the first is the entry that was asked for. */
+const FIRST_RUN_SIZE = 256;
+/** A third of Buffer.poolSize, from which runs are taken: so little is left over of it. It is also what a single kept copy can keep in memory beyond the pool: nothing. */
+const MAX_RUN_SIZE = 2720;
 
 /** A place in a bucket. */
 export class Place {
   readonly bucket: BucketState;
-  readonly #cursor: TreeCursor;
+  readonly cursor: TreeCursor;
+  /** It is moved from the last key to the first: neighbours that are copied with an entry are those before it. */
+  isBackward = false;
   /** The key it is on: kept only in a write transaction, where the element may go away. */
   #key: Uint8Array | undefined;
   readonly #keepsKey: boolean;
   /** It went past an end: only its key says where it is. */
   #isLost = false;
+  // The run: neighbours that were copied at once, and where they are now. See copyPair.
+  #runTicket = -1;
+  #runFrom = 0;
+  #runTo = 0;
+  #runMemory: ArrayBufferLike | undefined;
+  #runShift = 0;
+  /** Bytes of the next run; 0: the entry alone. */
+  #runSize = 0;
 
   constructor(bucket: BucketState) {
     this.bucket = bucket;
-    this.#cursor = new TreeCursor(bucket.tree);
+    this.cursor = new TreeCursor(bucket.tree);
     this.#keepsKey = bucket.tx.isWritable;
     bucket.tx.stats.cursorCount++;
   }
 
   first(): boolean {
-    return this.#arrive(this.#cursor.first());
+    this.#runSize = 0;
+    return this.#arrive(this.cursor.first());
   }
 
   last(): boolean {
-    return this.#arrive(this.#cursor.last());
+    this.#runSize = 0;
+    return this.#arrive(this.cursor.last());
   }
 
   /** Goes to the first key that is not less. */
   seek(key: Uint8Array): boolean {
-    return this.#arrive(this.#cursor.seek(key));
+    this.#runSize = 0;
+    return this.#arrive(this.cursor.seek(key));
   }
 
   /** Goes to the first key that is greater than the one it is on. False at the end: then it stays where it is. */
   next(): boolean {
-    const cursor = this.#cursor;
+    const cursor = this.cursor;
     const found = this.#isThere() ? cursor.next() : cursor.seek(this.#key!) && (this.compareKey(this.#key!) !== 0 || cursor.next());
     if (found) return this.#arrive(true);
     if (this.#keepsKey) this.#isLost = true;
@@ -49,7 +67,7 @@ export class Place {
 
   /** Goes to the last key that is less than the one it is on. False at the start: then it stays where it is, though that key may have been deleted. */
   previous(): boolean {
-    const cursor = this.#cursor;
+    const cursor = this.cursor;
     const found = this.#isThere() ? cursor.previous() : cursor.seek(this.#key!) ? cursor.previous() : cursor.last();
     if (found) return this.#arrive(true);
     if (this.#keepsKey) this.#isLost = true;
@@ -59,7 +77,7 @@ export class Place {
 
   /** Goes to the last key less than `key`. */
   seekBefore(key: Uint8Array): boolean {
-    const cursor = this.#cursor;
+    const cursor = this.cursor;
     return this.#arrive(cursor.seek(key) ? cursor.previous() : cursor.last());
   }
 
@@ -70,44 +88,92 @@ export class Place {
   }
 
   #isThere(): boolean {
-    return !this.#keepsKey || (!this.#isLost && this.#cursor.isCurrent());
+    return !this.#keepsKey || (!this.#isLost && this.cursor.isCurrent());
   }
 
   // ---- the element
 
+  /** Gives copies of key and value. */
+  copyPair(): [Buffer, Buffer] {
+    const { keyStart, keySize, valueSize, pageTicket } = this.cursor;
+    const valueStart = keyStart + keySize;
+    if (pageTicket !== this.#runTicket || keyStart < this.#runFrom || valueStart + valueSize > this.#runTo) {
+      if (!this.#copyRun(keyStart, valueStart + valueSize)) return [this.copyKey(), this.copyValue()];
+    }
+    const memory = this.#runMemory!;
+    const shift = this.#runShift;
+    return [bufferAt(memory, keyStart + shift, keySize), bufferAt(memory, valueStart + shift, valueSize)];
+  }
+
+  /**
+   * Copies an entry with the neighbours that will be asked for next (measured: a scan of copies takes 0.6 of the time). First the entry
+   * alone, then more and more of them. False where they cannot be copied at once: then every copy is made by itself.
+   */
+  #copyRun(start: number, end: number): boolean {
+    const { cursor } = this;
+    // In a write transaction a neighbour may be changed before it is asked for.
+    if (this.#keepsKey || end - start > MAX_RUN_SIZE || !cursor.isCompact) return false;
+    const size = Math.max(end - start, this.#runSize);
+    this.#runSize = this.#runSize === 0 ? FIRST_RUN_SIZE : Math.min(2 * this.#runSize, MAX_RUN_SIZE);
+    this.#runFrom = this.isBackward ? Math.max(cursor.dataStart, end - size) : start;
+    this.#runTo = this.isBackward ? end : Math.min(cursor.dataEnd, start + size);
+    const copy = copyFrom(cursor.memory, this.#runFrom, this.#runTo - this.#runFrom);
+    this.#runMemory = copy.buffer;
+    this.#runShift = copy.byteOffset - this.#runFrom;
+    this.#runTicket = cursor.pageTicket;
+    return true;
+  }
+
+  /** Gives views of key and value. */
+  viewPair(): [Uint8Array, Uint8Array] {
+    const { keyStart, keySize, valueSize, frame, memory } = this.cursor;
+    if (frame < 0) return [this.viewKey(), this.viewValue()];
+    this.bucket.tree.pages.markEscaped(frame);
+    return [new Uint8Array(memory, keyStart, keySize), new Uint8Array(memory, keyStart + keySize, valueSize)];
+  }
+
   get isBucket(): boolean {
-    return this.#cursor.flags === BUCKET_FLAG;
+    return this.cursor.flags === BUCKET_FLAG;
   }
 
   /** Compares the key it is on with another. */
   compareKey(key: Uint8Array): number {
-    const { bytes, keyStart, keySize } = this.#cursor;
+    const { bytes, keyStart, keySize } = this.cursor;
     return compareBytes(bytes, keyStart, keySize, key, 0, key.length);
   }
 
   keyStartsWith(prefix: Uint8Array): boolean {
-    const { bytes, keyStart, keySize } = this.#cursor;
+    const { bytes, keyStart, keySize } = this.cursor;
     return keySize >= prefix.length && compareBytes(bytes, keyStart, prefix.length, prefix, 0, prefix.length) === 0;
   }
 
   copyKey(): Buffer {
-    return copyOut(this.#cursor.bytes, this.#cursor.keyStart, this.#cursor.keySize);
+    return this.#copy(this.cursor.keyStart, this.cursor.keySize);
   }
 
   copyValue(): Buffer {
-    const { bytes, keyStart, keySize, valueSize } = this.#cursor;
-    return copyOut(bytes, keyStart + keySize, valueSize);
+    const { keyStart, keySize, valueSize } = this.cursor;
+    return this.#copy(keyStart + keySize, valueSize);
+  }
+
+  #copy(start: number, size: number): Buffer {
+    const { bytes, frame, memory } = this.cursor;
+    return frame < 0 ? copyOut(bytes, start, size) : copyFrom(memory, start, size);
   }
 
   viewKey(): Uint8Array {
-    const { bytes, keyStart, keySize, frame } = this.#cursor;
-    if (frame >= 0) this.bucket.tree.pages.markEscaped(frame);
-    return new Uint8Array(bytes.buffer, bytes.byteOffset + keyStart, keySize);
+    return this.#view(this.cursor.keyStart, this.cursor.keySize);
   }
 
   viewValue(): Uint8Array {
-    const { bytes, keyStart, keySize, valueSize, frame } = this.#cursor;
-    if (frame >= 0) this.bucket.tree.pages.markEscaped(frame);
-    return new Uint8Array(bytes.buffer, bytes.byteOffset + keyStart + keySize, valueSize);
+    const { keyStart, keySize, valueSize } = this.cursor;
+    return this.#view(keyStart + keySize, valueSize);
+  }
+
+  #view(start: number, size: number): Uint8Array {
+    const { bytes, frame, memory } = this.cursor;
+    if (frame < 0) return new Uint8Array(bytes.buffer, bytes.byteOffset + start, size);
+    this.bucket.tree.pages.markEscaped(frame);
+    return new Uint8Array(memory, start, size);
   }
 }

@@ -27,6 +27,16 @@ export const treeMutants: readonly Mutant[] = [
     harm: "keys are looked for and put in the wrong leaf", tests: ["engine/tree/search"],
   },
   {
+    name: "a branch proves something behind its last key", file: SEARCH,
+    find: "childOf(result) + 1 < (index[at]! & INDEX_COUNT_MASK)", replace: "childOf(result) + 1 <= (index[at]! & INDEX_COUNT_MASK)",
+    harm: "keys that share no prefix with the others are not found", tests: ["engine/tree/proved"],
+  },
+  {
+    name: "what a branch proves is believed of a damaged leaf", file: SEARCH,
+    find: "const from = proved > 0 && !isBranch ? 0 : prefixSize;", replace: "const from = prefixSize;",
+    harm: "in a damaged file another key's value is given out", tests: ["engine/tree/proved"],
+  },
+  {
     name: "a changed first key is not told to the parent", file: REBALANCE,
     find: "for (const [i, child] of children) if (!child.hasFirstKey(pages, frame, i)) return undefined;", replace: "",
     harm: "separators are wrong: Go's next write corrupts the file", tests: ["engine/tree/rebalance", "engine/tree/tree", "engine/model"],

@@ -110,4 +110,19 @@ export const txMutants: readonly Mutant[] = [
     find: "cursor.seek(this.#key!) && (this.compareKey(this.#key!) !== 0 || cursor.next());", replace: "cursor.seek(this.#key!);",
     harm: "a loop that writes while it walks never ends", tests: ["engine/tx/cursor"],
   },
+  {
+    name: "neighbours are copied ahead in a write transaction", file: "engine/tx/place.ts",
+    find: "if (this.#keepsKey || end - start > MAX_RUN_SIZE", replace: "if (end - start > MAX_RUN_SIZE",
+    harm: "an iterator gives values that were replaced before it came to them", tests: ["engine/tx/copies"],
+  },
+  {
+    name: "elements that share bytes are copied at once", file: "engine/tx/place.ts",
+    find: "|| end - start > MAX_RUN_SIZE || !cursor.isCompact) return false;", replace: "|| end - start > MAX_RUN_SIZE) return false;",
+    harm: "who changes one copy changes another", tests: ["engine/tx/copies"],
+  },
+  {
+    name: "a scan does not look where its page leaves the range", file: "engine/tx/range.ts",
+    find: "this.#cursor.prepareSteps() && this.#isPageInside();", replace: "this.#cursor.prepareSteps();",
+    harm: "ranges give keys that are not in them", tests: ["engine/tx/range"],
+  },
 ];

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import {
-  compareBytes, copyOut, keyWord, readBigU64, readU16, readU32, readU64, toBytes, writeBigU64, writeU16, writeU32, writeU64,
+  bufferAt, compareBytes, copyFrom, copyOut, keyWord, readBigU64, readU16, readU32, readU64, toBytes, writeBigU64, writeU16, writeU32, writeU64,
 } from "../../../engine/base/bytes.js";
 import { seedOfRun } from "../../support/random.js";
 
@@ -57,6 +57,40 @@ test("words of keys sort as the keys do, and are equal only where four bytes can
     const padded = (key: Uint8Array): string => Buffer.concat([key, Buffer.alloc(4)]).subarray(0, 4).toString("hex");
     assert.equal(difference === 0, padded(a) === padded(b));
   }), { seed });
+});
+
+test("long ranges compare as short ones do, wherever they differ", () => {
+  for (const size of [8, 11, 12, 13, 16, 23, 79, 80, 81, 160, 200]) {
+    const a = Buffer.from(Array.from({ length: size + 5 }, (_, i) => i & 0xff));
+    assert.equal(compareBytes(a, 5, size, Uint8Array.from(a.subarray(5)), 0, size), 0);
+    assert.ok(compareBytes(a, 5, size - 1, a, 5, size) < 0 && compareBytes(a, 5, size, a, 5, size - 1) > 0, "the shorter comes first");
+    for (let at = 0; at < size; at++) {
+      const b = Uint8Array.from(a.subarray(3));
+      b[2 + at] = (b[2 + at]! + 128) & 0xff;
+      const expected = Buffer.compare(a.subarray(5), b.subarray(2));
+      assert.equal(Math.sign(compareBytes(a, 5, size, b, 2, size)), expected, `size ${size}, other at ${at}`);
+    }
+  }
+});
+
+test("copies made one after the other share no byte, and keep little memory", () => {
+  const source = Uint8Array.from({ length: 9000 }, (_, i) => i);
+  const sizes = Array.from({ length: 300 }, (_, i) => (i * 37) % 1300);
+  const copies = sizes.map((size, i) => copyFrom(source.buffer, i, size));
+  copies.forEach((copy, i) => {
+    assert.deepEqual([...copy], [...source.subarray(i, i + sizes[i]!)]);
+    assert.ok(copy.buffer.byteLength <= 65_536);
+    copy.fill(i);
+  });
+  copies.forEach((copy, i) => assert.ok(copy.every((byte) => byte === (i & 0xff))));
+});
+
+test("a Buffer on memory is one like any other", () => {
+  const memory = Uint8Array.from({ length: 20 }, (_, i) => i).buffer;
+  const buffer = bufferAt(memory, 3, 5);
+  assert.ok(Buffer.isBuffer(buffer) && buffer.buffer === memory);
+  assert.deepEqual(buffer, Buffer.of(3, 4, 5, 6, 7));
+  assert.equal(buffer.toString("hex"), "0304050607");
 });
 
 test("what is copied out belongs to the caller, short or long", () => {
