@@ -75,7 +75,7 @@ function prune(modulesFolder: string, root: string): void {
   for (const entry of filesBelow(modulesFolder)) if (!existsSync(join(root, entry.replace(OUTPUT_SUFFIX, ".ts")))) rmSync(join(modulesFolder, entry));
 }
 
-/** Makes dist/ from dist/modules/. @param root the project's folder */
+/** Makes dist/ of dist/modules/. @param root the project's folder */
 export function build(root: string): void {
   const dist = join(root, "dist");
   const modulesFolder = join(dist, MODULES_FOLDER);
