@@ -57,15 +57,17 @@ export function searchPage(pages: Pages, frame: number, key: Uint8Array, proved 
   // From `low` on the words are equal or greater: among the equal ones, which can be all of them, the keys decide.
   high = low;
   while (high < count && index[words + high] === word) high++;
-  // In a leaf what was proved is compared after all, with the one element that can be equal.
-  const from = proved > 0 && !isBranch ? 0 : prefixSize;
   while (low < high) {
     const middle = (low + high) >>> 1;
     const element = elementAt(page, middle);
     const start = element + readU32(bytes, element + (isBranch ? BRANCH_POS : LEAF_POS));
     const size = readU32(bytes, element + (isBranch ? BRANCH_KEY_SIZE : LEAF_KEY_SIZE));
-    const order = compareBytes(bytes, start + from, size - from, key, from, key.length - from);
-    if (order === 0) return (middle << 1) | EXACT;
+    const order = compareBytes(bytes, start + prefixSize, size - prefixSize, key, prefixSize, key.length - prefixSize);
+    if (order === 0) {
+      // In a leaf what was proved is compared after all, with the one element that can be equal.
+      const isEqual = proved === 0 || isBranch || compareBytes(bytes, start, prefixSize, key, 0, prefixSize) === 0;
+      return isEqual ? (middle << 1) | EXACT : middle << 1;
+    }
     if (order < 0) low = middle + 1;
     else high = middle;
   }

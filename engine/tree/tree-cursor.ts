@@ -14,7 +14,7 @@ import {
 import { elementAt } from "../format/page-index.js";
 import { copyBytes } from "./arena.js";
 import { type DirtyLeaf, NO_IMAGE } from "./dirty-leaf.js";
-import { inlineCount } from "./inline-page.js";
+import { inlineCount, searchInline } from "./inline-page.js";
 import { FLAGS, KEY_SIZE, type Node, OFFSET, VALUE_SIZE } from "./node.js";
 import { branchChild, childOf, pageElementCount, pageIsBranch, pageIsCompact, provedBelow, requireProved, searchPage } from "./search.js";
 import { MAX_DEPTH, type Tree } from "./tree.js";
@@ -309,12 +309,7 @@ export class TreeCursor {
     this.bytes = value;
     this.#pageStart = BUCKET_HEADER_SIZE;
     this.#count = inlineCount(value);
-    this.#index = 0;
-    if (key === undefined) return;
-    for (; this.#index < this.#count; this.#index++) {
-      this.#load(this.#index);
-      if (compareBytes(value, this.keyStart, this.keySize, key, 0, key.length) >= 0) return;
-    }
+    this.#index = key === undefined ? 0 : searchInline(value, key) >>> 1;
   }
 
   // ---- going sideways

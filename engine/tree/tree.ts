@@ -13,7 +13,7 @@ import { BUCKET_HEADER_SIZE, LEAF_FLAGS, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZ
 import { elementAt } from "../format/page-index.js";
 import type { Arena } from "./arena.js";
 import { DirtyLeaf, NO_IMAGE } from "./dirty-leaf.js";
-import { inlineCount, validateInline } from "./inline-page.js";
+import { inlineCount, searchInline, validateInline } from "./inline-page.js";
 import { elementFlags } from "./leaf-edit.js";
 import { decodeLeaf, FLAGS, KEY_SIZE, Node, OFFSET, VALUE_SIZE } from "./node.js";
 import type { Pages } from "./pages.js";
@@ -51,6 +51,7 @@ export class Tree {
   root: Pgid;
   /** The value that holds the inline bucket: header, then a leaf page; this tree's own copy. */
   readonly inline: Buffer | undefined;
+  #inlineMemory: ArrayBufferLike | undefined;
   version = 0;
   /** The changed leaf of a tree without pages. */
   rootLeaf: DirtyLeaf | undefined;
@@ -130,25 +131,26 @@ export class Tree {
     return true;
   }
 
-  /** An inline bucket has a handful of keys: one after the other. */
   #lookupInline(key: Uint8Array): boolean {
-    const bytes = this.inline!;
+    const result = searchInline(this.inline!, key);
+    if ((result & 1) === 0) return false;
     this.frame = -1;
-    for (let i = 0, count = inlineCount(bytes); i < count; i++) {
-      this.#placeAt(bytes, BUCKET_HEADER_SIZE, i);
-      if (this.keySize !== key.length) continue;
-      let same = 0;
-      while (same < key.length && bytes[this.keyStart + same] === key[same]) same++;
-      if (same === key.length) return true;
-    }
-    return false;
+    this.#placeAt(this.inline!, BUCKET_HEADER_SIZE, result >>> 1);
+    return true;
   }
 
   /** Gives a copy of the value that `lookup` found. */
   copyValue(): Buffer {
     const { frame, pages } = this;
     const start = this.keyStart + this.keySize;
-    return frame < 0 ? copyOut(this.bytes, start, this.valueSize) : copyFrom(pages.slabBuffers[frame >>> pages.frameBits]!, start, this.valueSize);
+    if (frame < 0) return this.bytes === this.inline ? this.#copyInline(start) : copyOut(this.bytes, start, this.valueSize);
+    return copyFrom(pages.slabBuffers[frame >>> pages.frameBits]!, start, this.valueSize);
+  }
+
+  #copyInline(start: number): Buffer {
+    const inline = this.inline!;
+    this.#inlineMemory ??= inline.buffer;
+    return copyFrom(this.#inlineMemory, inline.byteOffset + start, this.valueSize);
   }
 
   /** Gives a view of the value that `lookup` found. */

@@ -17,6 +17,8 @@ import type { TxState } from "./tx-state.js";
 
 const DEFAULT_FILL_PERCENT = 0.5;
 
+const NO_NAME: Uint8Array = new Uint8Array(0);
+
 const NO_CHILDREN: Map<string, BucketState> = new Map();
 
 /** The value of a new bucket: inline, without a key. */
@@ -27,7 +29,7 @@ export class BucketState {
   readonly tx: TxState;
   readonly tree: Tree;
   parent: BucketState | undefined;
-  name: Buffer;
+  name: Uint8Array;
   sequence: bigint;
   /** The sequence is another than the stored one. */
   isSequenceNew = false;
@@ -36,7 +38,7 @@ export class BucketState {
   /** Nested buckets that were opened, by name; only in a write transaction. */
   children: Map<string, BucketState> = NO_CHILDREN;
 
-  private constructor(tx: TxState, tree: Tree, parent: BucketState | undefined, name: Buffer, sequence: bigint) {
+  private constructor(tx: TxState, tree: Tree, parent: BucketState | undefined, name: Uint8Array, sequence: bigint) {
     this.tx = tx;
     this.tree = tree;
     this.parent = parent;
@@ -47,7 +49,7 @@ export class BucketState {
   /** The bucket that holds the top-level buckets. */
   static ofRoot(tx: TxState): BucketState {
     const { meta, cache } = tx.snapshot;
-    return new BucketState(tx, new Tree(cache, tx.arena, meta.root, undefined, meta.root), undefined, Buffer.alloc(0), meta.sequence);
+    return new BucketState(tx, new Tree(cache, tx.arena, meta.root, undefined, meta.root), undefined, NO_NAME, meta.sequence);
   }
 
   /** @throws BoltError TX_CLOSED, BUCKET_NOT_FOUND */
@@ -62,8 +64,11 @@ export class BucketState {
     if (this.isDeleted) throw boltError("BUCKET_NOT_FOUND", "it was deleted in this transaction");
   }
 
-  /** Opens a nested bucket; undefined when there is none of that name. */
-  open(name: Uint8Array): BucketState | undefined {
+  /**
+   * Opens a nested bucket; undefined when there is none of that name.
+   * @param isKept nobody will change the bytes of the name: they need not be copied
+   */
+  open(name: Uint8Array, isKept = false): BucketState | undefined {
     const { tx, tree } = this;
     const id = tx.isWritable ? childId(name) : "";
     const known = tx.isWritable ? this.children.get(id) : undefined;
@@ -74,7 +79,7 @@ export class BucketState {
     const header = readBucketHeader(tree.bytes, valueStart);
     const inline = header.root === 0 ? copyOut(tree.bytes, valueStart, tree.valueSize) : undefined;
     if (inline === undefined) this.#refuseCycle(header.root);
-    const child = new BucketState(tx, new Tree(tree.pages, tx.arena, header.root, inline, holder), this, Buffer.from(name), header.sequence);
+    const child = new BucketState(tx, new Tree(tree.pages, tx.arena, header.root, inline, holder), this, isKept ? name : copyOut(name, 0, name.length), header.sequence);
     if (tx.isWritable) this.#noteChild(id, child);
     return child;
   }

@@ -149,7 +149,7 @@ export class Bucket {
   /** Opens a nested bucket; undefined when there is none of that name. */
   bucket(name: BytesLike): Bucket | undefined {
     this.#state.requireReadable();
-    const child = this.#state.open(toBytes(name, "bucket name"));
+    const child = this.#state.open(toBytes(name, "bucket name"), typeof name === "string");
     return child === undefined ? undefined : new Bucket(this.tx, child);
   }
 
@@ -312,7 +312,7 @@ export class Bucket {
   inspect(): BucketStructure {
     this.#state.requireReadable();
     const { tx, tree, parent, name } = this.#state;
-    const label = parent === undefined ? "root" : name.toString("utf8");
+    const label = parent === undefined ? "root" : Buffer.from(name).toString("utf8");
     if (tree.root !== 0) return inspectBucket(tx.pager.rawPages(tx.snapshot), tree.root, label);
     return inspectInlineBucket((tree.inline ?? EMPTY_BUCKET).subarray(BUCKET_HEADER_SIZE), 0, label);
   }

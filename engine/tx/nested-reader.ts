@@ -6,13 +6,14 @@
  * 2. What it gives is valid until the next call into the database; the bucket must not be changed during a walk.
  */
 import { assert } from "../base/assert.js";
-import { compareBytes, copyOut, readU16, readU32, readU64, toBytes, type BytesLike } from "../base/bytes.js";
+import { copyOut, readU16, readU32, readU64, toBytes, type BytesLike } from "../base/bytes.js";
 import { corrupt } from "../base/errors.js";
 import {
-  BUCKET_FLAG, BUCKET_HEADER_SIZE, ELEMENT_SIZE, FLAG_LEAF, LEAF_FLAGS, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, PAGE_COUNT, PAGE_FLAGS,
+  BUCKET_FLAG, BUCKET_HEADER_SIZE, ELEMENT_SIZE, FLAG_LEAF, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, PAGE_COUNT, PAGE_FLAGS,
   PAGE_HEADER_SIZE, type Pgid,
 } from "../format/constants.js";
 import { elementAt } from "../format/page-index.js";
+import { isPlainInline } from "../tree/inline-page.js";
 import { TreeCursor } from "../tree/tree-cursor.js";
 import type { BucketState } from "./bucket-state.js";
 
@@ -159,17 +160,5 @@ function validateInPlace(bytes: Uint8Array, page: number, count: number, size: n
   if (size < dataStart) throw corrupt(holder, `inline bucket counts ${count} elements, more than fit into ${size} bytes`);
   const flags = readU16(bytes, page + PAGE_FLAGS);
   if (flags !== FLAG_LEAF) throw corrupt(holder, `inline bucket has a page with flags 0x${flags.toString(16)}, not a leaf`);
-  let previousKey = 0;
-  let previousSize = 0;
-  for (let i = 0; i < count; i++) {
-    const element = elementAt(page, i);
-    const position = element - page + readU32(bytes, element + LEAF_POS);
-    const keySize = readU32(bytes, element + LEAF_KEY_SIZE);
-    const isPair = readU32(bytes, element + LEAF_FLAGS) === 0 && keySize > 0 && position >= dataStart
-      && position + keySize + readU32(bytes, element + LEAF_VALUE_SIZE) <= size;
-    if (!isPair || compareBytes(bytes, previousKey, previousSize, bytes, page + position, keySize) >= 0) return false;
-    previousKey = page + position;
-    previousSize = keySize;
-  }
-  return true;
+  return isPlainInline(bytes, page, count, size);
 }

@@ -9,7 +9,7 @@ import type { BucketState } from "./bucket-state.js";
 
 /** Bytes of the second run: the first is the entry that was asked for. */
 const FIRST_RUN_SIZE = 256;
-/** A third of Buffer.poolSize, from which runs are taken: so little is left over of it. It is also what a single kept copy can keep in memory beyond the pool: nothing. */
+/** A third of Buffer.poolSize: runs are taken from Node's pool, and so little of it is left over. */
 const MAX_RUN_SIZE = 2720;
 
 /** A place in a bucket. */

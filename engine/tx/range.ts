@@ -62,7 +62,7 @@ export class RangeScan {
 
   /** Steps to the next element of the range; false when there is none. @throws BoltError TX_CLOSED */
   step(): boolean {
-    // Within a page of which all is inside, a step is a few fields (measured: 55 ns an element became 15).
+    // Within a page of which all is inside, a step is a few fields (measured: a scan of views takes a third less).
     if (this.#isSure && this.#bucket.tx.isOpen && this.#givenCount < this.#limit && this.#cursor.stepInPage(this.#by)) {
       if (this.place.isBucket === this.#wantsBuckets) {
         this.#givenCount++;

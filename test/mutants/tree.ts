@@ -33,7 +33,7 @@ export const treeMutants: readonly Mutant[] = [
   },
   {
     name: "what a branch proves is believed of a damaged leaf", file: SEARCH,
-    find: "const from = proved > 0 && !isBranch ? 0 : prefixSize;", replace: "const from = prefixSize;",
+    find: "const isEqual = proved === 0 || isBranch ||", replace: "const isEqual = proved >= 0 || isBranch ||",
     harm: "in a damaged file another key's value is given out", tests: ["engine/tree/proved"],
   },
   {

@@ -102,6 +102,21 @@ test("what is copied out belongs to the caller, short or long", () => {
   }
 });
 
+test("a short string gives its own UTF-8, however many others were asked for in between", () => {
+  const texts = Array.from({ length: 600 }, (_, i) => `${"digestäß€😀".slice(i % 9)}${i % 97}`).flatMap((text) => [text, "", "size", text.slice(0, 12)]);
+  for (let round = 0; round < 2; round++) {
+    for (const text of texts) assert.equal(Buffer.from(toBytes(text, "key")).toString("hex"), Buffer.from(text, "utf8").toString("hex"));
+  }
+});
+
+test("unsigned 64-bit integers are read exactly around each limit of the ways to read them", () => {
+  const bytes = new Uint8Array(16);
+  for (const value of [0n, 1n, 2n ** 32n - 1n, 2n ** 32n, 2n ** 53n - 1n, 2n ** 53n, 2n ** 53n + 1n, 2n ** 63n, 2n ** 64n - 1n]) {
+    writeBigU64(bytes, 3, value);
+    assert.equal(readBigU64(bytes, 3), value);
+  }
+});
+
 test("bytes and strings are taken, everything else is a TypeError that names the argument", () => {
   assert.deepEqual(Buffer.from(toBytes("kä", "key")), Buffer.from("6bc3a4", "hex"));
   const given = new Uint8Array([1]);

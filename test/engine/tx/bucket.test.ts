@@ -323,3 +323,43 @@ test("a view stays what it was while the transaction puts another value", () => 
     });
   });
 });
+
+test("a bucket keeps its name when the caller changes the bytes it was opened with", () => {
+  withDatabase(({ db }) => {
+    const nested = ["name", "ein längerer Name als die kurzen"];
+    db.update((tx) => nested.forEach((name) => tx.createBucketIfNotExists("outer").createBucket(name).put("key", name)));
+    db.view((tx) => {
+      for (const text of nested) {
+        const name = Buffer.from(text);
+        const bucket = requireBucket(requireBucket(tx.bucket("outer")).bucket(name));
+        name.fill(0);
+        assert.deepEqual(bucket.path.map(String), ["outer", text]);
+        for (const part of bucket.path) part.fill(0);
+        assert.deepEqual(requireBucket(requireBucket(tx.bucket("outer")).bucket(text)).path.map(String), ["outer", text]);
+      }
+    });
+  });
+});
+
+test("an inline bucket of many keys is searched right: each key, its neighbours, and none", () => {
+  for (const count of [0, 1, 2, 9, 60, 400]) {
+    withDatabase(({ db }) => {
+      const keys = Array.from({ length: count }, (_, i) => `k${String(2 * i + 1).padStart(4, "0")}`);
+      db.update((tx) => {
+        const bucket = tx.createBucket("outer").createBucket("inline");
+        for (const key of keys) bucket.put(key, `=${key}`);
+      });
+      db.view((tx) => {
+        const bucket = requireBucket(requireBucket(tx.bucket("outer")).bucket("inline"));
+        assert.equal(bucket.root, 0, "it is inline");
+        for (let i = 0; i <= 2 * count + 1; i++) {
+          const key = `k${String(i).padStart(4, "0")}`;
+          assert.equal(bucket.get(key)?.toString(), keys.includes(key) ? `=${key}` : undefined);
+          assert.deepEqual([...bucket.keys({ gte: key })].map(String), keys.filter((other) => other >= key));
+        }
+        assert.equal(bucket.get("j"), undefined);
+        assert.equal(bucket.get("l"), undefined);
+      });
+    }, { pageSize: 65_536 });
+  }
+});
