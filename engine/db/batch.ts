@@ -1,5 +1,5 @@
 /** Many callers, one commit. @see bbolt DB.Batch */
-import { nextTurn } from "../tx/storing.js";
+import { nextTurn } from "../base/turns.js";
 import { refusePromise } from "./callback.js";
 
 /** Calls that one transaction takes at most. */

@@ -12,6 +12,7 @@
  * magic u64 "HXBCLOSE", txid u64. They stand in another sector than the meta (page sizes from 1 KiB on), so writing them cannot damage it.
  */
 import { readBigU64, readU32, writeBigU64, writeU32 } from "../base/bytes.js";
+import type { Pieces } from "../base/turns.js";
 import { crc32 } from "./checksum.js";
 import type { Pgid } from "./constants.js";
 import type { Meta } from "./meta.js";
@@ -24,6 +25,9 @@ const PAGES_CRC = 16;
 const RANGE_COUNT = 20;
 const RANGES_SIZE = 24;
 const RANGES = 28;
+
+/** Bytes that are summed up before something else may run. */
+const PIECE_SIZE = 1 << 18;
 
 /** Two varints of 64 bits. */
 const MAX_RANGE_SIZE = 20;
@@ -52,8 +56,8 @@ interface PageWrite {
   readonly chunks: readonly Uint8Array[];
 }
 
-/** Sums up what the commit of `meta` writes, given in ascending order; undefined when it is in more ranges than fit. */
-export function manifestOf({ txid, pageSize }: Pick<Meta, "txid" | "pageSize">, writes: readonly PageWrite[]): Manifest | undefined {
+/** Sums up what the commit of `meta` writes, given in ascending order, in pieces; undefined when it is in more ranges than fit. */
+export function* manifestOf({ txid, pageSize }: Pick<Meta, "txid" | "pageSize">, writes: readonly PageWrite[]): Pieces<Manifest | undefined> {
   const ranges: PageRange[] = [];
   for (const { position, chunks } of writes) {
     let size = 0;
@@ -66,7 +70,16 @@ export function manifestOf({ txid, pageSize }: Pick<Meta, "txid" | "pageSize">, 
   // Before the sum: of a commit spread over a large file it is a tenth of the cost.
   if (!rangesFit(pageSize, ranges)) return undefined;
   let pagesCrc = 0;
-  for (const { chunks } of writes) for (const chunk of chunks) pagesCrc = crc32(chunk, pagesCrc);
+  let sinceYield = 0;
+  for (const { chunks } of writes) {
+    for (const chunk of chunks) {
+      pagesCrc = crc32(chunk, pagesCrc);
+      sinceYield += chunk.length;
+      if (sinceYield < PIECE_SIZE) continue;
+      sinceYield = 0;
+      yield;
+    }
+  }
   return { txid, ranges, pagesCrc };
 }
 

@@ -10,6 +10,7 @@
  * 4. Transactions are counted by `serial` from the one the file was opened at; readers are known to the freelist by it.
  */
 import { boltError, BoltError, corrupt, ioError } from "../base/errors.js";
+import type { Pieces } from "../base/turns.js";
 import { assert } from "../base/assert.js";
 import { newMemory } from "../base/bytes.js";
 import type { Recovery } from "../base/recovery.js";
@@ -262,7 +263,7 @@ export class Pager {
   }
 
   /** The storage operations that make the new state durable, in order. */
-  commitSteps(newMeta: Meta, writes: readonly Step[]): Step[] {
+  *commitSteps(newMeta: Meta, writes: readonly Step[]): Pieces<Step[]> {
     const steps: Step[] = [];
     const { noSync, durability } = this.options;
     this.#requireWholeFile();
@@ -272,7 +273,7 @@ export class Pager {
     const page = Buffer.alloc(newMeta.pageSize);
     encodeMeta(page, 0, newMeta);
     // Without syncs nothing is promised after a power cut, and the sum would be a tenth of the commit.
-    const manifest = noSync ? undefined : manifestOf(newMeta, writes.filter((step) => step.kind === "write"));
+    const manifest = noSync ? undefined : yield* manifestOf(newMeta, writes.filter((step) => step.kind === "write"));
     const hasManifest = manifest !== undefined && encodeManifest(page, manifest);
     // With one sync the disk may keep the meta and not the pages: only a manifest can tell.
     const syncsPages = !noSync && !(durability === "one-sync" && hasManifest);

@@ -2,15 +2,17 @@
  * From the changes of a write transaction to the next committed state.
  *
  *     1 plan      buckets from the innermost out: rebalance, cut into pages, decide what is inline, bring the parent's value up to date
- *     2 place     allocate all pages at once, in runs as long as there are; then the freelist's
+ *     2 place     allocate all pages at once, the freelist's among them, side by side or in runs as long as there are
  *     3 encode    write the pages into cache memory, neighbours side by side
- *     4 store     grow, write the runs, sync, write the meta, sync          (the only phase that waits; pager.commitSteps)
+ *     4 store     grow, write the runs, sync, write the meta, sync          (pager.commitSteps)
  *     5 finish    the new meta counts
  *
+ * Between the pieces of 1 to 3 and in 4 other transactions may read, where the commit does not hold up the event loop.
  * What fails before 5 leaves the old state, in memory as on disk.
  */
 import { writeU16, writeU64 } from "../base/bytes.js";
 import { BoltError, ioError } from "../base/errors.js";
+import { atOnce, inTurns, type Pieces } from "../base/turns.js";
 import {
   BUCKET_FLAG, BUCKET_HEADER_SIZE, FLAG_LEAF, MAX_INLINE_FRACTION, PAGE_COUNT, PAGE_FLAGS, type Pgid,
 } from "../format/constants.js";
@@ -31,6 +33,8 @@ import type { TxState } from "./tx-state.js";
 /** Up to here a file grows rather than that a commit of many pages is scattered: bolt's own step of growth. */
 const SMALL_FILE_SIZE = 16 << 20;
 const MANY_PAGES = 32;
+/** Pages that are encoded before something else may run. */
+const PAGES_A_PIECE = 64;
 
 /** A commit of which only the storing is left. */
 interface PreparedCommit {
@@ -70,7 +74,7 @@ export interface CommitReport {
  * @throws BoltError IO, MAX_SIZE_REACHED, CORRUPT; then nothing has changed
  */
 export function commitNow(tx: TxState): CommitReport {
-  const prepared = prepare(tx);
+  const prepared = atOnce(prepare(tx));
   try {
     return finish(tx, prepared, storeNow(tx.pager, prepared.steps, tx.stats));
   } catch (error) {
@@ -78,9 +82,9 @@ export function commitNow(tx: TxState): CommitReport {
   }
 }
 
-/** `commitNow` that waits for the storage, by one of the ways of storing.ts. */
+/** `commitNow` in turns of the event loop, that waits for the storage by one of the ways of storing.ts. */
 export async function commitLater(tx: TxState, store: typeof storeElsewhere): Promise<CommitReport> {
-  const prepared = prepare(tx);
+  const prepared = await inTurns(prepare(tx));
   try {
     return finish(tx, prepared, await store(tx.pager, prepared.steps, tx.stats));
   } catch (error) {
@@ -95,12 +99,12 @@ export function abandon(tx: TxState): void {
 }
 
 /** Phases 1 to 3. */
-function prepare(tx: TxState): PreparedCommit {
+function* prepare(tx: TxState): Pieces<PreparedCommit> {
   tx.isCommitting = true;
   const preparation = new Preparation(tx);
   try {
     if (tx.damage !== undefined) throw tx.damage;
-    return preparation.run();
+    return yield* preparation.run();
   } catch (error) {
     dropPages(tx.pager, preparation.plans);
     abandon(tx);
@@ -150,14 +154,15 @@ class Preparation {
     this.#highWaterMark = tx.snapshot.meta.highWaterMark;
   }
 
-  run(): PreparedCommit {
+  *run(): Pieces<PreparedCommit> {
     const root = this.#planBuckets();
     for (const { pgid, pageCount, isKept } of this.#rebalancer.largePages) if (!isKept) this.#pager.freelist.release(pgid, pageCount);
+    yield;
     if (this.#tx.isShrinking) this.#highWaterMark = this.#pager.freelist.cutTail(this.#highWaterMark);
     const freelist = this.#planFreelist();
     this.#placePages(freelist);
     for (const { source, offset, plan } of this.#patches) writeU64(this.#tx.arena!.sources[source]!, offset, plan.pgid);
-    const writes = this.#encodePages(freelist);
+    const writes = yield* this.#encodePages(freelist);
     const meta: Meta = {
       ...this.#tx.snapshot.meta,
       root: typeof root === "number" ? root : root.pgid,
@@ -166,7 +171,8 @@ class Preparation {
       highWaterMark: this.#highWaterMark,
       txid: this.#tx.id,
     };
-    return { meta, steps: this.#pager.commitSteps(meta, writes), plans: this.plans, freelistPageCount: freelist?.pageCount ?? 0 };
+    const steps = yield* this.#pager.commitSteps(meta, writes);
+    return { meta, steps, plans: this.plans, freelistPageCount: freelist?.pageCount ?? 0 };
   }
 
   // ---- 1 plan
@@ -310,14 +316,16 @@ class Preparation {
   // ---- 3 encode
 
   /** Writes all pages into memory and gives one write for each run of neighbours, in ascending order. */
-  #encodePages(freelist: FreelistPlan | undefined): WriteStep[] {
+  *#encodePages(freelist: FreelistPlan | undefined): Pieces<WriteStep[]> {
     const { pageSize } = this.#pager.meta;
     const pages = freelist === undefined ? [...this.plans] : [...this.plans, freelist];
     pages.sort((a, b) => a.pgid - b.pgid);
     const writes: WriteStep[] = [];
     let chunks: Uint8Array[] = [];
     let runEnd = -1;
-    for (const page of pages) {
+    for (let i = 0; i < pages.length; i++) {
+      if (i % PAGES_A_PIECE === PAGES_A_PIECE - 1) yield;
+      const page = pages[i]!;
       if (page.pgid !== runEnd) {
         chunks = [];
         writes.push({ kind: "write", position: page.pgid * pageSize, chunks });

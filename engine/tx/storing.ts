@@ -3,13 +3,12 @@
  *
  * A failed step ends it: StepError. Nothing is under way any more when it is thrown, for the memory that is written from is used again.
  */
+import { nextTurn, Turn } from "../base/turns.js";
 import type { Pager, Step } from "../pager/pager.js";
 import type { TxStats } from "./stats.js";
 
 /** Bytes up to which a write is done in turns; a larger one by another thread. */
 const SMALL_WRITE_SIZE = 1 << 18;
-/** Time that small writes may take in one turn of the event loop, in milliseconds. */
-const TURN_MS = 1;
 
 /** A step that failed, and why. */
 export class StepError extends Error {
@@ -55,18 +54,15 @@ export async function storeElsewhere(pager: Pager, steps: readonly Step[], stats
 export async function storeInTurns(pager: Pager, steps: readonly Step[], stats: TxStats): Promise<number> {
   const timer = new StepTimer(stats);
   // The first write begins a turn: this one has prepared the commit.
-  let turnEnd = 0;
+  let turn: Turn | undefined;
   for (const step of steps) {
     timer.start(step);
     try {
       if (!isSmallWrite(step)) {
         await pager.runAsync(step);
-        turnEnd = performance.now() + TURN_MS;
+        turn = new Turn();
       } else {
-        if (performance.now() > turnEnd) {
-          await nextTurn();
-          turnEnd = performance.now() + TURN_MS;
-        }
+        if (turn === undefined || turn.isOver) turn = await nextTurn();
         pager.run(step);
       }
     } catch (error) {
@@ -75,11 +71,6 @@ export async function storeInTurns(pager: Pager, steps: readonly Step[], stats: 
     timer.stop(step);
   }
   return timer.finish();
-}
-
-/** Lets the event loop go round once. */
-export function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }
 
 function isSmallWrite(step: Step): boolean {
