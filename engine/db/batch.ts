@@ -1,5 +1,5 @@
 /** Many callers, one commit. @see bbolt DB.Batch */
-import { nextTurn } from "../base/turns.js";
+import { nextTurn, Turn } from "../base/turns.js";
 import { refusePromise } from "./callback.js";
 
 /** Calls that one transaction takes at most. */
@@ -67,12 +67,15 @@ export class Batch<Tx> {
       await this.#host.transact(async (tx) => {
         // What has arrived while the writer was busy comes along.
         if (again === undefined) calls = this.#calls.splice(0, MAX_BATCH_SIZE);
-        results = calls.map((call) => {
+        results = [];
+        let turn = new Turn();
+        for (const call of calls) {
+          if (turn.isOver) turn = await nextTurn();
           failing = call;
-          return refusePromise(call.fn(tx));
-        });
+          results.push(refusePromise(call.fn(tx)));
+        }
         failing = undefined;
-        // The commit is prepared in a turn of its own: with many calls each takes its milliseconds.
+        // The commit is prepared in turns of its own.
         await nextTurn();
       });
     } catch (error) {

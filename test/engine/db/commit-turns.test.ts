@@ -47,6 +47,45 @@ test("between the pieces of a commit views see the state before it, writers wait
   }, { cacheSize: 64 * 4096 });
 });
 
+test("the calls of a batch run in turns too, in one transaction", async () => {
+  await withDatabaseAsync(async ({ db }) => {
+    const txids = new Set<bigint>();
+    let [roundCount, isDone] = [0, false];
+    const count = (): void => {
+      roundCount++;
+      if (!isDone) setImmediate(count);
+    };
+    setImmediate(count);
+    await Promise.all(Array.from({ length: 100 }, (_, i) => db.batch((tx) => {
+      const end = performance.now() + 0.3;
+      while (performance.now() < end);
+      txids.add(tx.id);
+      tx.createBucketIfNotExists("bucket").put(keyOf(i), "value");
+    })));
+    isDone = true;
+    assert.equal(txids.size, 1);
+    assert.ok(roundCount >= 10, `${roundCount} rounds of the event loop`);
+    assert.equal(db.view((tx) => requireBucket(tx.bucket("bucket")).count()), 100);
+  });
+});
+
+test("a batch whose database is closed between its calls rejects all of them, with nothing done", async () => {
+  const disk = new SimulatedDisk({ seed: 1 });
+  const db = open("test.db", { storage: disk });
+  let callCount = 0;
+  const calls = Array.from({ length: 50 }, () => db.batch((tx) => {
+    const end = performance.now() + 0.3;
+    while (performance.now() < end);
+    tx.createBucketIfNotExists("bucket").put("key", "value");
+    if (++callCount === 1) setImmediate(() => db.close());
+  }));
+  for (const call of calls) await assert.rejects(call, boltError("DATABASE_NOT_OPEN", /./));
+  assert.ok(callCount < 50);
+  const again = open("test.db", { storage: disk });
+  assert.equal(again.view((tx) => tx.bucket("bucket")), undefined);
+  again.close();
+});
+
 test("a database closed between the pieces of a commit ends it as it will", async () => {
   const disk = new SimulatedDisk({ seed: 1 });
   const db = open("test.db", { storage: disk });

@@ -253,7 +253,7 @@ test("a batch takes calls that arrive while it waits for its turn, a thousand at
     transact: async (work) => {
       await nextTurn();
       size = 0;
-      work(sizes.length);
+      await work(sizes.length);
       sizes.push(size);
     },
   });
