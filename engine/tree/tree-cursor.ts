@@ -16,7 +16,7 @@ import { copyBytes } from "./arena.js";
 import { type DirtyLeaf, NO_IMAGE } from "./dirty-leaf.js";
 import { inlineCount, searchInline } from "./inline-page.js";
 import { FLAGS, KEY_SIZE, type Node, OFFSET, VALUE_SIZE } from "./node.js";
-import { branchChild, childOf, pageElementCount, pageIsBranch, pageIsCompact, provedBelow, requireProved, searchPage } from "./search.js";
+import { branchChild, childOf, pageElementCount, pageIsBranch, provedBelow, requireProved, searchPage } from "./search.js";
 import { MAX_DEPTH, type Tree } from "./tree.js";
 
 const NO_BYTES: Uint8Array = new Uint8Array(0);
@@ -145,17 +145,12 @@ export class TreeCursor {
     return readU32(this.bytes, element + LEAF_KEY_SIZE);
   }
 
-  /** Whether the elements of the page it is on stand side by side in order, so that neighbours can be copied as one. */
-  get isCompact(): boolean {
-    return this.frame >= 0 && pageIsCompact(this.tree.pages, this.frame);
-  }
-
-  /** Where the bytes of the page's elements begin, in a compact page. */
+  /** Where the bytes of the first element of the page begin: in most pages, of all elements. */
   get dataStart(): number {
     return this.#keyStartOf(elementAt(this.#pageStart, 0));
   }
 
-  /** Where the bytes of the page's elements end, in a compact page. */
+  /** Where the bytes of the last element of the page end: in most pages, of all elements. */
   get dataEnd(): number {
     const last = elementAt(this.#pageStart, this.#count - 1);
     return this.#keyStartOf(last) + this.#keySizeOf(last) + readU32(this.bytes, last + LEAF_VALUE_SIZE);

@@ -3,7 +3,7 @@
  * the last move it finds the key's place again. What cursors and iterators are made of.
  */
 import { BUCKET_FLAG } from "../format/constants.js";
-import { bufferAt, compareBytes, copyFrom, copyOut } from "../base/bytes.js";
+import { bufferAt, compareBytes, copyFrom, copyOut, TINY_SIZE } from "../base/bytes.js";
 import { TreeCursor } from "../tree/tree-cursor.js";
 import type { BucketState } from "./bucket-state.js";
 
@@ -29,6 +29,9 @@ export class Place {
   #runTo = 0;
   #runMemory: ArrayBufferLike | undefined;
   #runShift = 0;
+  #runIsBackward = false;
+  /** Up to here the run was handed out: no byte of it is a second time. */
+  #runEdge = 0;
   /** Bytes of the next run; 0: the entry alone. */
   #runSize = 0;
 
@@ -95,14 +98,20 @@ export class Place {
 
   /** Gives copies of key and value. */
   copyPair(): [Buffer, Buffer] {
-    const { keyStart, keySize, valueSize, pageTicket } = this.cursor;
+    const { keyStart, keySize, valueSize } = this.cursor;
     const valueStart = keyStart + keySize;
-    if (pageTicket !== this.#runTicket || keyStart < this.#runFrom || valueStart + valueSize > this.#runTo) {
-      if (!this.#copyRun(keyStart, valueStart + valueSize)) return [this.copyKey(), this.copyValue()];
-    }
+    const end = valueStart + valueSize;
+    if (!this.#isNextInRun(keyStart, end) && !this.#copyRun(keyStart, end)) return [this.copyKey(), this.copyValue()];
+    this.#runEdge = this.isBackward ? keyStart : end;
     const memory = this.#runMemory!;
     const shift = this.#runShift;
     return [bufferAt(memory, keyStart + shift, keySize), bufferAt(memory, valueStart + shift, valueSize)];
+  }
+
+  /** Whether the run has the entry, and has not given out a byte of it yet: a cursor may turn round, elements of a strange file may overlap. */
+  #isNextInRun(start: number, end: number): boolean {
+    if (this.cursor.pageTicket !== this.#runTicket || this.isBackward !== this.#runIsBackward) return false;
+    return this.isBackward ? start >= this.#runFrom && end <= this.#runEdge : start >= this.#runEdge && end <= this.#runTo;
   }
 
   /**
@@ -112,11 +121,12 @@ export class Place {
   #copyRun(start: number, end: number): boolean {
     const { cursor } = this;
     // In a write transaction a neighbour may be changed before it is asked for.
-    if (this.#keepsKey || end - start > MAX_RUN_SIZE || !cursor.isCompact) return false;
+    if (this.#keepsKey || cursor.frame < 0 || end - start > MAX_RUN_SIZE) return false;
     const size = Math.max(end - start, this.#runSize);
     this.#runSize = this.#runSize === 0 ? FIRST_RUN_SIZE : Math.min(2 * this.#runSize, MAX_RUN_SIZE);
-    this.#runFrom = this.isBackward ? Math.max(cursor.dataStart, end - size) : start;
-    this.#runTo = this.isBackward ? end : Math.min(cursor.dataEnd, start + size);
+    this.#runIsBackward = this.isBackward;
+    this.#runFrom = this.isBackward ? Math.min(start, Math.max(cursor.dataStart, end - size)) : start;
+    this.#runTo = this.isBackward ? end : Math.max(end, Math.min(cursor.dataEnd, start + size));
     const copy = copyFrom(cursor.memory, this.#runFrom, this.#runTo - this.#runFrom);
     this.#runMemory = copy.buffer;
     this.#runShift = copy.byteOffset - this.#runFrom;
@@ -158,7 +168,7 @@ export class Place {
 
   #copy(start: number, size: number): Buffer {
     const { bytes, frame, memory } = this.cursor;
-    return frame < 0 ? copyOut(bytes, start, size) : copyFrom(memory, start, size);
+    return frame < 0 || size <= TINY_SIZE ? copyOut(bytes, start, size) : copyFrom(memory, start, size);
   }
 
   viewKey(): Uint8Array {

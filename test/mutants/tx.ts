@@ -112,12 +112,12 @@ export const txMutants: readonly Mutant[] = [
   },
   {
     name: "neighbours are copied ahead in a write transaction", file: "engine/tx/place.ts",
-    find: "if (this.#keepsKey || end - start > MAX_RUN_SIZE", replace: "if (end - start > MAX_RUN_SIZE",
+    find: "if (this.#keepsKey || cursor.frame < 0", replace: "if (cursor.frame < 0",
     harm: "an iterator gives values that were replaced before it came to them", tests: ["engine/tx/copies"],
   },
   {
     name: "elements that share bytes are copied at once", file: "engine/tx/place.ts",
-    find: "|| end - start > MAX_RUN_SIZE || !cursor.isCompact) return false;", replace: "|| end - start > MAX_RUN_SIZE) return false;",
+    find: "start >= this.#runEdge && end <= this.#runTo;", replace: "start >= this.#runFrom && end <= this.#runTo;",
     harm: "who changes one copy changes another", tests: ["engine/tx/copies"],
   },
   {
