@@ -35,7 +35,7 @@ export class Freelist {
   readonly #held = new Map<number, number[]>();
   /** Open readers: distinct serials in ascending order, and how many of each. */
   readonly #readerSerials: number[] = [];
-  readonly #readerCounts = new Map<number, number>();
+  readonly #readerCounts: number[] = [];
   /** Who allocated a page, for pages allocated while readers were open. */
   readonly #allocatedBy = new Map<Pgid, number>();
   // The open write transaction.
@@ -109,24 +109,39 @@ export class Freelist {
 
   // ---- readers
 
+  /** @param serial that of the newest committed state */
   addReader(serial: number): void {
-    const count = this.#readerCounts.get(serial) ?? 0;
-    this.#readerCounts.set(serial, count + 1);
-    if (count === 0) this.#readerSerials.push(serial);
+    const last = this.#readerSerials.length - 1;
+    if (this.#readerSerials[last] === serial) {
+      this.#readerCounts[last] = this.#readerCounts[last]! + 1;
+      return;
+    }
+    this.#readerSerials.push(serial);
+    this.#readerCounts.push(1);
   }
 
   removeReader(serial: number): void {
-    const count = this.#readerCounts.get(serial)!;
-    if (count > 1) {
-      this.#readerCounts.set(serial, count - 1);
+    const at = this.#newestReaderBefore(serial + 1);
+    if (this.#readerCounts[at]! > 1) {
+      this.#readerCounts[at] = this.#readerCounts[at]! - 1;
       return;
     }
-    this.#readerCounts.delete(serial);
-    this.#readerSerials.splice(this.#newestReaderBefore(serial + 1), 1);
-    if (this.#readerSerials.length === 0) this.#allocatedBy.clear();
+    this.#removeReaderAt(at);
+    // Emptying an empty map would cost as much as the rest.
+    if (this.#readerSerials.length === 0 && this.#allocatedBy.size > 0) this.#allocatedBy.clear();
     const held = this.#held.get(serial);
     this.#held.delete(serial);
     if (held !== undefined) for (let i = 0; i < held.length; i += 2) this.#hold(held[i]!, held[i + 1]!, serial);
+  }
+
+  #removeReaderAt(at: number): void {
+    if (at === this.#readerSerials.length - 1) {
+      this.#readerSerials.pop();
+      this.#readerCounts.pop();
+      return;
+    }
+    this.#readerSerials.splice(at, 1);
+    this.#readerCounts.splice(at, 1);
   }
 
   // ---- the write transaction
