@@ -2,6 +2,7 @@
  * Images in a store without nested buckets: three entries an image under `v1/images/<name>\0<field>`, in name order.
  * `list` is one scan; the three fields of an image follow each other.
  */
+import { decodeVarint, encodeVarint } from "../../images/varint.js";
 import type { ImageFields, ImageRecords, MaybePromise, Store } from "./store.js";
 
 const PREFIX = "v1/images/";
@@ -23,7 +24,7 @@ export class FlatImages implements ImageRecords {
       const image = fields[index];
       if (image === undefined) throw new Error("an image without fields");
       keys.push(fieldKey(name, "digest"), fieldKey(name, "mediatype"), fieldKey(name, "size"));
-      values.push(asBuffer(image.digest), asBuffer(image.mediaType), asBuffer(image.size));
+      values.push(Buffer.from(image.digest), Buffer.from(image.mediaType), encodeVarint(image.size));
     });
     return this.#store.write(keys, values);
   }
@@ -33,7 +34,7 @@ export class FlatImages implements ImageRecords {
     const mediaType = this.#store.get(fieldKey(name, "mediatype"));
     const size = this.#store.get(fieldKey(name, "size"));
     if (digest === undefined || mediaType === undefined || size === undefined) return undefined;
-    return { digest, mediaType, size };
+    return fieldsOf(digest, mediaType, size);
   }
 
   list(visit: (name: string, fields: ImageFields) => void): MaybePromise<void> {
@@ -45,10 +46,17 @@ export class FlatImages implements ImageRecords {
       if (field === 0x64) digest = value;
       else if (field === 0x6d) mediaType = value;
       else if (digest !== undefined && mediaType !== undefined) {
-        visit(asBuffer(key).toString("utf8", PREFIX_BYTES, nameEnd), { digest, mediaType, size: value });
+        visit(asBuffer(key).toString("utf8", PREFIX_BYTES, nameEnd), fieldsOf(digest, mediaType, value));
       }
     });
   }
+}
+
+/** The bytes are ASCII: Latin-1 is the fastest way to a string. */
+function fieldsOf(digest: Uint8Array, mediaType: Uint8Array, size: Uint8Array): ImageFields {
+  const decoded = decodeVarint(size);
+  if (decoded === undefined) throw new Error("wrong result: a size that is no varint");
+  return { digest: asBuffer(digest).toString("latin1"), mediaType: asBuffer(mediaType).toString("latin1"), size: decoded };
 }
 
 function fieldKey(name: string, field: string): Buffer {

@@ -1,17 +1,16 @@
 /**
- * hexbolt with the settings a user gets, one bucket of entries; images in nested buckets, as containerd lays them out.
+ * hexbolt with the settings a user gets, one bucket of entries; images by the image store, in nested buckets as containerd lays them out.
  * `hexbolt-one-sync` differs in `durability` only. Cache and page size are set only where a workload is about them.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { open } from "../../engine/index.js";
 import type { Bucket, DB, OpenOptions, Range, ReadTx, Tx } from "../../engine/index.js";
+import { initDB, TxImageStore } from "../../images/index.js";
 import { BENCH_DIRECTORY } from "./rival.js";
 import type { HeldReader, ImageFields, ImageRecords, ScanRequest, Store, StoreOptions, Visit } from "./store.js";
 
 const ENTRIES = Buffer.from("data");
-const VERSION_1 = Buffer.from("v1");
-const IMAGES = Buffer.from("images");
 
 /** Opens hexbolt on `data.db` in the store's directory. */
 export function openHexbolt(options: StoreOptions): Store {
@@ -34,7 +33,7 @@ class HexboltStore implements Store {
 
   constructor(db: DB) {
     this.#db = db;
-    this.images = new NestedImages(db);
+    this.images = new StoredImages(db);
   }
 
   write(keys: readonly Buffer[], values: readonly (Buffer | undefined)[]): void {
@@ -95,7 +94,8 @@ class HexboltStore implements Store {
   }
 }
 
-class NestedImages implements ImageRecords {
+/** The image store of the package. */
+class StoredImages implements ImageRecords {
   readonly #db: DB;
 
   constructor(db: DB) {
@@ -103,45 +103,26 @@ class NestedImages implements ImageRecords {
   }
 
   put(names: readonly string[], fields: readonly ImageFields[]): void {
+    if (this.#db.view((tx) => tx.bucket("v1")) === undefined) initDB(this.#db);
     this.#db.update((tx) => {
-      const images = tx.createBucketIfNotExists(VERSION_1).createBucketIfNotExists(IMAGES);
+      const images = new TxImageStore(tx);
       names.forEach((name, index) => {
         const image = fields[index];
         if (image === undefined) throw new Error("an image without fields");
-        const bucket = images.createBucketIfNotExists(name);
-        bucket.put("digest", image.digest);
-        bucket.put("mediatype", image.mediaType);
-        bucket.put("size", image.size);
+        images.put(name, image);
       });
     });
   }
 
   get(name: string): ImageFields | undefined {
-    return this.#db.view((tx) => {
-      const bucket = tx.bucket(VERSION_1)?.bucket(IMAGES)?.bucket(name);
-      return bucket === undefined ? undefined : fieldsOf(bucket);
-    });
+    return this.#db.view((tx) => new TxImageStore(tx).get(name).target);
   }
 
   list(visit: (name: string, fields: ImageFields) => void): void {
     this.#db.view((tx) => {
-      const images = tx.bucket(VERSION_1)?.bucket(IMAGES);
-      if (images === undefined) return;
-      for (const name of images.buckets()) {
-        const bucket = images.bucket(name);
-        const fields = bucket === undefined ? undefined : fieldsOf(bucket);
-        if (fields !== undefined) visit(name.toString(), fields);
-      }
+      for (const { name, target } of new TxImageStore(tx).list()) visit(name, target);
     });
   }
-}
-
-function fieldsOf(bucket: Pick<Bucket, "get">): ImageFields | undefined {
-  const digest = bucket.get("digest");
-  const mediaType = bucket.get("mediatype");
-  const size = bucket.get("size");
-  if (digest === undefined || mediaType === undefined || size === undefined) return undefined;
-  return { digest, mediaType, size };
 }
 
 function entries(tx: Tx): Bucket {

@@ -61,11 +61,11 @@ export interface Store {
   close(): MaybePromise<void>;
 }
 
-/** One image: its name and three small fields. */
+/** The three small fields of an image. */
 export interface ImageFields {
-  readonly digest: Uint8Array;
-  readonly mediaType: Uint8Array;
-  readonly size: Uint8Array;
+  readonly digest: string;
+  readonly mediaType: string;
+  readonly size: number | bigint;
 }
 
 /** Image metadata the way the store would lay it out. */
