@@ -23,7 +23,7 @@ interface Chunk {
   count: number;
   /** By RUN_SIZES: no run of this size or more begins before. */
   readonly noneBefore: number[];
-  /** No run is longer: raised when an id is added, lowered when a longer run was looked for in vain. */
+  /** No run is longer: raised when an id is added, found anew when a run of that length was looked for in vain. */
   longest: number;
 }
 
@@ -244,12 +244,14 @@ function nextRun(chunk: Chunk, size: number): number {
 function findRun(chunk: Chunk, length: number): number | undefined {
   if (length > chunk.longest) return undefined;
   const size = RUN_SIZES.findIndex((candidate) => candidate <= length);
+  let longest = RUN_SIZES[size]! - 1;
   for (let start = nextRun(chunk, size); start < CHUNK_IDS; ) {
     const end = nextClear(chunk.words, start);
     if (end - start >= length) return start;
+    if (end - start > longest) longest = end - start;
     start = nextSet(chunk.words, end);
   }
-  chunk.longest = length - 1;
+  chunk.longest = longest;
   return undefined;
 }
 

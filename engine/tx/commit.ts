@@ -20,6 +20,7 @@ import { writeBucketHeader } from "../format/bucket-header.js";
 import { freelistByteSize, writeFreelistHeader } from "../format/freelist-page.js";
 import type { Meta } from "../format/meta.js";
 import type { Pager, Step } from "../pager/pager.js";
+import { type Placeable, Placement } from "../pager/placement.js";
 import { MAX_JOINED_SIZE } from "../storage/transfer.js";
 import { FLAGS, type Node } from "../tree/node.js";
 import { PageImage } from "../tree/page-image.js";
@@ -30,9 +31,6 @@ import type { BucketState } from "./bucket-state.js";
 import { StepError, type storeElsewhere, storeNow } from "./storing.js";
 import type { TxState } from "./tx-state.js";
 
-/** Up to here a file grows rather than that a commit of many pages is scattered: bolt's own step of growth. */
-const SMALL_FILE_SIZE = 16 << 20;
-const MANY_PAGES = 32;
 /** Pages that are encoded before something else may run. */
 const PAGES_A_PIECE = 64;
 
@@ -49,13 +47,6 @@ interface RootPatch {
   readonly source: number;
   readonly offset: number;
   readonly plan: PagePlan;
-}
-
-/** The freelist page, and its overflow pages. */
-interface FreelistPlan {
-  readonly pageCount: number;
-  /** Set when the pages are allocated. */
-  pgid: Pgid;
 }
 
 type WriteStep = Extract<Step, { readonly kind: "write" }>;
@@ -145,22 +136,20 @@ class Preparation {
   readonly #rebalancer: Rebalancer;
   readonly plans: PagePlan[] = [];
   readonly #patches: RootPatch[] = [];
-  #highWaterMark: Pgid;
 
   constructor(tx: TxState) {
     this.#tx = tx;
     this.#pager = tx.pager;
     this.#rebalancer = new Rebalancer(tx.snapshot.cache, tx.arena!, tx.pager.freelist, tx.stats, !tx.isShrinking);
-    this.#highWaterMark = tx.snapshot.meta.highWaterMark;
   }
 
   *run(): Pieces<PreparedCommit> {
     const root = this.#planBuckets();
     for (const { pgid, pageCount, isKept } of this.#rebalancer.largePages) if (!isKept) this.#pager.freelist.release(pgid, pageCount);
     yield;
-    if (this.#tx.isShrinking) this.#highWaterMark = this.#pager.freelist.cutTail(this.#highWaterMark);
+    const mark = this.#cutTail();
     const freelist = this.#planFreelist();
-    this.#placePages(freelist);
+    const highWaterMark = this.#placePages(freelist, mark);
     for (const { source, offset, plan } of this.#patches) writeU64(this.#tx.arena!.sources[source]!, offset, plan.pgid);
     const writes = yield* this.#encodePages(freelist);
     const meta: Meta = {
@@ -168,7 +157,7 @@ class Preparation {
       root: typeof root === "number" ? root : root.pgid,
       sequence: this.#tx.root.sequence,
       freelist: freelist?.pgid,
-      highWaterMark: this.#highWaterMark,
+      highWaterMark,
       txid: this.#tx.id,
     };
     const steps = yield* this.#pager.commitSteps(meta, writes);
@@ -249,63 +238,26 @@ class Preparation {
 
   // ---- 2 place
 
+  /** The mark that pages are placed below and at. */
+  #cutTail(): Pgid {
+    const { highWaterMark } = this.#tx.snapshot.meta;
+    return this.#tx.isShrinking ? this.#pager.freelist.cutTail(highWaterMark) : highWaterMark;
+  }
+
   /** Releases the old freelist page and plans the new one: for all ids that are free now, though the pages to be placed will shorten the list. */
-  #planFreelist(): FreelistPlan | undefined {
+  #planFreelist(): Placeable | undefined {
     const { freelist, options, meta } = this.#pager;
     if (meta.freelist !== undefined) freelist.release(meta.freelist, this.#pager.freelistPageCount);
     if (options.noFreelistSync) return undefined;
     return { pageCount: Math.ceil(freelistByteSize(freelist.storedCount) / meta.pageSize), pgid: 0 };
   }
 
-  /** All side by side where there is room for that: the disk takes one request then, where it takes one a page of scattered ones. */
-  #placePages(freelist: FreelistPlan | undefined): void {
-    const pages = freelist === undefined ? this.plans : [...this.plans, freelist];
-    let pageCount = 0;
-    for (const page of pages) pageCount += page.pageCount;
-    const start = this.#tx.isShrinking ? undefined : this.#findRoom(pageCount);
-    if (start === undefined) return this.#placeApart(freelist);
-    let next = start;
-    for (const page of pages) {
-      page.pgid = next;
-      next += page.pageCount;
-    }
-  }
-
-  /**
-   * A run of free pages; for many pages in a small file also one of new ones, as long as less than half of it is free (measured, durable, 134 pages a
-   * commit: 1.2 ms a commit for writing and syncs in place of 1.9).
-   */
-  #findRoom(pageCount: number): Pgid | undefined {
+  /** Gives all pages their places; gives the new high-water mark. */
+  #placePages(freelistPage: Placeable | undefined, mark: Pgid): Pgid {
     const { freelist, meta, options } = this.#pager;
-    const run = freelist.allocateRun(pageCount);
-    if (run !== undefined || pageCount < MANY_PAGES) return run;
-    const isSmall = (this.#highWaterMark + pageCount) * meta.pageSize <= Math.min(SMALL_FILE_SIZE, options.maxSize);
-    return isSmall && freelist.storedCount * 2 < this.#highWaterMark ? this.#grow(pageCount) : undefined;
-  }
-
-  /**
-   * Pages with overflow, and the freelist before them, come first: single pages take the longest runs, and would leave no room for them, so that
-   * a fragmented file grew with every commit.
-   */
-  #placeApart(freelist: FreelistPlan | undefined): void {
-    if (freelist !== undefined) freelist.pgid = this.#allocate(freelist.pageCount);
-    for (const plan of this.plans) if (plan.pageCount > 1) plan.pgid = this.#allocate(plan.pageCount);
-    const singles = this.plans.filter(({ pageCount }) => pageCount === 1);
-    let next = 0;
-    for (const { start, length } of this.#pager.freelist.allocateRuns(singles.length, this.#tx.isShrinking)) {
-      for (let i = 0; i < length; i++) singles[next++]!.pgid = start + i;
-    }
-    while (next < singles.length) singles[next++]!.pgid = this.#grow(1);
-  }
-
-  #allocate(pageCount: number): Pgid {
-    return this.#pager.freelist.allocateRun(pageCount) ?? this.#grow(pageCount);
-  }
-
-  #grow(pageCount: number): Pgid {
-    const pgid = this.#highWaterMark;
-    this.#highWaterMark += pageCount;
-    return pgid;
+    const placement = new Placement(freelist, { pageSize: meta.pageSize, maxSize: options.maxSize, isShrinking: this.#tx.isShrinking }, mark);
+    placement.place(this.plans, freelistPage);
+    return placement.highWaterMark;
   }
 
   #countPages(pageCount: number): void {
@@ -316,7 +268,7 @@ class Preparation {
   // ---- 3 encode
 
   /** Writes all pages into memory and gives one write for each run of neighbours, in ascending order. */
-  *#encodePages(freelist: FreelistPlan | undefined): Pieces<WriteStep[]> {
+  *#encodePages(freelist: Placeable | undefined): Pieces<WriteStep[]> {
     const { pageSize } = this.#pager.meta;
     const pages = freelist === undefined ? [...this.plans] : [...this.plans, freelist];
     pages.sort((a, b) => a.pgid - b.pgid);
@@ -359,7 +311,7 @@ class Preparation {
     return plan.pageCount === 1 ? cache.pageView(frame) : slab;
   }
 
-  #encodeFreelist({ pgid, pageCount }: FreelistPlan): Uint8Array {
+  #encodeFreelist({ pgid, pageCount }: Placeable): Uint8Array {
     const { freelist, meta } = this.#pager;
     const bytes = Buffer.allocUnsafe(pageCount * meta.pageSize);
     const first = writeFreelistHeader(bytes, 0, pgid, freelist.storedCount, pageCount - 1);

@@ -9,7 +9,7 @@ export const treeMutants: readonly Mutant[] = [
   {
     name: "a large value that was replaced counts as kept", file: "engine/tree/spill.ts",
     find: " || node.column(from, SOURCE) !== largePage.source || node.column(from, OFFSET) !== largePage.offset", replace: "",
-    harm: "the old value comes back with the commit", tests: ["engine/tx/placement", "engine/tree/tree"],
+    harm: "the old value comes back with the commit", tests: ["engine/pager/placement", "engine/tree/tree"],
   },
   {
     name: "search goes past a key whose first bytes are equal", file: SEARCH,

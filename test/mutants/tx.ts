@@ -2,6 +2,7 @@
 import type { Mutant } from "./mutant.js";
 
 const COMMIT = "engine/tx/commit.ts";
+const PLACEMENT = "engine/pager/placement.ts";
 const BUCKET = "engine/tx/bucket-state.ts";
 
 export const txMutants: readonly Mutant[] = [
@@ -28,12 +29,12 @@ export const txMutants: readonly Mutant[] = [
   {
     name: "a large page that is kept is given up as well", file: COMMIT,
     find: "of this.#rebalancer.largePages) if (!isKept) this", replace: "of this.#rebalancer.largePages) this",
-    harm: "the next commits overwrite a value that is in use", tests: ["engine/tx/placement"],
+    harm: "the next commits overwrite a value that is in use", tests: ["engine/pager/placement"],
   },
   {
-    name: "pages side by side may go beyond maxSize", file: COMMIT,
-    find: "Math.min(SMALL_FILE_SIZE, options.maxSize)", replace: "SMALL_FILE_SIZE",
-    harm: "a commit is refused that fits into the holes of the file", tests: ["engine/tx/placement"],
+    name: "pages side by side may go beyond maxSize", file: PLACEMENT,
+    find: "Math.min(SMALL_FILE_SIZE, maxSize)", replace: "SMALL_FILE_SIZE",
+    harm: "a commit is refused that fits into the holes of the file", tests: ["engine/pager/placement"],
   },
   {
     name: "a new sequence alone is not stored", file: COMMIT,
@@ -46,8 +47,8 @@ export const txMutants: readonly Mutant[] = [
     harm: "after one full disk there is no further write transaction", tests: ["engine/faults"],
   },
   {
-    name: "pages behind the old mark are not counted", file: COMMIT,
-    find: "this.#highWaterMark += pageCount;", replace: "this.#highWaterMark += 1;",
+    name: "pages behind the old mark are not counted", file: PLACEMENT,
+    find: "this.highWaterMark += pageCount;", replace: "this.highWaterMark += 1;",
     harm: "the next commit overwrites the end of a large value", tests: ["engine/tx/commit"],
   },
   {

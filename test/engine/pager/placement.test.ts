@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type DB, MemoryStorage, open } from "../../../engine/index.js";
 import { Random, seedOfRun } from "../../support/random.js";
-import { boltError, keyOf, requireBucket, verify, withDatabase } from "./database.js";
+import { boltError, keyOf, requireBucket, verify, withDatabase } from "../tx/database.js";
 
 const MIB = 1 << 20;
 
