@@ -1,0 +1,108 @@
+/**
+ * Where a commit puts its pages: side by side as far as there is room, for to the disk neighbours are one request, and scattered pages are one each.
+ *
+ * 1. All in one run of free pages, where there is one.
+ * 2. Many pages in a small file: new ones at its end, as long as less than half of it is free (measured, durable, 134 pages a commit: 1.2 ms a commit for
+ *    writing and syncs in place of 1.9).
+ * 3. Few pages: as many as there is a run for, the upper levels of the tree and the freelist rather than the leaves below. The next commits give these up
+ *    together, so that there will be room for theirs (a durable put in a large file full of holes: four writes in place of five).
+ * 4. Else the freelist, then pages with overflow, each in the lowest run that holds it; then single pages, in the longest runs first. In the other order a
+ *    fragmented file grew with every commit.
+ */
+import type { Pgid } from "../format/constants.js";
+import type { Freelist } from "./freelist.js";
+
+/** Up to here a file grows rather than that a commit of many pages is scattered: bolt's own step of growth. */
+const SMALL_FILE_SIZE = 16 << 20;
+const MANY_PAGES = 32;
+
+/** A page, and its overflow pages, to be given a place. */
+export interface Placeable {
+  readonly pageCount: number;
+  /** Set when the page is placed. */
+  pgid: Pgid;
+}
+
+/** How pages are placed. */
+export interface PlacementOptions {
+  readonly pageSize: number;
+  /** Bytes that the file may have. */
+  readonly maxSize: number;
+  /** Places every page as low as it can. @see shrink.ts */
+  readonly isShrinking: boolean;
+}
+
+/** Gives the pages of one commit their places. */
+export class Placement {
+  readonly #freelist: Freelist;
+  readonly #options: PlacementOptions;
+  highWaterMark: Pgid;
+
+  constructor(freelist: Freelist, options: PlacementOptions, highWaterMark: Pgid) {
+    this.#freelist = freelist;
+    this.#options = options;
+    this.highWaterMark = highWaterMark;
+  }
+
+  /** @param tree pages of the tree, children before parents */
+  place(tree: readonly Placeable[], freelistPage: Placeable | undefined): void {
+    const pages = freelistPage === undefined ? tree : [...tree, freelistPage];
+    let pageCount = 0;
+    for (const page of pages) pageCount += page.pageCount;
+    const start = this.#options.isShrinking ? undefined : this.#findRoom(pageCount);
+    if (start !== undefined) placeFrom(start, pages);
+    else if (pageCount >= MANY_PAGES || this.#options.isShrinking || !this.#placeTop(pages, pageCount)) this.#placeApart(tree, freelistPage);
+  }
+
+  #findRoom(pageCount: number): Pgid | undefined {
+    const { pageSize, maxSize } = this.#options;
+    const run = this.#freelist.allocateRun(pageCount);
+    if (run !== undefined || pageCount < MANY_PAGES) return run;
+    const isSmall = (this.highWaterMark + pageCount) * pageSize <= Math.min(SMALL_FILE_SIZE, maxSize);
+    return isSmall && this.#freelist.storedCount * 2 < this.highWaterMark ? this.#grow(pageCount) : undefined;
+  }
+
+  /** False, with nothing done, when there is no room for two. */
+  #placeTop(pages: readonly Placeable[], pageCount: number): boolean {
+    for (let apart = 1; apart < pages.length - 1 && pages[apart - 1]!.pageCount === 1; apart++) {
+      const start = this.#freelist.allocateRun(pageCount - apart);
+      if (start === undefined) continue;
+      placeFrom(start, pages.slice(apart));
+      this.#placeSingles(pages.slice(0, apart));
+      return true;
+    }
+    return false;
+  }
+
+  #placeApart(tree: readonly Placeable[], freelistPage: Placeable | undefined): void {
+    if (freelistPage !== undefined) freelistPage.pgid = this.#allocate(freelistPage.pageCount);
+    for (const page of tree) if (page.pageCount > 1) page.pgid = this.#allocate(page.pageCount);
+    this.#placeSingles(tree.filter(({ pageCount }) => pageCount === 1));
+  }
+
+  #placeSingles(pages: readonly Placeable[]): void {
+    let next = 0;
+    for (const { start, length } of this.#freelist.allocateRuns(pages.length, this.#options.isShrinking)) {
+      for (let i = 0; i < length; i++) pages[next++]!.pgid = start + i;
+    }
+    while (next < pages.length) pages[next++]!.pgid = this.#grow(1);
+  }
+
+  #allocate(pageCount: number): Pgid {
+    return this.#freelist.allocateRun(pageCount) ?? this.#grow(pageCount);
+  }
+
+  #grow(pageCount: number): Pgid {
+    const pgid = this.highWaterMark;
+    this.highWaterMark += pageCount;
+    return pgid;
+  }
+}
+
+function placeFrom(start: Pgid, pages: readonly Placeable[]): void {
+  let next = start;
+  for (const page of pages) {
+    page.pgid = next;
+    next += page.pageCount;
+  }
+}
