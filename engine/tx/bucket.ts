@@ -111,7 +111,7 @@ export class Bucket {
     const { tree } = state;
     if (!tree.lookup(key) || tree.flags === BUCKET_FLAG) return undefined;
     const start = tree.keyStart + tree.keySize;
-    return decode(bufferOn(tree.bytes), start, start + tree.valueSize);
+    return decode(bufferOn(tree.pages, tree.bytes, tree.frame), start, start + tree.valueSize);
   }
 
   /** Whether the key has a value; a nested bucket is none. */

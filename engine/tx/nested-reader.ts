@@ -6,13 +6,14 @@
  * 2. What it gives is valid until the next call into the database; the bucket must not be changed during a walk.
  */
 import { assert } from "../base/assert.js";
-import { copyOut, readU16, readU32, readU64, toBytes, type BytesLike } from "../base/bytes.js";
+import { bufferAt, copyOut, readU16, readU32, readU64, toBytes, type BytesLike } from "../base/bytes.js";
 import { corrupt } from "../base/errors.js";
 import {
   BUCKET_FLAG, BUCKET_HEADER_SIZE, ELEMENT_SIZE, FLAG_LEAF, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, PAGE_COUNT, PAGE_FLAGS,
   PAGE_HEADER_SIZE, type Pgid,
 } from "../format/constants.js";
 import { elementAt } from "../format/page-index.js";
+import type { Pages } from "../tree/pages.js";
 import { isPlainInline } from "../tree/inline-page.js";
 import { TreeCursor } from "../tree/tree-cursor.js";
 import type { BucketState } from "./bucket-state.js";
@@ -25,7 +26,8 @@ const NO_BYTES: Buffer = Buffer.alloc(0);
 /** A walk over the elements of a bucket that looks into inline buckets. */
 export class NestedReader {
   readonly #bucket: BucketState;
-  readonly #cursor: TreeCursor;
+  /** For a walk; who only finds needs none. */
+  #cursor: TreeCursor | undefined;
   // The element: set by first, next and find.
   /** The memory that the element is in, and the same as a Buffer, which can decode a part of itself. */
   #memory: Uint8Array = NO_BYTES;
@@ -42,21 +44,22 @@ export class NestedReader {
   /** Comes from a bucket. @internal */
   constructor(bucket: BucketState) {
     this.#bucket = bucket;
-    this.#cursor = new TreeCursor(bucket.tree);
     bucket.tx.stats.cursorCount++;
   }
 
   /** Goes to the first element; false when there is none. */
   first(): boolean {
     this.#bucket.requireReadable();
-    return this.#arrive(this.#cursor.first());
+    this.#cursor ??= new TreeCursor(this.#bucket.tree);
+    return this.#arrive(this.#cursor, this.#cursor.first());
   }
 
   /** Goes to the next element; false at the end. */
   next(): boolean {
     this.#bucket.requireReadable();
-    assert(this.#cursor.isCurrent(), "the bucket was changed during a walk over its nested buckets");
-    return this.#arrive(this.#cursor.next());
+    const cursor = this.#cursor;
+    assert(cursor?.isCurrent() === true, "the bucket was changed during a walk over its nested buckets");
+    return this.#arrive(cursor, cursor.next());
   }
 
   /** Goes to the element of a name; false when there is none. Not part of a walk: `next` does not go on from here. */
@@ -64,7 +67,7 @@ export class NestedReader {
     this.#bucket.requireReadable();
     const { tree } = this.#bucket;
     if (!tree.lookup(toBytes(name, "bucket name"))) return false;
-    this.#useMemory(tree.bytes);
+    this.#useMemory(tree.bytes, tree.frame);
     this.#nameStart = tree.keyStart;
     this.#nameSize = tree.keySize;
     this.#valueSize = tree.valueSize;
@@ -73,10 +76,9 @@ export class NestedReader {
     return true;
   }
 
-  #arrive(found: boolean): boolean {
+  #arrive(cursor: TreeCursor, found: boolean): boolean {
     if (!found) return false;
-    const cursor = this.#cursor;
-    this.#useMemory(cursor.bytes);
+    this.#useMemory(cursor.bytes, cursor.frame);
     this.#nameStart = cursor.keyStart;
     this.#nameSize = cursor.keySize;
     this.#valueSize = cursor.valueSize;
@@ -85,10 +87,10 @@ export class NestedReader {
     return true;
   }
 
-  #useMemory(bytes: Uint8Array): void {
+  #useMemory(bytes: Uint8Array, frame: number): void {
     if (bytes === this.#memory) return;
     this.#memory = bytes;
-    this.#bytes = bufferOn(bytes);
+    this.#bytes = bufferOn(this.#bucket.tree.pages, bytes, frame);
   }
 
   /** Whether the element is a nested bucket. */
@@ -145,9 +147,10 @@ export class NestedReader {
   }
 }
 
-/** Gives a Buffer on the same memory. */
-export function bufferOn(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+/** Gives a Buffer on the same memory: that of a frame's slab, or the transaction's own where the frame is -1. */
+export function bufferOn(pages: Pages, bytes: Uint8Array, frame: number): Buffer {
+  if (frame >= 0) return bufferAt(pages.slabBuffers[frame >>> pages.frameBits]!, 0, bytes.length);
+  return bufferAt(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
 /**
