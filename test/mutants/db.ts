@@ -41,7 +41,7 @@ export const dbMutants: readonly Mutant[] = [
   },
   {
     name: "a batch is acknowledged before its commit", file: "engine/db/batch.ts",
-    find: "          return refusePromise(call.fn(tx));\n", replace: "          const result = refusePromise(call.fn(tx));\n          call.resolve(result);\n          return result;\n",
+    find: "          results.push(refusePromise(call.fn(tx)));\n", replace: "          const result = refusePromise(call.fn(tx));\n          call.resolve(result);\n          results.push(result);\n",
     harm: "a power cut takes back what a caller was told is durable", tests: ["engine/db/queue", "engine/faults", "engine/misuse"],
   },
   {

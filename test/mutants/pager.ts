@@ -122,7 +122,7 @@ export const pagerMutants: readonly Mutant[] = [
   },
   {
     name: "the stored freelist leaves out pages that wait", file: FREELIST,
-    find: "this.#free.forEach(visit, this.#pending);", replace: "this.#free.forEach(visit);",
+    find: "return this.#free.writeUnion(this.#pending, target, at);", replace: "return this.#free.writeUnion(this.#free, target, at);",
     harm: "after reopening pages are neither in use nor free", tests: ["engine/pager/freelist"],
   },
   {

@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { readU64 } from "../../../engine/base/bytes.js";
 import { Freelist } from "../../../engine/pager/freelist.js";
 import { seedOfRun } from "../../support/random.js";
 
@@ -179,6 +180,9 @@ class Comparison {
     const stored = [...freelist.storedIds()];
     assert.deepEqual(stored, [...model.free, ...model.pending.keys()].sort((a, b) => a - b), "rule 4: free and pending together, in order");
     assert.equal(freelist.storedCount, stored.length);
+    const bytes = new Uint8Array(8 * stored.length);
+    assert.equal(freelist.writeStored(new DataView(bytes.buffer), 0), bytes.length);
+    assert.deepEqual(stored.map((_, i) => readU64(bytes, 8 * i)), stored);
     for (let pgid = 2; pgid < model.highWaterMark; pgid++) assert.equal(freelist.isFree(pgid), !model.used.has(pgid), "rule 1");
   }
 }
