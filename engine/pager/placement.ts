@@ -8,6 +8,9 @@
  *    together, so that there will be room for theirs (a durable put in a large file full of holes: four writes in place of five).
  * 4. Else the freelist, then pages with overflow, each in the lowest run that holds it; then single pages, in the longest runs first. In the other order a
  *    fragmented file grew with every commit.
+ *
+ * With a large value among the pages, or where the file has reached half of its limit, 4 alone: one run for all is longer than the hole that a large
+ * value of that size has left, so the file would grow by a third; and what goes side by side takes runs that the next large value would need.
  */
 import type { Pgid } from "../format/constants.js";
 import type { Freelist } from "./freelist.js";
@@ -49,9 +52,16 @@ export class Placement {
     const pages = freelistPage === undefined ? tree : [...tree, freelistPage];
     let pageCount = 0;
     for (const page of pages) pageCount += page.pageCount;
-    const start = this.#options.isShrinking ? undefined : this.#findRoom(pageCount);
+    const isTight = this.#isTight(tree);
+    const start = isTight ? undefined : this.#findRoom(pageCount);
     if (start !== undefined) placeFrom(start, pages);
-    else if (pageCount >= MANY_PAGES || this.#options.isShrinking || !this.#placeTop(pages, pageCount)) this.#placeApart(tree, freelistPage);
+    else if (pageCount >= MANY_PAGES || isTight || !this.#placeTop(pages, pageCount)) this.#placeApart(tree, freelistPage);
+  }
+
+  /** Whether room counts for more than the number of writes. */
+  #isTight(tree: readonly Placeable[]): boolean {
+    const { isShrinking, maxSize, pageSize } = this.#options;
+    return isShrinking || this.highWaterMark * pageSize * 2 > maxSize || tree.some(({ pageCount }) => pageCount > 1);
   }
 
   #findRoom(pageCount: number): Pgid | undefined {

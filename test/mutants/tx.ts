@@ -33,7 +33,7 @@ export const txMutants: readonly Mutant[] = [
   },
   {
     name: "pages side by side may go beyond maxSize", file: PLACEMENT,
-    find: "Math.min(SMALL_FILE_SIZE, maxSize)", replace: "SMALL_FILE_SIZE",
+    find: "isShrinking || this.highWaterMark * pageSize * 2 > maxSize", replace: "isShrinking",
     harm: "a commit is refused that fits into the holes of the file", tests: ["engine/pager/placement"],
   },
   {

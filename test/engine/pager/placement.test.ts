@@ -88,6 +88,34 @@ test("few pages fill holes, and so do many where the limit leaves no room to gro
   }, { maxSize: 3_500_000 });
 });
 
+test("near its limit a file keeps room for large values: no commit is refused that single pages between them would have left room for", (t) => {
+  const seed = seedOfRun();
+  t.diagnostic(`SEED=${seed}`);
+  const random = new Random(seed);
+  const storage = new MemoryStorage();
+  const largeKey = (i: number): string => `${keyOf(13 * i)} large`;
+  const initial = open("test.db", { storage });
+  initial.update((tx) => {
+    const bucket = tx.createBucket("bucket");
+    for (let i = 0; i < 3000; i++) bucket.put(keyOf(i), Buffer.alloc(100));
+    for (let i = 0; i < 200; i++) bucket.put(largeKey(i), Buffer.alloc(40_000));
+  });
+  const { freePageN, pendingPageN } = initial.stats();
+  const used = initial.view((tx) => tx.size) - (freePageN + pendingPageN) * 4096;
+  initial.close();
+  const db = open("test.db", { storage, maxSize: Math.floor(1.22 * used) });
+  for (let round = 0; round < 1000; round++) {
+    const count = [1, 3, 8, 20, 60][random.below(5)]!;
+    db.update((tx) => {
+      const bucket = requireBucket(tx.bucket("bucket"));
+      for (let i = 0; i < count; i++) bucket.put(keyOf(random.below(3000)), Buffer.alloc(100, round));
+      if (round % 5 === 0) bucket.put(largeKey(random.below(200)), Buffer.alloc(40_000, round));
+    });
+  }
+  verify(db, storage);
+  db.close();
+});
+
 test("a run of free pages is taken whole, the freelist with it", () => {
   withCounting((db, storage) => {
     putAll(db, Array(2000).keys(), Buffer.alloc(200));
