@@ -52,6 +52,7 @@ export class Placement {
     const pages = freelistPage === undefined ? tree : [...tree, freelistPage];
     let pageCount = 0;
     for (const page of pages) pageCount += page.pageCount;
+    if (pageCount === 0) return;
     const isTight = this.#isTight(tree);
     const start = isTight ? undefined : this.#findRoom(pageCount);
     if (start !== undefined) placeFrom(start, pages);
