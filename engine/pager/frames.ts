@@ -1,4 +1,9 @@
-/** What the page cache knows of each frame: the page in it, and its state. */
+/**
+ * What the page cache knows of each frame: the page in it, and its state.
+ *
+ * Columns by slab, for a slab of one large page has one frame and not the hundreds that its numbers would have room for: columns by frame number took
+ * 4 KiB a large page, and a gigabyte of cache full of values of a few KiB more than V8 can give an array.
+ */
 import type { Pgid } from "../format/constants.js";
 
 /** Looked at since the eviction's hand last passed. */
@@ -16,42 +21,84 @@ export const EMPTY = -1;
 /** The frame holds a changed page of the writer's, which has no page id yet. */
 export const PRIVATE = -2;
 
-/** Columns by frame. */
+/** The frames of all slabs. Frame f is slot `f & mask` of slab `f >>> bits`. */
 export class Frames {
-  /** The page in it, EMPTY or PRIVATE. */
-  pgids: Float64Array = new Float64Array(0);
-  states: Uint8Array = new Uint8Array(0);
-  /** The page's bytes, made when first wanted: to make a view costs as much as copying a page. */
-  readonly views: (Uint8Array | undefined)[] = [];
+  readonly #bits: number;
+  readonly #mask: number;
+  readonly #pgids: Float64Array[] = [];
+  readonly #states: Uint8Array[] = [];
+  readonly #views: (Uint8Array | undefined)[][] = [];
+  #count = 0;
 
-  /** Makes the frames `from` to `to` empty ones, where they are new too. */
-  clear(from: number, to: number): void {
-    if (to > this.pgids.length) this.#grow(Math.max(to, 2 * this.pgids.length));
-    this.pgids.fill(EMPTY, from, to);
-    this.states.fill(0, from, to);
-    this.views.fill(undefined, from, to);
+  constructor(bits: number) {
+    this.#bits = bits;
+    this.#mask = (1 << bits) - 1;
   }
 
-  isAnyPinned(from: number, to: number): boolean {
-    for (let frame = from; frame < to; frame++) if (this.states[frame]! & PINNED) return true;
+  /** Frames of all slabs together. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** The page in a frame, EMPTY or PRIVATE. */
+  pgid(frame: number): Pgid {
+    return this.#pgids[frame >>> this.#bits]![frame & this.#mask]!;
+  }
+
+  setPgid(frame: number, pgid: Pgid): void {
+    this.#pgids[frame >>> this.#bits]![frame & this.#mask] = pgid;
+  }
+
+  state(frame: number): number {
+    return this.#states[frame >>> this.#bits]![frame & this.#mask]!;
+  }
+
+  setState(frame: number, state: number): void {
+    this.#states[frame >>> this.#bits]![frame & this.#mask] = state;
+  }
+
+  /** The page's bytes, kept where they were wanted before: to make a view costs as much as copying a page. */
+  view(frame: number): Uint8Array | undefined {
+    return this.#views[frame >>> this.#bits]![frame & this.#mask];
+  }
+
+  setView(frame: number, view: Uint8Array): Uint8Array {
+    return (this.#views[frame >>> this.#bits]![frame & this.#mask] = view);
+  }
+
+  /** The frame after `frame`, the first one after the last. */
+  next(frame: number): number {
+    let slab = frame >>> this.#bits;
+    if ((frame & this.#mask) + 1 < this.#states[slab]!.length) return frame + 1;
+    do slab = slab + 1 === this.#states.length ? 0 : slab + 1;
+    while (this.#states[slab]!.length === 0);
+    return slab << this.#bits;
+  }
+
+  /** Gives a slab this many frames, all of them empty; 0 when the slab is given up. */
+  reset(slab: number, slotCount: number): void {
+    const before = this.#states[slab]?.length;
+    this.#count += slotCount - (before ?? 0);
+    if (before !== slotCount) {
+      this.#pgids[slab] = new Float64Array(slotCount);
+      this.#states[slab] = new Uint8Array(slotCount);
+    }
+    this.#pgids[slab]!.fill(EMPTY);
+    this.#states[slab]!.fill(0);
+    this.#views[slab] = [];
+  }
+
+  isAnyPinned(slab: number): boolean {
+    for (const state of this.#states[slab]!) if (state & PINNED) return true;
     return false;
   }
 
-  isEmpty(from: number, to: number): boolean {
-    for (let frame = from; frame < to; frame++) if (this.pgids[frame] !== EMPTY) return false;
+  isEmpty(slab: number): boolean {
+    for (const pgid of this.#pgids[slab]!) if (pgid !== EMPTY) return false;
     return true;
   }
 
-  forEachPage(from: number, to: number, visit: (pgid: Pgid) => void): void {
-    for (let frame = from; frame < to; frame++) if (this.pgids[frame] !== EMPTY) visit(this.pgids[frame]!);
-  }
-
-  #grow(length: number): void {
-    const { pgids, states } = this;
-    this.pgids = new Float64Array(length).fill(EMPTY);
-    this.pgids.set(pgids);
-    while (this.views.length < length) this.views.push(undefined);
-    this.states = new Uint8Array(length);
-    this.states.set(states);
+  forEachPage(slab: number, visit: (pgid: Pgid) => void): void {
+    for (const pgid of this.#pgids[slab]!) if (pgid !== EMPTY) visit(pgid);
   }
 }

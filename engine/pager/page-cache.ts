@@ -2,7 +2,7 @@
  * Clean pages in memory, with the key index of each, bounded by `cacheSize`.
  *
  * Memory comes in slabs of about 1 MiB: `slabBytes[s]` holds the pages, `slabIndex[s]` their key indexes. A frame is one place:
- * frame f is slot `f & frameMask` of slab `f >>> frameBits`. A page with overflow pages has a slab of its own, in slot 0.
+ * frame f is slot `f & frameMask` of slab `f >>> frameBits`. A page with overflow pages has a slab of its own, with one frame.
  *
  * 1. The table leads from a page id to the frame with its committed bytes. A page id that any open snapshot can reach has one version
  *    only (the freelist sees to that), so readers of different snapshots share the cache.
@@ -34,6 +34,7 @@ const SLAB_SIZE = 1 << 20;
 const MIN_CAPACITY_PAGES = 64;
 
 const NO_FRAME = -1;
+const LARGE = -1;
 const NO_BYTES: Uint8Array = new Uint8Array(0);
 const NO_INDEX: Uint32Array = new Uint32Array(0);
 
@@ -54,8 +55,8 @@ export class PageCache {
   readonly #slotCount: number;
   readonly #capacity: number;
   readonly #table = new PageTable();
-  readonly #frames = new Frames();
-  /** By slab: frames that views keep from being used again; -1 for a slab of one large page. */
+  readonly #frames: Frames;
+  /** By slab: frames that views keep from being used again; LARGE for a slab of one large page. */
   readonly #lost: number[] = [];
   readonly #freeFrames: number[] = [];
   readonly #freeSlabs: number[] = [];
@@ -72,6 +73,7 @@ export class PageCache {
     this.#slotCount = Math.max(1, SLAB_SIZE / pageSize);
     this.frameBits = Math.log2(this.#slotCount);
     this.frameMask = this.#slotCount - 1;
+    this.#frames = new Frames(this.frameBits);
     this.indexStride = pageSize / 16 + INDEX_KEYS;
     this.#capacity = Math.max(cacheSize, MIN_CAPACITY_PAGES * pageSize, this.#slotCount * (pageSize + this.indexStride * 4));
     this.#reader = reader;
@@ -89,17 +91,17 @@ export class PageCache {
   locate(pgid: Pgid): number {
     const frame = this.#table.get(pgid) - 1;
     if (frame < 0) return this.#load(pgid);
-    const state = this.#frames.states[frame]!;
+    const state = this.#frames.state(frame);
     if ((state & (INDEXED | REFERENCED)) !== (INDEXED | REFERENCED)) {
       if ((state & INDEXED) === 0) this.#buildIndex(frame, pgid);
-      this.#frames.states[frame] = this.#frames.states[frame]! | REFERENCED;
+      this.#frames.setState(frame, this.#frames.state(frame) | REFERENCED);
     }
     return frame;
   }
 
   /** Whether the frame still holds the page it was located for. */
   holds(frame: number, pgid: Pgid): boolean {
-    return this.#frames.pgids[frame] === pgid;
+    return this.#frames.pgid(frame) === pgid;
   }
 
   /** Where the page starts in its slab's bytes. */
@@ -109,7 +111,8 @@ export class PageCache {
 
   /** The bytes of the single page in a frame. */
   pageView(frame: number): Uint8Array {
-    return (this.#frames.views[frame] ??= new Uint8Array(this.slabBytes[frame >>> this.frameBits]!.buffer, this.pageStart(frame), this.pageSize));
+    const memory = this.slabBuffers[frame >>> this.frameBits]!;
+    return this.#frames.view(frame) ?? this.#frames.setView(frame, new Uint8Array(memory, this.pageStart(frame), this.pageSize));
   }
 
   /** Bytes of the page in a frame, overflow pages included. */
@@ -119,33 +122,33 @@ export class PageCache {
 
   /** Says that a view into the frame was handed out: see rule 3. */
   markEscaped(frame: number): void {
-    this.#frames.states[frame] = this.#frames.states[frame]! | ESCAPED;
+    this.#frames.setState(frame, this.#frames.state(frame) | ESCAPED);
   }
 
   isEscaped(frame: number): boolean {
-    return (this.#frames.states[frame]! & ESCAPED) !== 0;
+    return (this.#frames.state(frame) & ESCAPED) !== 0;
   }
 
   pin(frame: number): void {
-    const state = this.#frames.states[frame]!;
+    const state = this.#frames.state(frame);
     if (state & PINNED) return;
-    this.#frames.states[frame] = state | PINNED;
+    this.#frames.setState(frame, state | PINNED);
     this.#pinnedCount++;
   }
 
   /** Ends a pin. With the last one goes the memory beyond the limit that a large transaction has taken. */
   unpin(frame: number): void {
-    const state = this.#frames.states[frame]!;
+    const state = this.#frames.state(frame);
     if (state & PINNED) this.#pinnedCount--;
-    this.#frames.states[frame] = state & ~PINNED;
+    this.#frames.setState(frame, state & ~PINNED);
     this.#giveBackExcess();
   }
 
   #giveBackExcess(): void {
     if (this.#pinnedCount > 0 || this.#slabMemory <= this.#capacity) return;
-    // First what a transaction that failed has emptied: the hand passes by where no page is.
+    // First what a transaction that failed has emptied: the hand passes it by.
     for (let slab = this.slabBytes.length - 1; slab >= 0 && this.#slabMemory > this.#capacity; slab--) {
-      if (this.slabBytes[slab] !== NO_BYTES && this.#frames.isEmpty(slab << this.frameBits, (slab + 1) << this.frameBits)) this.#dropSlab(slab);
+      if (this.slabBytes[slab] !== NO_BYTES && this.#frames.isEmpty(slab)) this.#dropSlab(slab);
     }
     while (this.#slabMemory > this.#capacity && this.#shrinkOnce());
   }
@@ -161,7 +164,7 @@ export class PageCache {
 
   /** Whether the writer may `take` the frame: no view leads into it, and no node. */
   isTakeable(frame: number): boolean {
-    return (this.#frames.states[frame]! & (ESCAPED | PINNED)) === 0;
+    return (this.#frames.state(frame) & (ESCAPED | PINNED)) === 0;
   }
 
   /**
@@ -170,24 +173,23 @@ export class PageCache {
    * @param size bytes of the page that are in use; behind them come zeros
    */
   take(frame: number, size: number): void {
-    const { states, pgids } = this.#frames;
-    this.#table.set(pgids[frame]!, 0);
-    pgids[frame] = PRIVATE;
+    this.#table.set(this.#frames.pgid(frame), 0);
+    this.#frames.setPgid(frame, PRIVATE);
     const start = this.pageStart(frame);
-    if ((states[frame]! & ENCODED) === 0) this.slabBytes[frame >>> this.frameBits]!.fill(0, start + size, start + this.pageSize);
+    if ((this.#frames.state(frame) & ENCODED) === 0) this.slabBytes[frame >>> this.frameBits]!.fill(0, start + size, start + this.pageSize);
     this.pin(frame);
   }
 
   /** Makes a frame of the writer's the new version of a page; drops the version that was here. It stays pinned. */
   adopt(frame: number, pgid: Pgid): void {
     this.drop(pgid);
-    this.#install(frame, pgid, INDEXED | REFERENCED | ENCODED | (this.#frames.states[frame]! & ESCAPED));
+    this.#install(frame, pgid, INDEXED | REFERENCED | ENCODED | (this.#frames.state(frame) & ESCAPED));
     this.pin(frame);
   }
 
   /** Ends the use of a frame of the writer's: gives it back, or unpins it where it has been adopted. */
   discard(frame: number): void {
-    if (this.#frames.pgids[frame] !== PRIVATE) return this.unpin(frame);
+    if (this.#frames.pgid(frame) !== PRIVATE) return this.unpin(frame);
     this.#release(frame);
     this.#giveBackExcess();
   }
@@ -243,22 +245,22 @@ export class PageCache {
     const bytes = this.slabBytes[slab]!;
     const start = this.pageStart(frame);
     if (this.#isLarge(frame)) this.slabIndex[slab] = new Uint32Array(INDEX_KEYS + readU16(bytes, start + PAGE_COUNT));
-    const isOurs = (this.#frames.states[frame]! & ENCODED) !== 0;
+    const isOurs = (this.#frames.state(frame) & ENCODED) !== 0;
     indexPage(bytes, start, this.pageBytes(frame), pgid, this.slabIndex[slab]!, (frame & this.frameMask) * this.indexStride, isOurs);
-    this.#frames.states[frame] = this.#frames.states[frame]! | INDEXED;
+    this.#frames.setState(frame, this.#frames.state(frame) | INDEXED);
   }
 
   #install(frame: number, pgid: Pgid, state: number): void {
     this.#table.set(pgid, frame + 1);
-    this.#frames.pgids[frame] = pgid;
-    if (this.#frames.states[frame]! & PINNED) this.#pinnedCount--;
-    this.#frames.states[frame] = state;
+    this.#frames.setPgid(frame, pgid);
+    if (this.#frames.state(frame) & PINNED) this.#pinnedCount--;
+    this.#frames.setState(frame, state);
   }
 
   // ---- frames
 
   #isLarge(frame: number): boolean {
-    return this.#lost[frame >>> this.frameBits] === -1;
+    return this.#lost[frame >>> this.frameBits] === LARGE;
   }
 
   #takeFrame(): number {
@@ -274,21 +276,19 @@ export class PageCache {
   /** Gives a frame back to the free ones, or its slab to the garbage collector. */
   #release(frame: number): void {
     const slab = frame >>> this.frameBits;
-    const state = this.#frames.states[frame]!;
+    const state = this.#frames.state(frame);
     if (state & PINNED) this.#pinnedCount--;
-    this.#frames.pgids[frame] = EMPTY;
-    this.#frames.states[frame] = 0;
+    this.#frames.setPgid(frame, EMPTY);
+    this.#frames.setState(frame, 0);
     if (this.#isLarge(frame)) {
       this.#slabMemory -= this.slabBytes[slab]!.length; // the index of a large page is small, and not counted
       if ((state & ESCAPED) === 0) this.#spareMemory.keep(this.slabBytes[slab]!);
-      this.#setMemory(slab, NO_BYTES, NO_INDEX);
-      this.#freeSlabs.push(slab);
+      this.#giveUp(slab);
       return;
     }
-    if ((state & ESCAPED) === 0) {
-      this.#freeFrames.push(frame);
-    } else {
-      this.#frames.states[frame] = ESCAPED;
+    if ((state & ESCAPED) === 0) this.#freeFrames.push(frame);
+    else {
+      this.#frames.setState(frame, ESCAPED);
       this.#lost[slab] = this.#lost[slab]! + 1;
     }
     // Tried with every frame: a pinned one may have stood in the way when half of them had gone.
@@ -297,7 +297,7 @@ export class PageCache {
 
   /** Gives a slab new memory and all its frames back, unless the writer points into it. */
   #renewSlab(slab: number): void {
-    if (this.#isPinned(slab)) return;
+    if (this.#frames.isAnyPinned(slab)) return;
     this.#emptySlab(slab);
     this.#freeFramesOf(slab);
     this.#setMemory(slab, newMemory(this.#slotCount * this.pageSize)!, this.slabIndex[slab]!);
@@ -306,27 +306,26 @@ export class PageCache {
 
   /** Drops a page that was not looked at lately. Gives false when every frame is pinned. */
   #evictOne(): boolean {
-    for (let steps = 2 * (this.slabBytes.length << this.frameBits); steps > 0; steps--) {
+    for (let steps = 2 * this.#frames.count; steps > 0; steps--) {
       const frame = this.#advanceHand();
       if (frame === NO_FRAME) continue;
-      this.drop(this.#frames.pgids[frame]!);
+      this.drop(this.#frames.pgid(frame));
       return true;
     }
     return false;
   }
 
-  /** Second chance: gives the frame under the hand if its page was not looked at since the hand last passed, else NO_FRAME; goes on by one. */
+  /** Second chance: goes on by one and gives the frame under the hand if its page was not looked at since the hand last passed, else NO_FRAME. */
   #advanceHand(): number {
-    const frame = this.#clockHand;
-    this.#clockHand = frame + 1 >= this.slabBytes.length << this.frameBits ? 0 : frame + 1;
-    const state = this.#frames.states[frame]!;
-    if (this.#frames.pgids[frame] === EMPTY || state & PINNED) return NO_FRAME;
-    this.#frames.states[frame] = state & ~REFERENCED;
+    const frame = (this.#clockHand = this.#frames.next(this.#clockHand));
+    const state = this.#frames.state(frame);
+    if (this.#frames.pgid(frame) === EMPTY || state & PINNED) return NO_FRAME;
+    this.#frames.setState(frame, state & ~REFERENCED);
     return state & REFERENCED ? NO_FRAME : frame;
   }
 
   #addSlab(): void {
-    const slab = this.#newSlab(newMemory(this.#slotCount * this.pageSize)!, new Uint32Array(this.#slotCount * this.indexStride), 0);
+    const slab = this.#newSlab(newMemory(this.#slotCount * this.pageSize)!, new Uint32Array(this.#slotCount * this.indexStride), this.#slotCount);
     this.#commonSlabCount++;
     this.#freeFramesOf(slab);
   }
@@ -341,15 +340,17 @@ export class PageCache {
     const bytes = this.#spareMemory.take(pageCount * this.pageSize);
     if (bytes === undefined) throw corrupt(pgid, `page of ${pageCount * this.pageSize} bytes: there is not so much memory`);
     while (this.#slabMemory + bytes.length > this.#capacity && this.#shrinkOnce());
-    return this.#newSlab(bytes, NO_INDEX, -1) << this.frameBits;
+    const slab = this.#newSlab(bytes, NO_INDEX, 1);
+    this.#lost[slab] = LARGE;
+    return slab << this.frameBits;
   }
 
   /** Gives memory back: of the next large page that was not looked at lately, or the whole slab of such a single one. False when there is none to give. */
   #shrinkOnce(): boolean {
-    for (let steps = 2 * (this.slabBytes.length << this.frameBits); steps > 0; steps--) {
+    for (let steps = 2 * this.#frames.count; steps > 0; steps--) {
       const frame = this.#advanceHand();
       if (frame === NO_FRAME) continue;
-      if (this.#isLarge(frame)) this.drop(this.#frames.pgids[frame]!);
+      if (this.#isLarge(frame)) this.drop(this.#frames.pgid(frame));
       else if (!this.#dropSlab(frame >>> this.frameBits)) continue;
       return true;
     }
@@ -358,21 +359,24 @@ export class PageCache {
 
   /** Gives up a slab with all pages in it, unless the writer points into it or it is the only one. */
   #dropSlab(slab: number): boolean {
-    if (this.#commonSlabCount === 1 || this.#isPinned(slab)) return false;
+    if (this.#commonSlabCount === 1 || this.#frames.isAnyPinned(slab)) return false;
     this.#emptySlab(slab);
     this.#slabMemory -= this.slabBytes[slab]!.length + this.slabIndex[slab]!.byteLength;
-    this.#setMemory(slab, NO_BYTES, NO_INDEX);
-    this.#freeSlabs.push(slab);
+    this.#giveUp(slab);
     this.#commonSlabCount--;
     return true;
   }
 
+  #giveUp(slab: number): void {
+    this.#setMemory(slab, NO_BYTES, NO_INDEX);
+    this.#frames.reset(slab, 0);
+    this.#freeSlabs.push(slab);
+  }
+
   /** Forgets the pages of a slab, and its free frames. */
   #emptySlab(slab: number): void {
-    const from = slab << this.frameBits;
-    const to = from + this.#slotCount;
-    this.#frames.forEachPage(from, to, (pgid) => this.#table.set(pgid, 0));
-    this.#frames.clear(from, to);
+    this.#frames.forEachPage(slab, (pgid) => this.#table.set(pgid, 0));
+    this.#frames.reset(slab, this.#slotCount);
     let kept = 0;
     for (const frame of this.#freeFrames) if (frame >>> this.frameBits !== slab) this.#freeFrames[kept++] = frame;
     this.#freeFrames.length = kept;
@@ -384,17 +388,13 @@ export class PageCache {
     this.slabIndex[slab] = index;
   }
 
-  #isPinned(slab: number): boolean {
-    return this.#frames.isAnyPinned(slab << this.frameBits, (slab + 1) << this.frameBits);
-  }
-
-  #newSlab(bytes: Uint8Array, index: Uint32Array, lost: number): number {
+  #newSlab(bytes: Uint8Array, index: Uint32Array, slotCount: number): number {
     const slab = this.#freeSlabs.pop() ?? this.slabBytes.length;
     assert(slab < 2 ** (31 - this.frameBits), "the cache has room for more frames");
     this.#setMemory(slab, bytes, index);
-    this.#lost[slab] = lost;
+    this.#lost[slab] = 0;
     this.#slabMemory += bytes.length + index.byteLength;
-    this.#frames.clear(slab << this.frameBits, (slab + 1) << this.frameBits);
+    this.#frames.reset(slab, slotCount);
     return slab;
   }
 }

@@ -132,7 +132,7 @@ export const pagerMutants: readonly Mutant[] = [
   },
   {
     name: "runs of free pages are taken one too short", file: SET,
-    find: "if (end - start >= length) return start;", replace: "if (end - start + 1 >= length) return start;",
+    find: "if (before + head >= length) return w * 32 - before;", replace: "if (before + head + 1 >= length) return w * 32 - before;",
     harm: "a large value overwrites the page behind its place", tests: ["engine/pager/page-set", "engine/pager/freelist"],
   },
   {
@@ -186,18 +186,28 @@ export const pagerMutants: readonly Mutant[] = [
     harm: "a truncated file is opened and fails much later", tests: ["engine/fixtures"],
   },
   {
+    name: "a run inside of a word is taken one too short", file: SET,
+    find: "starts &= starts >>> step;\n    covered += step;", replace: "starts &= starts >>> step;\n    covered += step + 1;",
+    harm: "a large value overwrites the page behind its place", tests: ["engine/pager/page-set", "engine/pager/freelist"],
+  },
+  {
+    name: "a large page takes the frames of a whole slab", file: CACHE,
+    find: "const slab = this.#newSlab(bytes, NO_INDEX, 1);", replace: "const slab = this.#newSlab(bytes, NO_INDEX, this.#slotCount);",
+    harm: "many values of a few pages take twice their memory, and end the process at last", tests: ["engine/pager/large-pages"],
+  },
+  {
     name: "pinned pages are evicted", file: CACHE,
-    find: "if (this.#frames.pgids[frame] === EMPTY || state & PINNED) return NO_FRAME;", replace: "if (this.#frames.pgids[frame] === EMPTY) return NO_FRAME;",
+    find: "if (this.#frames.pgid(frame) === EMPTY || state & PINNED) return NO_FRAME;", replace: "if (this.#frames.pgid(frame) === EMPTY) return NO_FRAME;",
     harm: "a large transaction writes other pages' bytes", tests: ["engine/pager/page-cache", "engine/pager/large-pages"],
   },
   {
     name: "frames with views into them are used again", file: CACHE,
-    find: "if ((state & ESCAPED) === 0) {\n      this.#freeFrames", replace: "if ((state & ESCAPED) >= 0) {\n      this.#freeFrames",
+    find: "if ((state & ESCAPED) === 0) this.#freeFrames.push(frame);", replace: "if ((state & ESCAPED) >= 0) this.#freeFrames.push(frame);",
     harm: "a view changes while its transaction is open", tests: ["engine/pager/page-cache", "engine/reads"],
   },
   {
     name: "a changed page keeps what stood behind its data", file: CACHE,
-    find: "if ((states[frame]! & ENCODED) === 0) this.slabBytes[frame >>> this.frameBits]!.fill(0, start + size, start + this.pageSize);", replace: "void [start, size];",
+    find: "if ((this.#frames.state(frame) & ENCODED) === 0) this.slabBytes[frame >>> this.frameBits]!.fill(0, start + size, start + this.pageSize);", replace: "void [start, size];",
     harm: "bytes of other pages get into the file behind a page's end", tests: ["engine/pager/page-cache", "engine/tree/leaf-edit"],
   },
   {
