@@ -26,7 +26,7 @@ class Random {
   }
 }
 
-/** Makes twice `operationCount` entry indexes: one sequence to warm up with, one to time. `shuffled` gives distinct ones, once. */
+/** Makes twice `operationCount` entry indexes: one sequence to warm up with, one to time; `repeated` has the same in both. `shuffled` gives distinct ones, once. */
 export function makeOrder(order: Order, entryCount: number, operationCount: number, seed: number): Uint32Array {
   const random = new Random(seed);
   const length = 2 * operationCount;
@@ -35,6 +35,10 @@ export function makeOrder(order: Order, entryCount: number, operationCount: numb
       return new Uint32Array(0);
     case "uniform":
       return Uint32Array.from({ length }, () => random.below(entryCount));
+    case "repeated": {
+      const once = Uint32Array.from({ length: operationCount }, () => random.below(entryCount));
+      return Uint32Array.from({ length }, (_, at) => once[at % operationCount] ?? 0);
+    }
     case "absent":
       return Uint32Array.from({ length }, () => entryCount + random.below(entryCount));
     case "kept":

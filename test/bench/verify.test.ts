@@ -85,6 +85,9 @@ test("orders stay within the entries they are for", () => {
   const uniform = makeOrder("uniform", entryCount, operationCount, seed);
   assert.equal(uniform.length, 2 * operationCount);
   assert.ok(uniform.every((index) => index < entryCount));
+  const repeated = makeOrder("repeated", entryCount, operationCount, seed);
+  assert.deepEqual(repeated.subarray(operationCount), repeated.subarray(0, operationCount));
+  assert.notDeepEqual(repeated, uniform);
   assert.ok(makeOrder("absent", entryCount, operationCount, seed).every((index) => index >= entryCount && index < 2 * entryCount));
   assert.equal(new Set(makeOrder("shuffled", entryCount, operationCount, seed)).size, operationCount);
   const zipf = makeOrder("zipf", entryCount, operationCount, seed);
