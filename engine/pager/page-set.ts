@@ -15,6 +15,9 @@ const NO_IDS = new Uint32Array(CHUNK_WORDS);
 /** Lengths of runs that searches ask for, the longest first. */
 const RUN_SIZES = [64, 16, 4, 2, 1] as const;
 
+/** A run of so many is not measured: millions of neighbours, freed one by one, would each be gone along. */
+const LONG_RUN = 64;
+
 /** The place of 1 in RUN_SIZES. */
 const SINGLE = 4;
 
@@ -23,7 +26,7 @@ interface Chunk {
   count: number;
   /** By RUN_SIZES: no run of this size or more begins before. */
   readonly noneBefore: number[];
-  /** No run is longer: raised when an id is added, found anew when a run of that length was looked for in vain. */
+  /** No run is longer: raised when an id is added (to CHUNK_IDS from LONG_RUN on), found anew when a run of that length was looked for in vain. */
   longest: number;
 }
 
@@ -60,9 +63,10 @@ export class PageSet {
     chunk.words[bit >>> 5]! |= mask;
     chunk.count++;
     this.#size++;
-    const end = nextClear(chunk.words, bit);
-    const start = previousClear(chunk.words, bit) + 1;
-    if (end - start > chunk.longest) chunk.longest = end - start;
+    const end = nextClear(chunk.words, bit, Math.min(CHUNK_IDS, bit + LONG_RUN));
+    const start = previousClear(chunk.words, bit, Math.max(-1, bit - LONG_RUN)) + 1;
+    const length = end - start < LONG_RUN ? end - start : CHUNK_IDS;
+    if (length > chunk.longest) chunk.longest = length;
     for (let size = 0; size < RUN_SIZES.length; size++) {
       if (end - start >= RUN_SIZES[size]! && start < chunk.noneBefore[size]!) chunk.noneBefore[size] = start;
     }
@@ -313,23 +317,23 @@ function nextSet(words: Uint32Array, from: number): number {
   return w * 32 + lowestBit(word);
 }
 
-/** The first clear bit from `from` on, CHUNK_IDS when there is none. */
-function nextClear(words: Uint32Array, from: number): number {
+/** The first clear bit from `from` on, CHUNK_IDS when there is none; `enough` or a little more when there is none before that. */
+function nextClear(words: Uint32Array, from: number, enough = CHUNK_IDS): number {
   let w = from >>> 5;
   let word = ~words[w]! & (-1 << (from & 31));
   while (word === 0) {
-    if (++w === CHUNK_WORDS) return CHUNK_IDS;
+    if (++w * 32 >= enough) return w * 32;
     word = ~words[w]!;
   }
   return w * 32 + lowestBit(word);
 }
 
-/** The last clear bit up to `from`, -1 when there is none. */
-function previousClear(words: Uint32Array, from: number): number {
+/** The last clear bit up to `from`, -1 when there is none; `enough` or a little less when there is none after that. */
+function previousClear(words: Uint32Array, from: number, enough = -1): number {
   let w = from >>> 5;
   let word = ~words[w]! & (-1 >>> (31 - (from & 31)));
   while (word === 0) {
-    if (--w < 0) return -1;
+    if (--w * 32 + 31 <= enough) return w * 32 + 31;
     word = ~words[w]!;
   }
   return w * 32 + 31 - Math.clz32(word);

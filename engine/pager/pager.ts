@@ -17,6 +17,7 @@ import type { Recovery } from "../base/recovery.js";
 import { MIN_PAGE_SIZE, type Pgid } from "../format/constants.js";
 import { closeMark, encodeManifest, manifestOf } from "../format/manifest.js";
 import { encodeMeta, MAX_TXID, metaPageOf, type Meta } from "../format/meta.js";
+import { PgidSet } from "../format/pgid-set.js";
 import { collectReachable, type RawPages } from "../format/walk.js";
 import type { Storage } from "../storage/storage.js";
 import { Freelist } from "./freelist.js";
@@ -203,7 +204,9 @@ export class Pager {
     if (older === undefined) return () => false;
     try {
       if (older.freelist !== undefined) {
-        const freeBefore = new Set(readStoredFreelist(this.rawPages({ meta: older, watch: undefined }), older.freelist).ids);
+        const freeBefore = new PgidSet();
+        const { ids } = readStoredFreelist(this.rawPages({ meta: older, watch: undefined }), older.freelist);
+        for (const pgid of ids) if (pgid < older.highWaterMark) freeBefore.add(pgid);
         return (pgid) => pgid < older.highWaterMark && !freeBefore.has(pgid);
       }
       const reachable = collectReachable(this.rawPages({ meta: older, watch: undefined }), older.root);

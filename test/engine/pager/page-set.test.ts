@@ -46,7 +46,7 @@ type Operation =
 
 const place = fc.oneof(fc.nat({ max: 200 }), fc.integer({ min: CHUNK - 100, max: CHUNK + 100 }), fc.integer({ min: 2 ** 33, max: 2 ** 33 + 70 }));
 const operation: fc.Arbitrary<Operation> = fc.oneof(
-  fc.record({ kind: fc.constant("add" as const), from: place, length: fc.integer({ min: 1, max: 80 }) }),
+  fc.record({ kind: fc.constant("add" as const), from: place, length: fc.integer({ min: 1, max: 150 }) }),
   fc.record({ kind: fc.constant("delete" as const), from: place, length: fc.integer({ min: 1, max: 20 }) }),
   fc.record({ kind: fc.constant("run" as const), length: fc.integer({ min: 1, max: 90 }) }),
   fc.record({ kind: fc.constant("runs" as const), length: fc.integer({ min: 1, max: 90 }) }),
