@@ -236,7 +236,9 @@ export class Bucket {
 
   /** `entries` without copies: views that must not be changed, valid while the transaction is open. */
   entriesView(range?: Range): IterableIterator<[Uint8Array, Uint8Array]> {
-    return new ScanIterator(this.#scan(range), takePairView);
+    const scan = this.#scan(range);
+    scan.fetchesPages = true;
+    return new ScanIterator(scan, takePairView);
   }
 
   /** Iterates over the keys of a range that have values. */

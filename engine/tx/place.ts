@@ -137,8 +137,8 @@ export class Place {
   /** Gives views of key and value. */
   viewPair(): [Uint8Array, Uint8Array] {
     const { keyStart, keySize, valueSize, frame, memory } = this.cursor;
-    if (frame < 0) return [this.viewKey(), this.viewValue()];
-    this.bucket.tree.pages.markEscaped(frame);
+    if (frame < 0) return [this.#ownView(keyStart, keySize), this.#ownView(keyStart + keySize, valueSize)];
+    if (!this.cursor.isKept) this.cursor.keepPage();
     return [new Uint8Array(memory, keyStart, keySize), new Uint8Array(memory, keyStart + keySize, valueSize)];
   }
 
@@ -171,19 +171,9 @@ export class Place {
     return frame < 0 || size <= TINY_SIZE ? copyOut(bytes, start, size) : copyFrom(memory, start, size);
   }
 
-  viewKey(): Uint8Array {
-    return this.#view(this.cursor.keyStart, this.cursor.keySize);
-  }
-
-  viewValue(): Uint8Array {
-    const { keyStart, keySize, valueSize } = this.cursor;
-    return this.#view(keyStart + keySize, valueSize);
-  }
-
-  #view(start: number, size: number): Uint8Array {
-    const { bytes, frame, memory } = this.cursor;
-    if (frame < 0) return new Uint8Array(bytes.buffer, bytes.byteOffset + start, size);
-    this.bucket.tree.pages.markEscaped(frame);
-    return new Uint8Array(memory, start, size);
+  /** Gives a view of bytes that are the transaction's own. */
+  #ownView(start: number, size: number): Uint8Array {
+    const { bytes } = this.cursor;
+    return new Uint8Array(bytes.buffer, bytes.byteOffset + start, size);
   }
 }

@@ -7,6 +7,11 @@ const EDIT = "engine/tree/leaf-edit.ts";
 
 export const treeMutants: readonly Mutant[] = [
   {
+    name: "the next page of a walk counts as one that views lead to", file: "engine/tree/tree-cursor.ts",
+    find: "    this.pageTicket++;\n    this.isKept = false;", replace: "    this.pageTicket++;",
+    harm: "views show another page's bytes once the cache needs room", tests: ["engine/tx/small-cache"],
+  },
+  {
     name: "a large value that was replaced counts as kept", file: "engine/tree/spill.ts",
     find: " || node.column(from, SOURCE) !== largePage.source || node.column(from, OFFSET) !== largePage.offset", replace: "",
     harm: "the old value comes back with the commit", tests: ["engine/pager/placement", "engine/tree/tree"],

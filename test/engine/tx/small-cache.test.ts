@@ -72,3 +72,35 @@ for (const [name, { keyCount, tailLength, valueLength }] of Object.entries(SHAPE
     db.close();
   });
 }
+
+for (const reverse of [false, true]) {
+  for (const pageSize of [4096, 65_536]) {
+    test(`views of a walk ${reverse ? "backward" : "forward"} keep their bytes while other pages take the cache, pages of ${pageSize} bytes (SEED=${seed})`, () => {
+      const random = new Random(seed);
+      const db = open("small-cache.db", { pageSize, cacheSize: 0, storage: new MemoryStorage() });
+      const keyCount = 30_000;
+      db.update((tx) => {
+        const bucket = tx.createBucket("b");
+        for (let i = 0; i < keyCount; i++) bucket.put(keyOf(i, 0), valueOf(i, 0, 200));
+      });
+      db.view((tx) => {
+        const bucket = requireBucket(tx.bucket("b"));
+        const start = 10_000 + random.below(10_000);
+        const limit = 2000 + random.below(1000);
+        const kept: [Uint8Array, Uint8Array][] = [];
+        for (const pair of bucket.entriesView({ reverse, limit, ...(reverse ? { lte: keyOf(start, 0) } : { gte: keyOf(start, 0) }) })) {
+          kept.push(pair);
+          // Now and then others read so much that the walk's page is gone, in the middle of it or at its end.
+          if (random.below(20) === 0) for (let i = 0; i < keyCount; i += 15) bucket.get(keyOf(i, 0));
+        }
+        assert.equal(kept.length, limit);
+        for (const [at, [key, value]] of kept.entries()) {
+          const i = reverse ? start - at : start + at;
+          assert.equal(Buffer.from(key).toString(), keyOf(i, 0));
+          assert.ok(valueOf(i, 0, 200).equals(value), `value of ${i}`);
+        }
+      });
+      db.close();
+    });
+  }
+}
