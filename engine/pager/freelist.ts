@@ -15,6 +15,7 @@
 import { assert } from "../base/assert.js";
 import { corrupt } from "../base/errors.js";
 import type { Pgid } from "../format/constants.js";
+import { Allocations } from "./allocations.js";
 import { PageSet, type Run } from "./page-set.js";
 
 /** Transactions that a freed page waits before it is used again. */
@@ -37,7 +38,7 @@ export class Freelist {
   readonly #readerSerials: number[] = [];
   readonly #readerCounts: number[] = [];
   /** Who allocated a page, for pages allocated while readers were open. */
-  readonly #allocatedBy = new Map<Pgid, number>();
+  readonly #allocatedBy = new Allocations();
   // The open write transaction.
   #freed: Pgid[] = [];
   #allocated: Run[] = [];
@@ -127,8 +128,7 @@ export class Freelist {
       return;
     }
     this.#removeReaderAt(at);
-    // Emptying an empty map would cost as much as the rest.
-    if (this.#readerSerials.length === 0 && this.#allocatedBy.size > 0) this.#allocatedBy.clear();
+    if (this.#readerSerials.length === 0) this.#allocatedBy.clear();
     const held = this.#held.get(serial);
     this.#held.delete(serial);
     if (held !== undefined) for (let i = 0; i < held.length; i += 2) this.#hold(held[i]!, held[i + 1]!, serial);
@@ -153,7 +153,7 @@ export class Freelist {
     while (matured < this.#quarantine.length && this.#quarantine[matured]!.serial + QUARANTINE <= serial) matured++;
     for (const { serial: freedBy, pgids } of this.#quarantine.splice(0, matured)) {
       for (const pgid of pgids) {
-        const allocatedBy = this.#allocatedBy.get(pgid) ?? 0;
+        const allocatedBy = this.#allocatedBy.get(pgid);
         this.#allocatedBy.delete(pgid);
         this.#hold(pgid, allocatedBy, freedBy);
       }
@@ -209,8 +209,8 @@ export class Freelist {
   commit(serial: number, grownFrom: Pgid, grownTo: Pgid): void {
     if (this.#freed.length > 0) this.#quarantine.push({ serial, pgids: this.#freed });
     if (this.#readerSerials.length > 0) {
-      for (const { start, length } of this.#allocated) this.#noteAllocation(start, start + length, serial);
-      this.#noteAllocation(grownFrom, grownTo, serial);
+      for (const { start, length } of this.#allocated) this.#allocatedBy.set(start, start + length, serial);
+      this.#allocatedBy.set(grownFrom, grownTo, serial);
     }
     this.#freed = [];
     this.#allocated = [];
@@ -229,10 +229,6 @@ export class Freelist {
   }
 
   // ---- waiting
-
-  #noteAllocation(from: Pgid, to: Pgid, serial: number): void {
-    for (let pgid = from; pgid < to; pgid++) this.#allocatedBy.set(pgid, serial);
-  }
 
   /** Frees a page, or lets it wait for the newest reader before `before` that can reach it. */
   #hold(pgid: Pgid, allocatedBy: number, before: number): void {

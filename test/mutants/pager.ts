@@ -107,7 +107,7 @@ export const pagerMutants: readonly Mutant[] = [
   },
   {
     name: "pages taken at the high-water mark are not noted", file: FREELIST,
-    find: "      this.#noteAllocation(grownFrom, grownTo, serial);\n", replace: "",
+    find: "      this.#allocatedBy.set(grownFrom, grownTo, serial);\n", replace: "",
     harm: "with a reader open every commit makes the file larger", tests: ["engine/pager/freelist", "engine/db/growth"],
   },
   {

@@ -294,3 +294,19 @@ test("pages that the tree before the newest reaches wait one transaction after o
   freelist.begin(2);
   assert.equal(freelist.allocateRun(1), 11);
 });
+
+test("a transaction may take more pages than a map can have keys while a reader is open, and each is known as its own", () => {
+  const discarded: number[] = [];
+  const freelist = new Freelist((pgid) => discarded.push(pgid));
+  const mark = 2 ** 24 + 40;
+  freelist.addReader(0);
+  freelist.begin(1);
+  freelist.commit(1, 7, mark);
+
+  freelist.begin(2);
+  for (const pgid of [6, 7, 2 ** 24 + 1, mark - 1, mark]) freelist.release(pgid, 1);
+  freelist.commit(2, mark, mark);
+  freelist.begin(4);
+  assert.deepEqual(discarded, [7, 2 ** 24 + 1, mark - 1], "the reader cannot reach what came after it");
+  assert.equal(freelist.pendingCount, 2, "and the pages next to them wait for it");
+});
