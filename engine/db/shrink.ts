@@ -182,7 +182,9 @@ export class Shrinker {
     for (let commitCount = 1; ; commitCount++) {
       const olderMark = pager.meta.highWaterMark;
       this.#commitEmpty();
-      if (commitCount >= MIN_SETTLING_COMMITS && (pager.meta.highWaterMark === olderMark || commitCount === MAX_SETTLING_COMMITS)) return olderMark;
+      // A page given up at the end only now is cut off by a later commit.
+      const isSettled = pager.meta.highWaterMark === olderMark && !this.#hasFreeTail();
+      if (commitCount >= MIN_SETTLING_COMMITS && (isSettled || commitCount === MAX_SETTLING_COMMITS)) return olderMark;
     }
   }
 

@@ -67,6 +67,16 @@ const samples: readonly (readonly [string, Sample])[] = [
 ];
 
 describe("shrink", () => {
+  test("a page at the end that was given up only while it settled is cut off as well", () => {
+    const path = tempPath("shrink.db");
+    const db = open(path);
+    // With this seed the last of the empty commits gave up the last page.
+    makeHoles(db, { keyCount: 20_000, valueSize: 100, bucketCount: 1 }, new Random(243444948));
+    const { sizeAfter } = shrinkWhole(db);
+    assert.equal(db.shrink().sizeAfter, sizeAfter);
+    db.close();
+  });
+
   for (const [name, sample] of samples) {
     for (const options of [{}, { pageSize: 1024 }, { noFreelistSync: true }, { noSync: true }, { durability: "one-sync" }] as readonly OpenOptions[]) {
       test(`${name}, ${JSON.stringify(options)}: the file is as small as its content, which stays`, () => {
