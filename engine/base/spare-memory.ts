@@ -5,6 +5,8 @@
 import { newMemory } from "./bytes.js";
 
 const LIMIT = 1 << 22;
+/** Every piece given back is put before the others: of thousands of small ones that would take longer than new memory. */
+const MAX_PIECES = 64;
 
 /** A few pieces of memory that are not in use. */
 export class SpareMemory {
@@ -21,6 +23,6 @@ export class SpareMemory {
   keep(piece: Uint8Array): void {
     if (piece.length > LIMIT) return;
     let size = 0;
-    this.#pieces = [piece, ...this.#pieces].filter(({ length }) => (size += length) <= LIMIT);
+    this.#pieces = [piece, ...this.#pieces.slice(0, MAX_PIECES - 1)].filter(({ length }) => (size += length) <= LIMIT);
   }
 }

@@ -32,7 +32,6 @@ export interface PageReader {
 const SLAB_SIZE = 1 << 20;
 /** With fewer the tree could not hold a path and its neighbours. One slab stays always: a limit below it would be looked after in vain. */
 const MIN_CAPACITY_PAGES = 64;
-
 const NO_FRAME = -1;
 const LARGE = -1;
 const NO_BYTES: Uint8Array = new Uint8Array(0);
@@ -339,7 +338,8 @@ export class PageCache {
   #addLargeSlab(pgid: Pgid, pageCount: number): number {
     const bytes = this.#spareMemory.take(pageCount * this.pageSize);
     if (bytes === undefined) throw corrupt(pgid, `page of ${pageCount * this.pageSize} bytes: there is not so much memory`);
-    while (this.#slabMemory + bytes.length > this.#capacity && this.#shrinkOnce());
+    const isCrowded = this.#pinnedCount * 4 > this.#frames.count * 3; // as in #takeFrame
+    while (!isCrowded && this.#slabMemory + bytes.length > this.#capacity && this.#shrinkOnce());
     const slab = this.#newSlab(bytes, NO_INDEX, 1);
     this.#lost[slab] = LARGE;
     return slab << this.frameBits;

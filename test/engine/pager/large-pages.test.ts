@@ -5,6 +5,7 @@ import { FLAG_FREELIST, FLAG_LEAF } from "../../../engine/format/constants.js";
 import { encodeMeta, metaPageOf } from "../../../engine/format/meta.js";
 import { writePageHeader } from "../../../engine/format/page.js";
 import type { PageReader } from "../../../engine/pager/page-cache.js";
+import { Frames } from "../../../engine/pager/frames.js";
 import { PageCache } from "../../../engine/pager/page-cache.js";
 import { MemoryStorage, open } from "../../../engine/index.js";
 
@@ -143,4 +144,15 @@ test("a page that claims more bytes than memory holds is CORRUPT, not a RangeErr
   assert.throws(() => db.view((tx) => tx.bucket("b")), { code: "CORRUPT", message: /^page 4294967346: page of 17592181952512 bytes/ });
   db.close();
   assert.throws(() => open("huge", { storage: hugeFile(root, 0, 2 ** 32 - 1000) }), { code: "CORRUPT", message: /^page 4294967347: / });
+});
+
+test("a transaction of many large pages, more than the cache may hold, does not look through all of them for each", (t) => {
+  const pageCount = 2000;
+  const cache = newCache(MIB, new CountingReader(1));
+  const steps = t.mock.method(Frames.prototype, "next").mock;
+  const frames = Array.from({ length: pageCount }, (_, i) => cache.allocate(100 + 2 * i, 2));
+  assert.ok(steps.callCount() < 20 * pageCount, `${steps.callCount()} frames looked at for ${pageCount} pages`);
+  assert.ok(cache.memorySize > 8 * MIB, "all of them are pinned");
+  for (const frame of frames) cache.unpin(frame);
+  assert.ok(cache.memorySize <= 2 * MIB, "what was beyond the limit is given back");
 });
