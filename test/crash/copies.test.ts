@@ -217,7 +217,7 @@ for (const [name, { options, hasReader }] of Object.entries(SHRINKS)) {
       }
       db.close();
     }
-    assert.ok(images > 200 && (hasReader || cutImages > 0), `${images} images, ${cutImages} of a file that was cut`);
+    assert.ok(images > 60 && (hasReader || cutImages > 0), `${images} images, ${cutImages} of a file that was cut`);
   });
 }
 

@@ -22,15 +22,19 @@ function fnv1a(bytes: Buffer): bigint {
   return hash;
 }
 
+/** The largest page size that is read. */
+const LARGEST_PAGE_SIZE = 1 << 24;
+
 function readMeta(file: Buffer, at: number): Meta | undefined {
   if (file.length < at + 80) return undefined;
   const body = file.subarray(at + 16, at + 80);
   if (body.readUInt32LE(0) !== 0xed0cdaed || body.readUInt32LE(4) !== 2) return undefined;
   const checksum = body.readBigUInt64LE(56);
   if (checksum !== 0n && checksum !== fnv1a(body.subarray(0, 56))) return undefined;
-  if (body.readUInt32LE(8) < 512 || (body.readUInt32LE(8) & (body.readUInt32LE(8) - 1)) !== 0) return undefined;
+  const pageSize = body.readUInt32LE(8);
+  if (pageSize < 512 || pageSize > LARGEST_PAGE_SIZE || (pageSize & (pageSize - 1)) !== 0) return undefined;
   return {
-    pageSize: body.readUInt32LE(8), root: Number(body.readBigUInt64LE(16)), freelist: body.readBigUInt64LE(32),
+    pageSize, root: Number(body.readBigUInt64LE(16)), freelist: body.readBigUInt64LE(32),
     highWater: Number(body.readBigUInt64LE(40)), txid: body.readBigUInt64LE(48),
   };
 }
@@ -38,7 +42,7 @@ function readMeta(file: Buffer, at: number): Meta | undefined {
 /** Gives the meta that counts: the valid one with the higher transaction id. */
 function newestMeta(file: Buffer): Meta | undefined {
   const first = readMeta(file, 0);
-  for (let size = first?.pageSize ?? 512; size <= (first?.pageSize ?? 65536); size *= 2) {
+  for (let size = first?.pageSize ?? 512; size <= (first?.pageSize ?? LARGEST_PAGE_SIZE); size *= 2) {
     const second = readMeta(file, size);
     if (second !== undefined) return first === undefined || second.txid > first.txid ? second : first;
   }
