@@ -54,8 +54,6 @@ const MAX_WALKS = 16;
 const MAX_ROUNDS = 4;
 /** After so many commits a page that was given up can be used. */
 const QUARANTINE_COMMITS = 2;
-/** So many more, and both metas know it. */
-const MIN_SETTLING_COMMITS = 4;
 const MAX_SETTLING_COMMITS = 8;
 
 /** Shrinks one database, over any number of calls. */
@@ -184,7 +182,7 @@ export class Shrinker {
       this.#commitEmpty();
       // A page given up at the end only now is cut off by a later commit.
       const isSettled = pager.meta.highWaterMark === olderMark && !this.#hasFreeTail();
-      if (commitCount >= MIN_SETTLING_COMMITS && (isSettled || commitCount === MAX_SETTLING_COMMITS)) return olderMark;
+      if (isSettled || commitCount === MAX_SETTLING_COMMITS) return olderMark;
     }
   }
 

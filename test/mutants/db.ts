@@ -61,7 +61,7 @@ export const dbMutants: readonly Mutant[] = [
   },
   {
     name: "shrinking cuts before the older meta knows", file: "engine/db/shrink.ts",
-    find: "const MIN_SETTLING_COMMITS = 4;", replace: "const MIN_SETTLING_COMMITS = 0;",
+    find: "if (isSettled || commitCount === MAX_SETTLING_COMMITS) return olderMark;", replace: "if (isSettled || commitCount > 0) return pager.meta.highWaterMark;",
     harm: "a file with a torn meta page ends before its pages", tests: ["crash/copies", "engine/db/shrink"],
   },
   {
