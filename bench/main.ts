@@ -71,7 +71,7 @@ function requireSameResults(workload: Workload, answers: readonly Answer[]): voi
 }
 
 /** Runs the selected workloads; those of one data set stand together, and the data set goes with the last of them. */
-async function measureAll(workloads: readonly Workload[], options: Options, available: Availability, root: string): Promise<Row[]> {
+async function measureAll(workloads: readonly Workload[], options: Options, available: Availability, root: string, onRow: (rows: readonly Row[]) => void): Promise<void> {
   const workshop = new Workshop(root, available.natives, options.seed, options.minimumMs);
   const rows: Row[] = [];
   for (const [place, workload] of workloads.entries()) {
@@ -79,10 +79,10 @@ async function measureAll(workloads: readonly Workload[], options: Options, avai
     if (stores.length === 0) continue;
     say(`\n[${place + 1}/${workloads.length}] ${workload.title}`);
     rows.push(await measure(workload, stores, options, workshop, available, root));
+    onRow(rows);
     const { dataset } = workload;
     if (dataset !== undefined && !workloads.slice(place + 1).some((later) => later.dataset?.id === dataset.id)) workshop.discard(dataset);
   }
-  return rows;
 }
 
 function list(workloads: readonly Workload[], available: Availability): void {
@@ -91,7 +91,8 @@ function list(workloads: readonly Workload[], available: Availability): void {
   for (const [store, reason] of available.missing) process.stdout.write(`without ${store}: ${reason}\n`);
 }
 
-function save(results: Results, name: string): void {
+/** Writes the results so far; gives the names of the files. */
+function save(results: Results, name: string): string {
   const directory = join(BENCH_DIRECTORY, "results");
   mkdirSync(directory, { recursive: true });
   const path = join(directory, name);
@@ -99,12 +100,16 @@ function save(results: Results, name: string): void {
   writeFileSync(`${path}.html`, reportPage(results));
   const overview = overviewChart(results);
   if (overview !== undefined) writeFileSync(`${path}.svg`, overview);
-  say(`\nwritten: ${path}.json, .html${overview === undefined ? "" : ", .svg"}`);
+  return `${path}.json, .html${overview === undefined ? "" : ", .svg"}`;
 }
 
 async function main(): Promise<void> {
   const options = parseOptions(process.argv.slice(2));
   const root = mkdtempSync(join(options.directory, "hexbolt-bench-"));
+  process.once("SIGINT", () => {
+    rmSync(root, { recursive: true, force: true });
+    process.exit(130);
+  });
   try {
     if (options.install) await installRivals(say);
     const available = await findStores(root);
@@ -113,21 +118,24 @@ async function main(): Promise<void> {
       list(catalogue(options.scale), available);
       return;
     }
-    const startedAt = new Date().toISOString();
-    const rows = await measureAll(workloads, options, available, root);
-    const results: Results = {
-      startedAt,
+    const run = {
+      startedAt: new Date().toISOString(),
       command: ["npm run bench --", ...process.argv.slice(2)].join(" "),
       seed: options.seed,
       scale: options.scale,
       rounds: options.rounds,
       machine: describeMachine(options.directory),
       missing: Object.fromEntries(available.missing),
-      rows,
-      verdicts: options.judged ? judge(rows) : [],
     };
+    let results: Results = { ...run, rows: [], verdicts: [] };
+    let files = "";
+    // After every row: of a run of hours that is broken off, what was measured stays.
+    await measureAll(workloads, options, available, root, (rows) => {
+      results = { ...run, rows, verdicts: options.judged ? judge(rows) : [] };
+      files = save(results, options.output);
+    });
     process.stdout.write(`${resultsText(results)}\n`);
-    save(results, options.output);
+    if (files !== "") say(`\nwritten: ${files}`);
   } finally {
     rmSync(root, { recursive: true, force: true });
   }
