@@ -236,9 +236,7 @@ export class Bucket {
 
   /** `entries` without copies: views that must not be changed, valid while the transaction is open. */
   entriesView(range?: Range): IterableIterator<[Uint8Array, Uint8Array]> {
-    const scan = this.#scan(range);
-    scan.fetchesPages = true;
-    return new ScanIterator(scan, takePairView);
+    return new ScanIterator(this.#scan(range), takePairView);
   }
 
   /** Iterates over the keys of a range that have values. */

@@ -19,9 +19,6 @@ export interface Range {
 /** Which elements an iterator gives. */
 export type Wanted = "pairs" | "buckets";
 
-/** For fewer elements than this no page is fetched as a whole. */
-const FETCH_COUNT = 16;
-
 interface Bound {
   readonly key: Uint8Array;
   readonly inclusive: boolean;
@@ -32,8 +29,6 @@ const NAMES: ReadonlySet<string> = new Set(["gt", "gte", "lt", "lte", "prefix", 
 /** A range over one bucket: steps through the elements of a kind and leaves what to take of each to the caller. */
 export class RangeScan {
   readonly place: Place;
-  /** The taker looks at keys and values where they lie: see TreeCursor.fetchPage. */
-  fetchesPages = false;
   readonly #cursor: TreeCursor;
   readonly #bucket: BucketState;
   readonly #wantsBuckets: boolean;
@@ -86,16 +81,10 @@ export class RangeScan {
       this.#state = "done";
       return false;
     }
-    this.#givenCount++;
-    this.#isSure = this.#givenCount < this.#limit && !this.#bucket.tx.isWritable && this.#cursor.prepareSteps() && this.#isPageInside();
-    if (this.#isSure && this.fetchesPages && this.#willGoOn()) this.#cursor.fetchPage();
     this.#state = "on";
+    this.#givenCount++;
+    this.#isSure = !this.#bucket.tx.isWritable && this.#cursor.prepareSteps() && this.#isPageInside();
     return true;
-  }
-
-  /** Whether many more elements will be asked for. Who sets no limit may want the first one only: of him it is known with the second page. */
-  #willGoOn(): boolean {
-    return this.#limit - this.#givenCount >= FETCH_COUNT && (this.#state === "on" || this.#limit !== Infinity);
   }
 
   /** Whether all elements from here to the end of the page are inside the range. */
