@@ -184,11 +184,14 @@ const SHRINKS: Readonly<Record<string, ShrinkSetup>> = {
   "beside a reader": { options: { pageSize: 1024 }, hasReader: true },
 };
 
+const MIN_IMAGES = 200;
+
 for (const [name, { options, hasReader }] of Object.entries(SHRINKS)) {
   test(`shrink ${name}: a cut at any moment leaves a sound file with the same content (SEED=${seed})`, () => {
     let images = 0;
     let cutImages = 0;
-    for (let run = 0; run < 3; run++) {
+    // How many operations a shrink takes depends on the seed.
+    for (let run = 0; run < 3 || (images <= MIN_IMAGES && run < 12); run++) {
       const random = new Random(seed + run);
       const disk = new SimulatedDisk({ seed: seed + run });
       let expected: string | undefined;
@@ -217,7 +220,7 @@ for (const [name, { options, hasReader }] of Object.entries(SHRINKS)) {
       }
       db.close();
     }
-    assert.ok(images > 60 && (hasReader || cutImages > 0), `${images} images, ${cutImages} of a file that was cut`);
+    assert.ok(images > MIN_IMAGES && (hasReader || cutImages > 0), `${images} images, ${cutImages} of a file that was cut`);
   });
 }
 

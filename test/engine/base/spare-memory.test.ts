@@ -23,6 +23,13 @@ test("of what is kept the oldest goes first, and what is larger than the limit i
   assert.deepEqual(pieces.map((piece) => spare.take(piece.length) === piece), [false, true, true, true]);
 });
 
+test("of many small pieces the newest 64 are kept", () => {
+  const spare = new SpareMemory();
+  const pieces = Array.from({ length: 100 }, (_, i) => spare.take(1000 + i)!);
+  for (const piece of pieces) spare.keep(piece);
+  assert.deepEqual(pieces.map((piece) => spare.take(piece.length) === piece), pieces.map((_, i) => i >= 36));
+});
+
 test("more memory than there is comes as undefined", () => {
   assert.equal(new SpareMemory().take(2 ** 53), undefined);
 });

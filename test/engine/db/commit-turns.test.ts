@@ -41,7 +41,8 @@ test("between the pieces of a commit views see the state before it, writers wait
       await commit;
       isDone = true;
       held.rollback();
-      assert.ok(viewCount >= 1, "turns while the commit was prepared and stored");
+      // Bun and Deno put several pieces into one of their turns.
+      assert.ok(viewCount >= ("bun" in process.versions || "deno" in process.versions ? 1 : 3), `${viewCount} turns while the commit was prepared and stored`);
       db.view((tx) => { for (const [, value] of requireBucket(tx.bucket("bucket")).entries()) assert.deepEqual(value, valueOf(round)); });
     }
   }, { cacheSize: 64 * 4096 });
