@@ -1,8 +1,8 @@
 /**
  * Which transaction allocated a page, for pages noted since the table was emptied; 0 for the others.
  *
- * Kept by groups of neighbouring pages: one transaction may take more pages than a Map can have keys (2^24), and a page
- * of a group costs a slot of it, a fifth of what a key of its own takes.
+ * Kept by groups of neighbouring pages: one transaction may take more pages than a Map can have keys (2^24), and to note
+ * eight million of them took eleven times as long.
  */
 import type { Pgid } from "../format/constants.js";
 
