@@ -34,9 +34,9 @@ export type NestedReader = ReturnType<Bucket["nestedReader"]>;
 const key = (text: string): Buffer => Buffer.from(text);
 
 /** The bucket at the root of both layouts. */
-export const SCHEMA: Buffer = key("v1");
+export const SCHEMA = "v1";
 /** Early: the images. Present: the images of one namespace. */
-export const IMAGES: Buffer = key("images");
+export const IMAGES = "images";
 /** Present layout only: the number of the schema's last migration, a varint beside the namespaces. */
 export const SCHEMA_VERSION_KEY: Buffer = key("version");
 /** The migration that containerd 1.2 to 1.6 end with; a later one brings the file up to date when it starts. */

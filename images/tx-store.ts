@@ -41,7 +41,7 @@ export function listNamespaces(tx: ReadTx | Tx): string[] {
   const names: string[] = [];
   const schema: ReadableBucket | undefined = tx.bucket(SCHEMA);
   schema?.forEach((name, value) => {
-    if (value === undefined && !(name.equals(IMAGES) && hasEarlyLayout(tx))) names.push(name.toString());
+    if (value === undefined && !(name.toString() === IMAGES && hasEarlyLayout(tx))) names.push(name.toString());
   });
   return names;
 }
@@ -75,7 +75,7 @@ export class TxImageStore {
     this.#tx = tx;
     this.#namespace = options.namespace;
     this.#layout = options.namespace === undefined ? earlyLayout : namespacedLayout;
-    this.#path = options.namespace === undefined ? [SCHEMA, IMAGES] : [SCHEMA, Buffer.from(options.namespace), IMAGES];
+    this.#path = (options.namespace === undefined ? [SCHEMA, IMAGES] : [SCHEMA, options.namespace, IMAGES]).map((name) => Buffer.from(name));
   }
 
   /**

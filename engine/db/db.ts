@@ -16,7 +16,7 @@ import { storeElsewhere, storeInTurns } from "../tx/storing.js";
 import { copySnapshot } from "../tx/copy.js";
 import { addTxStats, newTxStats, type Stats, type TxStats } from "../tx/stats.js";
 import { Tx, type Database, type ReadTx, type TxOwner } from "../tx/tx.js";
-import { TxState } from "../tx/tx-state.js";
+import { OpenTxs, TxState } from "../tx/tx-state.js";
 import { backUp, type BackupResult } from "./backup.js";
 import { Batch } from "./batch.js";
 import { refusePromise, runHooks } from "./callback.js";
@@ -57,7 +57,7 @@ export class DB implements Database {
   readonly #settings: Settings;
   readonly #pager: Pager;
   readonly #arena: Arena;
-  readonly #openTxs = new Set<TxState>();
+  readonly #openTxs = new OpenTxs();
   readonly #owner: TxOwner;
   readonly #queue: WriterQueue;
   readonly #batch: Batch<Tx>;
@@ -87,7 +87,7 @@ export class DB implements Database {
       begin: () => this.#beginWrite().state,
       commit: (state) => this.#commit(state),
       rollback: (state) => this.#rollback(state),
-      openMetas: () => [...this.#openTxs].map(({ snapshot }) => snapshot.meta),
+      openMetas: () => this.#openTxs.list().map(({ snapshot }) => snapshot.meta),
     });
     this.#queue = new WriterQueue(() => this.#writer === undefined);
     this.#batch = new Batch({ transact: (work) => this.#enqueue(work, storeInTurns) });
@@ -297,14 +297,14 @@ export class DB implements Database {
     } else {
       state.isOpen = false;
       this.#pager.endRead(state.snapshot);
-      this.#openTxs.delete(state);
+      this.#openTxs.remove(state);
     }
     publish("rollback", () => ({ path: this.path, txid: state.id, writable: state.isWritable }));
   }
 
   #writerEnded(state: TxState): void {
     this.#writer = undefined;
-    this.#openTxs.delete(state);
+    this.#openTxs.remove(state);
     addTxStats(this.#txStats, state.stats);
     if (!this.#isOpen) this.#pager.close();
     this.#queue.kick();
@@ -377,7 +377,7 @@ export class DB implements Database {
   close(): void {
     if (!this.#isOpen) return;
     this.#isOpen = this.#isAccepting = false;
-    for (const state of [...this.#openTxs]) if (!state.isCommitting) this.#rollback(state);
+    for (const state of this.#openTxs.list()) if (!state.isCommitting) this.#rollback(state);
     if (this.#writer === undefined) this.#pager.close();
     this.#queue.kick();
   }

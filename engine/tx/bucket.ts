@@ -1,5 +1,5 @@
 /** The bucket that callers get: checks arguments and states, in bbolt's order, and copies what goes in and out. @see bbolt bucket.go */
-import { compareBytes, toBytes, type BytesLike } from "../base/bytes.js";
+import { compareBytes, toBytes, toLookUp, type BytesLike } from "../base/bytes.js";
 import { boltError } from "../base/errors.js";
 import { BUCKET_FLAG, BUCKET_HEADER_SIZE, MAX_INLINE_FRACTION, MAX_KEY_SIZE, MAX_VALUE_SIZE, type Pgid } from "../format/constants.js";
 import { bucketStats, inlineBucketStats, inspectBucket, inspectInlineBucket, type BucketStats, type BucketStructure } from "./bucket-stats.js";
@@ -91,7 +91,7 @@ export class Bucket {
     const state = this.#state;
     state.requireReadable();
     const { tree } = state;
-    if (!tree.lookup(toBytes(key, "key")) || tree.flags === BUCKET_FLAG) return undefined;
+    if (!tree.lookup(toLookUp(key, "key")) || tree.flags === BUCKET_FLAG) return undefined;
     return tree.copyValue();
   }
 
@@ -100,7 +100,7 @@ export class Bucket {
     const state = this.#state;
     state.requireReadable();
     const { tree } = state;
-    if (!tree.lookup(toBytes(key, "key")) || tree.flags === BUCKET_FLAG) return undefined;
+    if (!tree.lookup(toLookUp(key, "key")) || tree.flags === BUCKET_FLAG) return undefined;
     return tree.viewValue();
   }
 
@@ -118,7 +118,7 @@ export class Bucket {
   has(key: BytesLike): boolean {
     const state = this.#state;
     state.requireReadable();
-    return state.tree.lookup(toBytes(key, "key")) && state.tree.flags !== BUCKET_FLAG;
+    return state.tree.lookup(toLookUp(key, "key")) && state.tree.flags !== BUCKET_FLAG;
   }
 
   /**

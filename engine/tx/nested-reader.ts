@@ -6,7 +6,7 @@
  * 2. What it gives is valid until the next call into the database; the bucket must not be changed during a walk.
  */
 import { assert } from "../base/assert.js";
-import { bufferAt, copyOut, readU16, readU32, readU64, toBytes, type BytesLike } from "../base/bytes.js";
+import { bufferAt, copyOut, readU16, readU32, readU64, toLookUp, type BytesLike } from "../base/bytes.js";
 import { corrupt } from "../base/errors.js";
 import {
   BUCKET_FLAG, BUCKET_HEADER_SIZE, ELEMENT_SIZE, FLAG_LEAF, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, PAGE_COUNT, PAGE_FLAGS,
@@ -66,7 +66,7 @@ export class NestedReader {
   find(name: BytesLike): boolean {
     this.#bucket.requireReadable();
     const { tree } = this.#bucket;
-    if (!tree.lookup(toBytes(name, "bucket name"))) return false;
+    if (!tree.lookup(toLookUp(name, "bucket name"))) return false;
     this.#useMemory(tree.bytes, tree.frame);
     this.#nameStart = tree.keyStart;
     this.#nameSize = tree.keySize;

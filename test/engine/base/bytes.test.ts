@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import {
-  bufferAt, compareBytes, copyFrom, copyOut, keyWord, readBigU64, readU16, readU32, readU64, toBytes, writeBigU64, writeU16, writeU32, writeU64,
+  bufferAt, compareBytes, copyFrom, copyOut, keyWord, readBigU64, readU16, readU32, readU64, toBytes, toLookUp, writeBigU64, writeU16, writeU32, writeU64,
 } from "../../../engine/base/bytes.js";
 import { seedOfRun } from "../../support/random.js";
 
@@ -107,6 +107,17 @@ test("a short string gives its own UTF-8, however many others were asked for in 
   for (let round = 0; round < 2; round++) {
     for (const text of texts) assert.equal(Buffer.from(toBytes(text, "key")).toString("hex"), Buffer.from(text, "utf8").toString("hex"));
   }
+});
+
+test("a key to look up is the UTF-8 of its text, whatever its length, and bytes are given as they are", () => {
+  const texts = ["", "a", "twelve bytes", "thirteen text", "ä".repeat(13), "€".repeat(341), "😀".repeat(512), "half of a pair \ud83d", "\ude00 the other half of one"];
+  for (const size of [12, 13, 100, 1023, 1024, 1025, 5000]) texts.push("x".repeat(size), "\uffff".repeat(size));
+  for (let round = 0; round < 2; round++) {
+    for (const text of texts) assert.deepEqual(Buffer.from(toLookUp(text, "key")), Buffer.from(text, "utf8"));
+  }
+  const given = new Uint8Array(20);
+  assert.equal(toLookUp(given, "key"), given);
+  for (const wrong of [undefined, null, 5, {}]) assert.throws(() => toLookUp(wrong as never, "key"), { name: "TypeError", message: /^key must be/ });
 });
 
 test("unsigned 64-bit integers are read exactly around each limit of the ways to read them", () => {

@@ -146,3 +146,19 @@ test("the counters of a transaction say how many pages were split off and how lo
   assert.equal(db.stats().txStats.split, split);
   db.close();
 });
+
+test("transactions end in any order, and a close ends what is left of them", () => {
+  const db = openMemory();
+  db.update((tx) => tx.createBucket("b").put("key", "value"));
+  const readers = Array.from({ length: 7 }, () => db.begin());
+  const writer = db.begin(true);
+  for (const i of [2, 6, 0]) readers[i]?.rollback();
+  assert.equal(db.stats().openTxN, 4);
+  const later = db.begin();
+  writer.rollback();
+  readers[4]?.rollback();
+  assert.equal(db.stats().openTxN, 4);
+  for (const reader of [readers[1], readers[3], readers[5], later]) assert.equal(reader?.bucket("b")?.get("key")?.toString(), "value");
+  db.close();
+  for (const reader of [...readers, later]) assert.throws(() => reader.bucket("b"), { code: "TX_CLOSED" });
+});
