@@ -1,5 +1,5 @@
 /** The leaf page inside the value of an inline bucket. */
-import { compareBytes, readU16, readU32 } from "../base/bytes.js";
+import { compareBytes, readU16, readU32, readU64 } from "../base/bytes.js";
 import { corrupt } from "../base/errors.js";
 import {
   BUCKET_HEADER_SIZE, ELEMENT_SIZE, FLAG_LEAF, LEAF_FLAGS, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, PAGE_COUNT, PAGE_FLAGS, PAGE_HEADER_SIZE, type Pgid,
@@ -28,6 +28,15 @@ export function isPlainInline(bytes: Uint8Array, page: number, count: number, si
     previousSize = keySize;
   }
   return true;
+}
+
+/** Whether a bucket value of `size` bytes at `value` holds an inline bucket of plain pairs in order: nothing else is known to be in one. */
+export function isInlineOfPairs(bytes: Uint8Array, value: number, size: number): boolean {
+  const page = value + BUCKET_HEADER_SIZE;
+  const pageSize = size - BUCKET_HEADER_SIZE;
+  if (pageSize < PAGE_HEADER_SIZE || readU64(bytes, value) !== 0 || readU16(bytes, page + PAGE_FLAGS) !== FLAG_LEAF) return false;
+  const count = readU16(bytes, page + PAGE_COUNT);
+  return PAGE_HEADER_SIZE + count * ELEMENT_SIZE <= pageSize && isPlainInline(bytes, page, count, pageSize);
 }
 
 /**

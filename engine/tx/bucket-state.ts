@@ -10,6 +10,7 @@ import { boltError, corrupt } from "../base/errors.js";
 import { BUCKET_FLAG, BUCKET_HEADER_SIZE, FLAG_LEAF, PAGE_HEADER_SIZE, type Pgid } from "../format/constants.js";
 import { readBucketHeader, writeBucketHeader } from "../format/bucket-header.js";
 import { writePageHeader } from "../format/page.js";
+import { isInlineOfPairs } from "../tree/inline-page.js";
 import { forEachPage } from "../tree/tree-pages.js";
 import { NOTHING, Tree } from "../tree/tree.js";
 import { TreeCursor } from "../tree/tree-cursor.js";
@@ -174,14 +175,22 @@ export class BucketState {
     return this.open(name)!;
   }
 
-  /** Names of the nested buckets, in order. */
-  childNames(): Buffer[] {
+  /**
+   * The nested buckets of which a deletion must know: those that have pages, and those that were opened. An inline one goes with its value, and a
+   * bucket may hold many of them (measured with 500,000 images: 5.4 s with all of them opened).
+   */
+  #childrenToDismantle(): BucketState[] {
     const names: Buffer[] = [];
     const cursor = new TreeCursor(this.tree);
     for (let found = cursor.first(); found; found = cursor.next()) {
-      if (cursor.flags === BUCKET_FLAG) names.push(copyOut(cursor.bytes, cursor.keyStart, cursor.keySize));
+      if (cursor.flags !== BUCKET_FLAG) continue;
+      const { bytes, keyStart, keySize, valueSize } = cursor;
+      const goesWithItsValue = isInlineOfPairs(bytes, keyStart + keySize, valueSize);
+      if (goesWithItsValue && this.children.size === 0) continue;
+      const name = copyOut(bytes, keyStart, keySize);
+      if (!goesWithItsValue || this.hasOpened(name)) names.push(name);
     }
-    return names;
+    return names.map((name) => this.open(name)!);
   }
 
   /** Releases every page of the bucket and of all that is nested in it, however deep. */
@@ -189,7 +198,7 @@ export class BucketState {
     const { freelist } = this.tx.pager;
     const waiting: BucketState[] = [this];
     for (let bucket = waiting.pop(); bucket !== undefined; bucket = waiting.pop()) {
-      for (const name of bucket.childNames()) waiting.push(bucket.open(name)!);
+      for (const child of bucket.#childrenToDismantle()) waiting.push(child);
       const { root, pages } = bucket.tree;
       if (root !== 0) forEachPage(pages, root, (pgid, pageCount) => freelist.release(pgid, pageCount));
       bucket.isDeleted = true;

@@ -293,6 +293,29 @@ test("handles of a deleted bucket, and of those nested in it, say BUCKET_NOT_FOU
   });
 });
 
+test("deleting a bucket frees the pages of all in it: of inline ones, those that were opened, that grew since, that were moved there", () => {
+  const grow = (bucket: Bucket): void => { for (let i = 0; i < 300; i++) bucket.put(keyOf(i), Buffer.alloc(100)); };
+  withDatabase(({ db }) => {
+    db.update((tx) => {
+      const outer = tx.createBucket("outer");
+      for (let i = 0; i < 500; i++) outer.createBucket(`inline ${i}`).put("key", "value");
+      for (let i = 0; i < 5; i++) grow(outer.createBucket(`paged ${i}`).createBucket("inner"));
+      grow(tx.createBucket("elsewhere"));
+    });
+    db.update((tx) => {
+      const outer = requireBucket(tx.bucket("outer"));
+      const grown = requireBucket(outer.bucket("inline 7"));
+      grow(grown);
+      grow(grown.createBucket("deeper"));
+      tx.moveBucket("elsewhere", tx, outer);
+      const handles = [outer, grown, ...["inline 3", "paged 2", "elsewhere"].map((name) => requireBucket(outer.bucket(name))), requireBucket(grown.bucket("deeper"))];
+      tx.deleteBucket("outer");
+      for (const handle of handles) assert.throws(() => handle.put("key", "value"), boltError("BUCKET_NOT_FOUND", "bucket not found"));
+    });
+    db.view((tx) => assert.deepEqual([...tx.buckets()], []));
+  });
+});
+
 test("values passed in may be changed afterwards, those handed out too", () => {
   withBothBuckets((bucket) => {
     for (const size of [5, 100, 5000, 100_000]) {
