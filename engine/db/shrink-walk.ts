@@ -55,9 +55,9 @@ interface Frame {
   isConsidered: boolean;
 }
 
-/** Limits of one transaction, so that it stays small and short. */
+/** Limits of one transaction, so that it stays small and short. With a freelist of more pages than these it moves as many, or writing the list would take most of the time. */
 const MAX_MOVED_PAGES = 512;
-const MAX_LEAVES = 4096;
+const LEAVES_A_MOVED_PAGE = 8;
 /** Leaves between two looks at the clock. */
 const LEAVES_A_LOOK = 16;
 /** Free pages below the goal that are left alone: estimates are such. */
@@ -81,6 +81,7 @@ export class ShrinkWalk {
   /** Pages that the commit will write anew anyway. */
   readonly #marked = new Set<Pgid>();
   readonly #reserved: Run[] = [];
+  readonly #maxMovedPages: number;
   #freeLeft: number;
 
   /** @param skipsStarved leaves out what there are too few free pages for, instead of stopping there: waiting has not helped */
@@ -92,6 +93,7 @@ export class ShrinkWalk {
     this.#freelist = state.pager.freelist;
     const { pageSize } = state.pager.meta;
     const freelistPageCount = Math.ceil(freelistByteSize(this.#freelist.storedCount) / pageSize);
+    this.#maxMovedPages = Math.max(MAX_MOVED_PAGES, freelistPageCount);
     this.#freeLeft = this.#freelist.freeCountBelow(goal) - SPARE_PAGES;
     this.#reserve(freelistPageCount, goal);
   }
@@ -104,7 +106,7 @@ export class ShrinkWalk {
         const frame = frames[frames.length - 1]!;
         if (!frame.isConsidered) {
           const isOver = leafCount % LEAVES_A_LOOK === 0 && performance.now() >= this.#deadline;
-          if (isOver || leafCount === MAX_LEAVES || this.movedPageCount >= MAX_MOVED_PAGES) return stopsOf(frames);
+          if (isOver || leafCount === this.#maxMovedPages * LEAVES_A_MOVED_PAGE || this.movedPageCount >= this.#maxMovedPages) return stopsOf(frames);
           leafCount++;
           if (frame.bucket.tree.root !== 0 && !this.#consider(frames)) return stopsOf(frames);
           frame.isConsidered = true;

@@ -58,7 +58,7 @@ export const txMutants: readonly Mutant[] = [
   },
   {
     name: "a deleted bucket keeps the pages of its nested buckets", file: BUCKET,
-    find: "for (const name of bucket.childNames()) waiting.push(bucket.open(name)!);", replace: "",
+    find: "for (const child of bucket.#childrenToDismantle()) waiting.push(child);", replace: "",
     harm: "deleting a bucket loses pages", tests: ["engine/tx/bucket"],
   },
   {
