@@ -66,7 +66,8 @@ export class TxImageStore {
   #found: ReadableBucket | undefined;
   /** That of a write transaction, where it may be deleted or moved. */
   #foundToWrite: Bucket | undefined;
-  readonly #path: readonly Buffer[];
+  /** The path of that. */
+  #path: readonly Buffer[] | undefined;
   /** What reads in the bucket that was found. */
   #reader: NestedReader | undefined;
 
@@ -75,7 +76,6 @@ export class TxImageStore {
     this.#tx = tx;
     this.#namespace = options.namespace;
     this.#layout = options.namespace === undefined ? earlyLayout : namespacedLayout;
-    this.#path = (options.namespace === undefined ? [SCHEMA, IMAGES] : [SCHEMA, options.namespace, IMAGES]).map((name) => Buffer.from(name));
   }
 
   /**
@@ -184,7 +184,7 @@ export class TxImageStore {
   /** The bucket of images for writing: a namespace's is made where it is missing, the early layout's is not. */
   #imagesToWrite(name: string): Bucket {
     const tx = writable(this.#tx);
-    if (this.#foundToWrite?.isAt(this.#path) === true) return this.#foundToWrite;
+    if (this.#foundToWrite?.isAt(this.#pathToWrite()) === true) return this.#foundToWrite;
     const images = imagesBucket(tx, this.#namespace);
     if (images !== undefined) return (this.#foundToWrite = images);
     const namespace = this.#namespace;
@@ -195,6 +195,10 @@ export class TxImageStore {
       if (fresh) schema.put(SCHEMA_VERSION_KEY, encodeVarint(SCHEMA_VERSION));
       return schema.createBucketIfNotExists(namespace).createBucketIfNotExists(IMAGES);
     });
+  }
+
+  #pathToWrite(): readonly Buffer[] {
+    return (this.#path ??= (this.#namespace === undefined ? [SCHEMA, IMAGES] : [SCHEMA, this.#namespace, IMAGES]).map((name) => Buffer.from(name)));
   }
 
   /** Gives the image the times that the layout stores. */
