@@ -10,10 +10,18 @@ import { elementAt, INDEX_KEYS, indexPage } from "../format/page-index.js";
 let inlineIndex: Uint32Array = new Uint32Array(64);
 
 /**
- * Whether the leaf page of `size` bytes, inside the value of an inline bucket, is one of plain pairs in strict order: what inline buckets are. Quicker than
- * the validation of a page that is to be indexed; of another page that one says what is wrong with it.
+ * Whether a bucket value of `size` bytes at `value` holds an inline bucket of plain pairs in strict order: what inline buckets are. Quicker than the
+ * validation of a page that is to be indexed; of another value `validateInline` says what is wrong with it.
  */
-export function isPlainInline(bytes: Uint8Array, page: number, count: number, size: number): boolean {
+export function isInlineOfPairs(bytes: Uint8Array, value: number, size: number): boolean {
+  const page = value + BUCKET_HEADER_SIZE;
+  const pageSize = size - BUCKET_HEADER_SIZE;
+  if (pageSize < PAGE_HEADER_SIZE || readU64(bytes, value) !== 0 || readU16(bytes, page + PAGE_FLAGS) !== FLAG_LEAF) return false;
+  const count = readU16(bytes, page + PAGE_COUNT);
+  return PAGE_HEADER_SIZE + count * ELEMENT_SIZE <= pageSize && arePairsInOrder(bytes, page, count, pageSize);
+}
+
+function arePairsInOrder(bytes: Uint8Array, page: number, count: number, size: number): boolean {
   const dataStart = PAGE_HEADER_SIZE + count * ELEMENT_SIZE;
   let previousKey = 0;
   let previousSize = 0;
@@ -28,15 +36,6 @@ export function isPlainInline(bytes: Uint8Array, page: number, count: number, si
     previousSize = keySize;
   }
   return true;
-}
-
-/** Whether a bucket value of `size` bytes at `value` holds an inline bucket of plain pairs in order: nothing else is known to be in one. */
-export function isInlineOfPairs(bytes: Uint8Array, value: number, size: number): boolean {
-  const page = value + BUCKET_HEADER_SIZE;
-  const pageSize = size - BUCKET_HEADER_SIZE;
-  if (pageSize < PAGE_HEADER_SIZE || readU64(bytes, value) !== 0 || readU16(bytes, page + PAGE_FLAGS) !== FLAG_LEAF) return false;
-  const count = readU16(bytes, page + PAGE_COUNT);
-  return PAGE_HEADER_SIZE + count * ELEMENT_SIZE <= pageSize && isPlainInline(bytes, page, count, pageSize);
 }
 
 /**
@@ -69,13 +68,13 @@ export function inlineCount(value: Uint8Array): number {
  * @throws BoltError CORRUPT
  */
 export function validateInline(value: Uint8Array, holder: Pgid): void {
+  if (isInlineOfPairs(value, 0, value.length)) return;
   const size = value.length - BUCKET_HEADER_SIZE;
   if (size < PAGE_HEADER_SIZE) throw corrupt(holder, `inline bucket of ${value.length} bytes has no page`);
   const flags = readU16(value, BUCKET_HEADER_SIZE + PAGE_FLAGS);
   if (flags !== FLAG_LEAF) throw corrupt(holder, `inline bucket has a page with flags 0x${flags.toString(16)}, not a leaf`);
   const count = inlineCount(value);
   if (PAGE_HEADER_SIZE + count * ELEMENT_SIZE > size) throw corrupt(holder, `inline bucket counts ${count} elements, more than fit into ${size} bytes`);
-  if (isPlainInline(value, BUCKET_HEADER_SIZE, count, size)) return;
   if (inlineIndex.length < INDEX_KEYS + count) inlineIndex = new Uint32Array(2 * (INDEX_KEYS + count));
   indexPage(value, BUCKET_HEADER_SIZE, size, holder, inlineIndex, 0);
 }

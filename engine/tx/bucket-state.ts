@@ -177,7 +177,7 @@ export class BucketState {
 
   /**
    * The nested buckets of which a deletion must know: those that have pages, and those that were opened. An inline one goes with its value, and a
-   * bucket may hold many of them (measured with 500,000 images: 5.4 s with all of them opened).
+   * bucket may hold many of them (measured with 500,000 images: 0.3 s, with all of them opened 5.4).
    */
   #childrenToDismantle(): BucketState[] {
     const names: Buffer[] = [];

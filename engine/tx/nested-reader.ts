@@ -6,15 +6,11 @@
  * 2. What it gives is valid until the next call into the database; the bucket must not be changed during a walk.
  */
 import { assert } from "../base/assert.js";
-import { bufferAt, copyOut, readU16, readU32, readU64, toLookUp, type BytesLike } from "../base/bytes.js";
-import { corrupt } from "../base/errors.js";
-import {
-  BUCKET_FLAG, BUCKET_HEADER_SIZE, ELEMENT_SIZE, FLAG_LEAF, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, PAGE_COUNT, PAGE_FLAGS,
-  PAGE_HEADER_SIZE, type Pgid,
-} from "../format/constants.js";
+import { bufferAt, copyOut, readU16, readU32, toLookUp, type BytesLike } from "../base/bytes.js";
+import { BUCKET_FLAG, BUCKET_HEADER_SIZE, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, PAGE_COUNT } from "../format/constants.js";
 import { elementAt } from "../format/page-index.js";
 import type { Pages } from "../tree/pages.js";
-import { isPlainInline } from "../tree/inline-page.js";
+import { isInlineOfPairs } from "../tree/inline-page.js";
 import { TreeCursor } from "../tree/tree-cursor.js";
 import type { BucketState } from "./bucket-state.js";
 
@@ -36,7 +32,6 @@ export class NestedReader {
   #nameSize = 0;
   #valueSize = 0;
   #flags = 0;
-  #holder: Pgid = 0;
   // The page of the inline bucket: set by enter.
   #page = 0;
   #count = 0;
@@ -72,7 +67,6 @@ export class NestedReader {
     this.#nameSize = tree.keySize;
     this.#valueSize = tree.valueSize;
     this.#flags = tree.flags;
-    this.#holder = tree.leafPage;
     return true;
   }
 
@@ -83,7 +77,6 @@ export class NestedReader {
     this.#nameSize = cursor.keySize;
     this.#valueSize = cursor.valueSize;
     this.#flags = cursor.flags;
-    this.#holder = cursor.leafPage;
     return true;
   }
 
@@ -108,20 +101,16 @@ export class NestedReader {
     return decode(this.#bytes, this.#nameStart, this.#nameStart + this.#nameSize);
   }
 
-  /**
-   * Goes into the nested bucket; false when it cannot be read in place.
-   * @throws BoltError CORRUPT when the inline bucket cannot be
-   */
+  /** Goes into the nested bucket; false when it cannot be read in place: then the ordinary way says what is wrong with it, if anything is. */
   enter(): boolean {
-    if (this.#flags !== BUCKET_FLAG) return false;
     const bytes = this.#bytes;
     const value = this.#nameStart + this.#nameSize;
-    if (readU64(bytes, value) !== 0) return false;
+    if (this.#flags !== BUCKET_FLAG || !isInlineOfPairs(bytes, value, this.#valueSize)) return false;
     // What the transaction has opened may have been changed, which its parent does not show before the commit.
     if (this.#bucket.children.size > 0 && this.#bucket.hasOpened(this.name())) return false;
     this.#page = value + BUCKET_HEADER_SIZE;
     this.#count = readU16(bytes, this.#page + PAGE_COUNT);
-    return validateInPlace(bytes, this.#page, this.#count, this.#valueSize - BUCKET_HEADER_SIZE, this.#holder);
+    return true;
   }
 
   /** Decodes the value of a key of the bucket that was entered; undefined when it is not there. */
@@ -151,17 +140,4 @@ export class NestedReader {
 export function bufferOn(pages: Pages, bytes: Uint8Array, frame: number): Buffer {
   if (frame >= 0) return bufferAt(pages.slabBuffers[frame >>> pages.frameBits]!, 0, bytes.length);
   return bufferAt(bytes.buffer, bytes.byteOffset, bytes.length);
-}
-
-/**
- * Checks an inline bucket's page of `size` bytes.
- * @returns false when an element is none of a plain pair: then the ordinary way says what is wrong
- * @throws BoltError CORRUPT
- */
-function validateInPlace(bytes: Uint8Array, page: number, count: number, size: number, holder: Pgid): boolean {
-  const dataStart = PAGE_HEADER_SIZE + count * ELEMENT_SIZE;
-  if (size < dataStart) throw corrupt(holder, `inline bucket counts ${count} elements, more than fit into ${size} bytes`);
-  const flags = readU16(bytes, page + PAGE_FLAGS);
-  if (flags !== FLAG_LEAF) throw corrupt(holder, `inline bucket has a page with flags 0x${flags.toString(16)}, not a leaf`);
-  return isPlainInline(bytes, page, count, size);
 }
