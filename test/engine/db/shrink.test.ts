@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync, statSync } from "node:fs";
 import { describe, test } from "node:test";
 import { BoltError, MemoryStorage, open, openMemory, type Bucket, type DB, type OpenOptions, type ShrinkResult } from "../../../engine/index.js";
+import { ShrinkWalk } from "../../../engine/db/shrink-walk.js";
 import { SimulatedDisk } from "../../../engine/testing.js";
 import { contentOf } from "../../support/content.js";
 import { Random, seedOfRun } from "../../support/random.js";
@@ -298,4 +299,29 @@ describe("shrink on a disk that fails", () => {
       assert.ok(failureCount >= 1);
     });
   }
+});
+
+test("a large file is not walked over again for less than a thousandth of it, and still comes down to that", (t) => {
+  const db = openMemory({ pageSize: 1024, noSync: true });
+  const keyOf = (i: number): string => `${String(Math.imul(i, 2_654_435_761) >>> 0).padStart(10, "0")}${i}`;
+  const keyCount = 24_000;
+  // A page a key, in random order; then every second page is free.
+  for (let from = 0; from < keyCount; from += 4000) {
+    db.update((tx) => {
+      const bucket = tx.createBucketIfNotExists("bucket");
+      for (let i = from; i < from + 4000; i++) bucket.put(keyOf(i), Buffer.alloc(500));
+    });
+  }
+  db.update((tx) => { for (let i = 0; i < keyCount; i += 2) tx.bucket("bucket")?.delete(keyOf(i)); });
+  const walk = t.mock.method(ShrinkWalk.prototype, "run").mock;
+  const { isDone } = db.shrink({ budgetMs: 60_000 });
+  const walkCount = walk.calls.filter(({ result }) => result === undefined).length;
+  t.diagnostic(`${walkCount} walks`);
+  // Without that limit there are eight.
+  assert.ok(isDone && walkCount <= 6, `${walkCount} walks`);
+  const { freePageN, pendingPageN } = db.stats();
+  const pageCount = db.view((tx) => tx.size) / 1024;
+  // That, the room that the goal leaves, and the freelist's own pages.
+  assert.ok(freePageN + pendingPageN <= pageCount / 1000 + 16 + 4, `${freePageN + pendingPageN} of ${pageCount} pages are free`);
+  db.close();
 });
