@@ -46,6 +46,7 @@ export class PageCache {
   readonly indexStride: number;
   readonly slabBytes: Uint8Array[] = [];
   readonly slabBuffers: ArrayBufferLike[] = [];
+  readonly slabWords: DataView[] = [];
   readonly slabIndex: Uint32Array[] = [];
   /** Pages from here on do not exist. */
   highWaterMark: Pgid = 0;
@@ -57,7 +58,7 @@ export class PageCache {
   readonly #frames: Frames;
   /** By slab: frames that views keep from being used again; LARGE for a slab of one large page. */
   readonly #lost: number[] = [];
-  readonly #freeFrames: number[] = [];
+  #freeFrames: number[] = [];
   readonly #freeSlabs: number[] = [];
   readonly #spareMemory = new SpareMemory();
   #slabMemory = 0;
@@ -377,14 +378,13 @@ export class PageCache {
   #emptySlab(slab: number): void {
     this.#frames.forEachPage(slab, (pgid) => this.#table.set(pgid, 0));
     this.#frames.reset(slab, this.#slotCount);
-    let kept = 0;
-    for (const frame of this.#freeFrames) if (frame >>> this.frameBits !== slab) this.#freeFrames[kept++] = frame;
-    this.#freeFrames.length = kept;
+    this.#freeFrames = this.#freeFrames.filter((frame) => frame >>> this.frameBits !== slab);
   }
 
   #setMemory(slab: number, bytes: Uint8Array, index: Uint32Array): void {
     this.slabBytes[slab] = bytes;
     this.slabBuffers[slab] = bytes.buffer;
+    this.slabWords[slab] = new DataView(bytes.buffer);
     this.slabIndex[slab] = index;
   }
 

@@ -15,6 +15,8 @@ export interface Pages {
   readonly slabBytes: readonly Uint8Array[];
   /** The memory of `slabBytes`, which begins with it: to ask an array for its buffer costs more than to make a view. */
   readonly slabBuffers: readonly ArrayBufferLike[];
+  /** The same memory by words, for small copies. */
+  readonly slabWords: readonly DataView[];
   readonly slabIndex: readonly Uint32Array[];
   /** Gives the frame of a validated branch or leaf page with its index. Any other frame that is not pinned may be lost by it. */
   locate(pgid: Pgid): number;

@@ -8,7 +8,7 @@
  * 4. `version` counts the changes after which a cursor must find its place again.
  */
 import { boltError, corrupt } from "../base/errors.js";
-import { copyFrom, copyOut, copyTiny, readU32, TINY_SIZE } from "../base/bytes.js";
+import { copyFrom, copyOut, copySmall, readU32, SMALL_SIZE, TINY_SIZE } from "../base/bytes.js";
 import { BUCKET_HEADER_SIZE, LEAF_FLAGS, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, type Pgid } from "../format/constants.js";
 import { elementAt } from "../format/page-index.js";
 import type { Arena } from "./arena.js";
@@ -143,13 +143,15 @@ export class Tree {
   copyValue(): Buffer {
     const { frame, pages } = this;
     const start = this.keyStart + this.keySize;
-    if (this.valueSize <= TINY_SIZE) return copyTiny(this.bytes, start, this.valueSize);
-    if (frame < 0) return this.bytes === this.inline ? this.#copyInline(start) : copyOut(this.bytes, start, this.valueSize);
-    return copyFrom(pages.slabBuffers[frame >>> pages.frameBits]!, start, this.valueSize);
+    if (frame < 0) return this.#copyOwn(start);
+    const slab = frame >>> pages.frameBits;
+    return this.valueSize <= SMALL_SIZE ? copySmall(pages.slabWords[slab]!, start, this.valueSize) : copyFrom(pages.slabBuffers[slab]!, start, this.valueSize);
   }
 
-  #copyInline(start: number): Buffer {
-    const inline = this.inline!;
+  /** Copies a value that is in no frame: in an inline bucket, or in memory of the transaction. */
+  #copyOwn(start: number): Buffer {
+    const { inline } = this;
+    if (this.bytes !== inline || this.valueSize <= TINY_SIZE) return copyOut(this.bytes, start, this.valueSize);
     this.#inlineMemory ??= inline.buffer;
     return copyFrom(this.#inlineMemory, inline.byteOffset + start, this.valueSize);
   }

@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import {
-  bufferAt, compareBytes, copyFrom, copyOut, keyWord, readBigU64, readU16, readU32, readU64, toBytes, toLookUp, writeBigU64, writeU16, writeU32, writeU64,
+  bufferAt, compareBytes, copyFrom, copyOut, copySmall, keyWord, readBigU64, readU16, readU32, readU64, SMALL_SIZE, toBytes, toLookUp, writeBigU64, writeU16,
+  writeU32, writeU64,
 } from "../../../engine/base/bytes.js";
 import { seedOfRun } from "../../support/random.js";
 
@@ -83,6 +84,19 @@ test("copies made one after the other share no byte, and keep little memory", ()
     copy.fill(i);
   });
   copies.forEach((copy, i) => assert.ok(copy.every((byte) => byte === (i & 0xff))));
+});
+
+test("a small copy has every byte of its range, whatever its size and wherever it begins, up to the end of the memory", () => {
+  const source = Uint8Array.from({ length: 700 }, (_, i) => (i * 7) & 0xff);
+  const words = new DataView(source.buffer);
+  const ranges = Array.from({ length: SMALL_SIZE + 1 }, (_, size) => [0, 1, 2, 3, 501, source.length - size].map((start) => [start, size] as const)).flat();
+  const copies = ranges.map(([start, size]) => copySmall(words, start, size));
+  ranges.forEach(([start, size], i) => {
+    assert.ok(Buffer.isBuffer(copies[i]!));
+    assert.deepEqual([...copies[i]!], [...source.subarray(start, start + size)], `${size} bytes from ${start}`);
+    copies[i]!.fill(0xff);
+  });
+  assert.ok(source.every((byte, i) => byte === ((i * 7) & 0xff)), "the source is as it was");
 });
 
 test("a Buffer on memory is one like any other", () => {
