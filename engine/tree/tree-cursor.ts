@@ -16,7 +16,7 @@ import { copyBytes } from "./arena.js";
 import { type DirtyLeaf, NO_IMAGE } from "./dirty-leaf.js";
 import { inlineCount, searchInline } from "./inline-page.js";
 import { FLAGS, KEY_SIZE, type Node, OFFSET, VALUE_SIZE } from "./node.js";
-import { branchChild, childOf, pageElementCount, pageIsBranch, provedBelow, requireProved, searchPage } from "./search.js";
+import { branchChild, childOf, fetchHeaders, pageElementCount, pageIsBranch, provedBelow, requireProved, searchPage } from "./search.js";
 import { MAX_DEPTH, type Tree } from "./tree.js";
 
 const NO_BYTES: Uint8Array = new Uint8Array(0);
@@ -239,6 +239,7 @@ export class TreeCursor {
       const frame = pages.locate(pgid);
       const bytes = pages.slabBytes[frame >>> pages.frameBits]!;
       const page = pages.pageStart(frame);
+      fetchHeaders(bytes, page);
       const count = readU16(bytes, page + PAGE_COUNT);
       if (readU16(bytes, page + PAGE_FLAGS) !== FLAG_BRANCH) return this.#enterPage(pgid, frame, count, undefined, 0);
       const i = toLast ? count - 1 : 0;
