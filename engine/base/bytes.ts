@@ -185,7 +185,7 @@ export function copyFrom(memory: ArrayBufferLike, start: number, size: number): 
 export const TINY_SIZE = 16;
 
 /** `copyOut` of TINY_SIZE bytes at most (measured: a tenth less than `set` for 8 bytes). */
-export function copyTiny(bytes: Uint8Array, start: number, size: number): Buffer {
+function copyTiny(bytes: Uint8Array, start: number, size: number): Buffer {
   const at = takeOfChunk(size);
   for (let i = 0; i < size; i++) chunk[at + i] = bytes[start + i]!;
   return bufferAt(chunkMemory, chunkStart + at, size);
