@@ -12,6 +12,7 @@
  * 4. A PINNED frame is not evicted, nor its slab given new memory: pages that the writer's nodes point into, those it is writing, one being read.
  *    PRIVATE frames, pages that the writer changes in place, are pinned from the first change to the end of the commit.
  * 5. Another `locate` may evict any frame that is not pinned: keep a frame across it only with `holds` to test it.
+ * 6. Of a leaf with one large value only the first page is read, until somebody wants the value. See overflow-pages.ts.
  */
 import { assert } from "../base/assert.js";
 import { newMemory, readU16, readU32 } from "../base/bytes.js";
@@ -21,13 +22,8 @@ import { PAGE_COUNT, PAGE_OVERFLOW, type Pgid } from "../format/constants.js";
 import { requireTreePage } from "../format/page.js";
 import { INDEX_KEYS, indexPage } from "../format/page-index.js";
 import { EMPTY, ENCODED, ESCAPED, Frames, INDEXED, PINNED, PRIVATE, REFERENCED } from "./frames.js";
+import { OverflowPages, type PageReader } from "./overflow-pages.js";
 import { PageTable } from "./page-table.js";
-
-/** What the cache fills itself from. */
-export interface PageReader {
-  /** Fills `target` with the bytes from the start of page `pgid` on; throws when they cannot be had. */
-  readPages(pgid: Pgid, target: Uint8Array): void;
-}
 
 const SLAB_SIZE = 1 << 20;
 /** With fewer the tree could not hold a path and its neighbours. One slab stays always: a limit below it would be looked after in vain. */
@@ -61,6 +57,7 @@ export class PageCache {
   #freeFrames: number[] = [];
   readonly #freeSlabs: number[] = [];
   readonly #spareMemory = new SpareMemory();
+  readonly #overflowPages: OverflowPages;
   #slabMemory = 0;
   /** Slabs of many pages. */
   #commonSlabCount = 0;
@@ -77,6 +74,7 @@ export class PageCache {
     this.indexStride = pageSize / 16 + INDEX_KEYS;
     this.#capacity = Math.max(cacheSize, MIN_CAPACITY_PAGES * pageSize, this.#slotCount * (pageSize + this.indexStride * 4));
     this.#reader = reader;
+    this.#overflowPages = new OverflowPages(pageSize, reader);
   }
 
   /** Bytes of memory in use for pages and their indexes. */
@@ -118,6 +116,11 @@ export class PageCache {
   /** Bytes of the page in a frame, overflow pages included. */
   pageBytes(frame: number): number {
     return this.#isLarge(frame) ? this.slabBytes[frame >>> this.frameBits]!.length : this.pageSize;
+  }
+
+  /** Reads the overflow pages of the large page whose slab this is, where that was left to do. @throws BoltError CORRUPT, IO, STALE_SNAPSHOT */
+  complete(slab: Uint8Array): void {
+    this.#overflowPages.complete(slab);
   }
 
   /** Says that a view into the frame was handed out: see rule 3. */
@@ -215,7 +218,10 @@ export class PageCache {
       this.#reader.readPages(pgid, this.pageView(frame));
       requireTreePage(bytes, start, pgid, this.highWaterMark);
       const overflow = readU32(bytes, start + PAGE_OVERFLOW);
-      if (overflow > 0) frame = this.#loadLarge(frame, pgid, overflow);
+      if (overflow > 0) {
+        frame = this.#moveToOwnSlab(frame, pgid, overflow);
+        this.#overflowPages.read(pgid, this.slabBytes[frame >>> this.frameBits]!);
+      }
       this.#buildIndex(frame, pgid);
     } catch (error) {
       this.#release(frame);
@@ -225,17 +231,9 @@ export class PageCache {
     return frame;
   }
 
-  /** Moves the first page to a slab of its own and reads the overflow pages behind it. */
-  #loadLarge(first: number, pgid: Pgid, overflow: number): number {
+  #moveToOwnSlab(first: number, pgid: Pgid, overflow: number): number {
     const frame = this.#addLargeSlab(pgid, 1 + overflow);
-    const bytes = this.slabBytes[frame >>> this.frameBits]!;
-    bytes.set(this.pageView(first));
-    try {
-      this.#reader.readPages(pgid + 1, bytes.subarray(this.pageSize));
-    } catch (error) {
-      this.#release(frame);
-      throw error;
-    }
+    this.slabBytes[frame >>> this.frameBits]!.set(this.pageView(first));
     this.#release(first);
     return frame;
   }
@@ -281,6 +279,7 @@ export class PageCache {
     this.#frames.setPgid(frame, EMPTY);
     this.#frames.setState(frame, 0);
     if (this.#isLarge(frame)) {
+      this.#overflowPages.forget(this.slabBytes[slab]!);
       this.#slabMemory -= this.slabBytes[slab]!.length; // the index of a large page is small, and not counted
       if ((state & ESCAPED) === 0) this.#spareMemory.keep(this.slabBytes[slab]!);
       this.#giveUp(slab);

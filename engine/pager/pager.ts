@@ -24,7 +24,8 @@ import { Freelist } from "./freelist.js";
 import { grownFileSize } from "./growth.js";
 import { finishInitialising, initialise, isUnfinished, isUninitialised, readMetaSlots } from "./meta-pages.js";
 import { MetaWatch } from "./meta-watch.js";
-import { PageCache, type PageReader } from "./page-cache.js";
+import type { PageReader } from "./overflow-pages.js";
+import { PageCache } from "./page-cache.js";
 import { chooseMeta, newestMeta } from "./recovery.js";
 import { readStoredFreelist } from "./stored-freelist.js";
 

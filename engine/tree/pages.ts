@@ -24,6 +24,8 @@ export interface Pages {
   holds(frame: number, pgid: Pgid): boolean;
   /** Where the page starts in its slab. */
   pageStart(frame: number): number;
+  /** Reads what was left out of a slab, for it is of one large value only. @see requireValue */
+  complete(slab: Uint8Array): void;
   /** Says that a caller got a view into the frame. */
   markEscaped(frame: number): void;
   /** Whether a caller has a view into the frame: then its bytes must not change. */
@@ -35,4 +37,13 @@ export interface Pages {
   /** Keeps the frame where it is until `unpin`. */
   pin(frame: number): void;
   unpin(frame: number): void;
+}
+
+/**
+ * Has a value read that was left out, before its bytes are looked at. No value smaller than a page ever is.
+ * @param bytes the memory that it is in: a slab, or the transaction's own
+ * @throws BoltError CORRUPT, IO, STALE_SNAPSHOT
+ */
+export function requireValue(pages: Pages, bytes: Uint8Array, valueSize: number): void {
+  if (valueSize >= pages.pageSize) pages.complete(bytes);
 }

@@ -132,8 +132,13 @@ export class Rebalancer {
     }
     node.shrunk = dirty.shrunk;
     node.appended = dirty.appended;
-    if (dirty.largePage !== undefined && this.#keepsLargePages) this.largePages.push((node.largePage = dirty.largePage));
-    else if (dirty.pgid !== 0) this.#releaser.release(dirty.pgid, dirty.pageCount);
+    const { largePage } = dirty;
+    if (largePage !== undefined && this.#keepsLargePages) {
+      this.largePages.push((node.largePage = largePage));
+    } else if (dirty.pgid !== 0) {
+      if (largePage !== undefined) this.#pages.complete(this.#arena.sources[largePage.source]!);
+      this.#releaser.release(dirty.pgid, dirty.pageCount);
+    }
     this.#counts.nodeCount++;
     return node;
   }
@@ -146,6 +151,7 @@ export class Rebalancer {
     this.#arena.pinned.push(frame);
     const slab = frame >>> pages.frameBits;
     const bytes = pages.slabBytes[slab]!;
+    pages.complete(bytes);
     const source = this.#arena.slabSource(slab, bytes);
     const count = pageElementCount(pages, frame);
     const isBranch = pageIsBranch(pages, frame);

@@ -16,7 +16,7 @@ import { DirtyLeaf, NO_IMAGE } from "./dirty-leaf.js";
 import { inlineCount, searchInline, validateInline } from "./inline-page.js";
 import { elementFlags } from "./leaf-edit.js";
 import { decodeLeaf, FLAGS, KEY_SIZE, Node, OFFSET, VALUE_SIZE } from "./node.js";
-import type { Pages } from "./pages.js";
+import { type Pages, requireValue } from "./pages.js";
 import { branchChild, childOf, pageElementCount, pageIsBranch, provedBelow, searchPage } from "./search.js";
 
 /** Deeper trees cannot be: a branch has at least two children. */
@@ -143,6 +143,7 @@ export class Tree {
   copyValue(): Buffer {
     const { frame, pages } = this;
     const start = this.keyStart + this.keySize;
+    requireValue(pages, this.bytes, this.valueSize);
     if (frame < 0) return this.#copyOwn(start);
     const slab = frame >>> pages.frameBits;
     return this.valueSize <= SMALL_SIZE ? copySmall(pages.slabWords[slab]!, start, this.valueSize) : copyFrom(pages.slabBuffers[slab]!, start, this.valueSize);
@@ -160,6 +161,7 @@ export class Tree {
   viewValue(): Uint8Array {
     const { bytes, frame, pages } = this;
     const start = this.keyStart + this.keySize;
+    requireValue(pages, bytes, this.valueSize);
     if (frame < 0) return new Uint8Array(bytes.buffer, bytes.byteOffset + start, this.valueSize);
     pages.markEscaped(frame);
     return new Uint8Array(pages.slabBuffers[frame >>> pages.frameBits]!, start, this.valueSize);

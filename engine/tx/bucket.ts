@@ -3,6 +3,7 @@ import { compareBytes, toBytes, toLookUp, type BytesLike } from "../base/bytes.j
 import { boltError } from "../base/errors.js";
 import { BUCKET_FLAG, BUCKET_HEADER_SIZE, MAX_INLINE_FRACTION, MAX_KEY_SIZE, MAX_VALUE_SIZE, type Pgid } from "../format/constants.js";
 import { bucketStats, inlineBucketStats, inspectBucket, inspectInlineBucket, type BucketStats, type BucketStructure } from "./bucket-stats.js";
+import { requireValue } from "../tree/pages.js";
 import { EMPTY_BUCKET, type BucketState } from "./bucket-state.js";
 import { Cursor } from "./cursor.js";
 import { encodeInline, type InlinePair } from "./inline-value.js";
@@ -110,6 +111,7 @@ export class Bucket {
     state.requireReadable();
     const { tree } = state;
     if (!tree.lookup(key) || tree.flags === BUCKET_FLAG) return undefined;
+    requireValue(tree.pages, tree.bytes, tree.valueSize);
     const start = tree.keyStart + tree.keySize;
     return decode(bufferOn(tree.pages, tree.bytes, tree.frame), start, start + tree.valueSize);
   }

@@ -4,6 +4,7 @@
  */
 import { BUCKET_FLAG } from "../format/constants.js";
 import { bufferAt, compareBytes, copyFrom, copyOut, TINY_SIZE } from "../base/bytes.js";
+import { requireValue } from "../tree/pages.js";
 import { TreeCursor } from "../tree/tree-cursor.js";
 import type { BucketState } from "./bucket-state.js";
 
@@ -122,6 +123,7 @@ export class Place {
     const { cursor } = this;
     // In a write transaction a neighbour may be changed before it is asked for.
     if (this.#keepsKey || cursor.frame < 0 || end - start > MAX_RUN_SIZE) return false;
+    this.#requireValue();
     const size = Math.max(end - start, this.#runSize);
     this.#runSize = this.#runSize === 0 ? FIRST_RUN_SIZE : Math.min(2 * this.#runSize, MAX_RUN_SIZE);
     this.#runIsBackward = this.isBackward;
@@ -137,6 +139,7 @@ export class Place {
   /** Gives views of key and value. */
   viewPair(): [Uint8Array, Uint8Array] {
     const { keyStart, keySize, valueSize, frame, memory } = this.cursor;
+    this.#requireValue();
     if (frame < 0) return [this.#ownView(keyStart, keySize), this.#ownView(keyStart + keySize, valueSize)];
     if (!this.cursor.isKept) this.cursor.keepPage();
     return [new Uint8Array(memory, keyStart, keySize), new Uint8Array(memory, keyStart + keySize, valueSize)];
@@ -163,7 +166,13 @@ export class Place {
 
   copyValue(): Buffer {
     const { keyStart, keySize, valueSize } = this.cursor;
+    this.#requireValue();
     return this.#copy(keyStart + keySize, valueSize);
+  }
+
+  #requireValue(): void {
+    const { tree, bytes, valueSize } = this.cursor;
+    requireValue(tree.pages, bytes, valueSize);
   }
 
   #copy(start: number, size: number): Buffer {

@@ -6,6 +6,7 @@ const FREELIST = "engine/pager/freelist.ts";
 const METAS = "engine/pager/meta-pages.ts";
 const RECOVERY = "engine/pager/recovery.ts";
 const CACHE = "engine/pager/page-cache.ts";
+const OVERFLOW = "engine/pager/overflow-pages.ts";
 const SET = "engine/pager/page-set.ts";
 
 export const pagerMutants: readonly Mutant[] = [
@@ -194,6 +195,21 @@ export const pagerMutants: readonly Mutant[] = [
     name: "a large page takes the frames of a whole slab", file: CACHE,
     find: "const slab = this.#newSlab(bytes, NO_INDEX, 1);", replace: "const slab = this.#newSlab(bytes, NO_INDEX, this.#slotCount);",
     harm: "many values of a few pages take twice their memory, and end the process at last", tests: ["engine/pager/large-pages"],
+  },
+  {
+    name: "memory of a large page whose value nobody read remembers it", file: CACHE,
+    find: "      this.#overflowPages.forget(this.slabBytes[slab]!);\n", replace: "",
+    harm: "the end of an old value is written over a new one in memory, and into the file", tests: ["engine/pager/overflow-pages"],
+  },
+  {
+    name: "a large value's key may be beyond the first page", file: OVERFLOW,
+    find: "keyEnd <= pageSize && ", replace: "",
+    harm: "keys are compared with memory that holds anything", tests: ["engine/pager/overflow-pages"],
+  },
+  {
+    name: "smaller values are left out, too", file: OVERFLOW,
+    find: "LEAF_VALUE_SIZE) >= pageSize;", replace: "LEAF_VALUE_SIZE) >= pageSize / 2;",
+    harm: "values end in memory that holds anything", tests: ["engine/pager/overflow-pages"],
   },
   {
     name: "pinned pages are evicted", file: CACHE,

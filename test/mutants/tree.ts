@@ -12,6 +12,21 @@ export const treeMutants: readonly Mutant[] = [
     harm: "views show another page's bytes once the cache needs room", tests: ["engine/tx/small-cache"],
   },
   {
+    name: "a large value is looked at before it is read", file: "engine/tree/pages.ts",
+    find: "if (valueSize >= pages.pageSize) pages.complete(bytes);", replace: "if (valueSize > pages.pageSize) pages.complete(bytes);",
+    harm: "memory that holds anything is given out as a value", tests: ["engine/tx/large-values"],
+  },
+  {
+    name: "a large value that nobody read is moved as it is in memory", file: REBALANCE,
+    find: "if (largePage !== undefined) this.#pages.complete(this.#arena.sources[largePage.source]!);", replace: "",
+    harm: "memory that holds anything is written as a value", tests: ["engine/tree/rebalance"],
+  },
+  {
+    name: "a large leaf becomes the root as it is in memory", file: REBALANCE,
+    find: "    pages.complete(bytes);\n", replace: "",
+    harm: "memory that holds anything is written as a value", tests: ["engine/tx/large-values"],
+  },
+  {
     name: "a large value that was replaced counts as kept", file: "engine/tree/spill.ts",
     find: " || node.column(from, SOURCE) !== largePage.source || node.column(from, OFFSET) !== largePage.offset", replace: "",
     harm: "the old value comes back with the commit", tests: ["engine/pager/placement", "engine/tree/tree"],

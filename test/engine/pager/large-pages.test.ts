@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { FLAG_FREELIST, FLAG_LEAF } from "../../../engine/format/constants.js";
 import { encodeMeta, metaPageOf } from "../../../engine/format/meta.js";
 import { writePageHeader } from "../../../engine/format/page.js";
-import type { PageReader } from "../../../engine/pager/page-cache.js";
+import type { PageReader } from "../../../engine/pager/overflow-pages.js";
 import { Frames } from "../../../engine/pager/frames.js";
 import { PageCache } from "../../../engine/pager/page-cache.js";
 import { MemoryStorage, open } from "../../../engine/index.js";

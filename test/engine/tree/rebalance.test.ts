@@ -118,6 +118,20 @@ test("a small leaf beside one with overflow pages is left alone, and so is the l
   assert.deepEqual(leaves.map((page) => readPageHeader(page, 0).count).sort(), [1, 1, 1]);
 });
 
+test("a large value of which only the key is in memory is written anew with all its bytes where large pages are not kept", () => {
+  const store = new TreeStore();
+  const value = Buffer.alloc(5000, "large value;");
+  const filling = store.begin();
+  for (let i = 0; i < 20; i++) filling.put(keyOf(i), i === 10 ? value : Buffer.alloc(90), 0);
+  store.commit(filling);
+  const tree = store.begin();
+  tree.put(Buffer.from(`${keyOf(10).toString()} and behind`), Buffer.alloc(90), 0);
+  store.commit(tree, 0.5, false);
+  store.verify();
+  const large = [...store.pages.values()].find((page) => page.length > 1024);
+  assert.ok(large !== undefined && Buffer.from(large).includes(value));
+});
+
 test(`after random deletions no page but a root is under a quarter full, but for the last of a cut (SEED=${seed})`, () => {
   const random = new Random(seed);
   const store = filled(6000, 30);
