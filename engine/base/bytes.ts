@@ -8,6 +8,15 @@ const TWO_POW_32 = 0x1_0000_0000;
 /** Whether words of this machine are little-endian, as those of a file are. */
 export const IS_LITTLE_ENDIAN: boolean = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
 
+/** Gives `count` little-endian words of four bytes: as a view where the machine can read them where they are, else as a copy. */
+export function wordsOf(bytes: Uint8Array, start: number, count: number): Uint32Array {
+  const at = bytes.byteOffset + start;
+  if (IS_LITTLE_ENDIAN && at % 4 === 0) return new Uint32Array(bytes.buffer, at, count);
+  const copy = new Uint8Array(bytes.subarray(start, start + 4 * count));
+  if (!IS_LITTLE_ENDIAN) Buffer.from(copy.buffer).swap32();
+  return new Uint32Array(copy.buffer);
+}
+
 /**
  * Strings up to this length are remembered: names of fields are, which a program asks for again and again. (Longer ones may be slices of
  * large texts, which they would keep in memory.)

@@ -15,6 +15,7 @@
 import { assert } from "../base/assert.js";
 import { corrupt } from "../base/errors.js";
 import type { Pgid } from "../format/constants.js";
+import { without } from "../format/pgid-list.js";
 import { Allocations } from "./allocations.js";
 import { PageSet, type Run } from "./page-set.js";
 
@@ -68,18 +69,16 @@ export class Freelist {
 
   /**
    * Takes over what a file says is free.
-   * @param isQuarantined tells the pages that the transaction before the last still reaches
+   * @param ids in ascending order
+   * @param waiting those of them that the transaction before the last still reaches, in ascending order
    * @throws BoltError CORRUPT for an id that is a meta page, not below the high-water mark, or listed twice
    */
-  load(ids: Iterable<Pgid>, highWaterMark: Pgid, isQuarantined: (pgid: Pgid) => boolean): void {
-    const freed: Pgid[] = [];
-    for (const pgid of ids) {
-      if (pgid < 2 || pgid >= highWaterMark) throw corrupt(pgid, `listed as free, but out of bounds: ${highWaterMark}`);
-      const quarantined = isQuarantined(pgid);
-      if (!(quarantined ? this.#pending : this.#free).add(pgid)) throw corrupt(pgid, "already freed");
-      if (quarantined) freed.push(pgid);
-    }
-    if (freed.length > 0) this.#quarantine.push({ serial: 0, pgids: freed });
+  load(ids: Float64Array, waiting: Float64Array, highWaterMark: Pgid): void {
+    const outside = ids[0]! < 2 ? ids[0] : ids.at(-1)! >= highWaterMark ? ids.find((pgid) => pgid >= highWaterMark) : undefined;
+    if (outside !== undefined) throw corrupt(outside, `listed as free, but out of bounds: ${highWaterMark}`);
+    const twice = this.#free.addAscending(without(ids, waiting)) ?? this.#pending.addAscending(waiting);
+    if (twice !== undefined) throw corrupt(twice, "already freed");
+    if (waiting.length > 0) this.#quarantine.push({ serial: 0, pgids: [...waiting] });
   }
 
   get hasReaders(): boolean {

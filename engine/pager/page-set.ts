@@ -73,6 +73,30 @@ export class PageSet {
     return true;
   }
 
+  /**
+   * Adds ids in ascending order. What runs they make is left to the searches.
+   * @returns an id that was there already: then the set is of no use any more; undefined when all were added
+   */
+  addAscending(ids: Float64Array): Pgid | undefined {
+    for (let i = 0; i < ids.length; ) {
+      const key = Math.floor(ids[i]! / CHUNK_IDS);
+      const chunk = this.#chunkFor(key);
+      const { words } = chunk;
+      const start = key * CHUNK_IDS;
+      const first = i;
+      for (let bit = ids[i]! - start; bit < CHUNK_IDS; bit = ids[++i]! - start) {
+        const mask = 1 << (bit & 31);
+        if (words[bit >>> 5]! & mask) return ids[i];
+        words[bit >>> 5]! |= mask;
+      }
+      chunk.count += i - first;
+      this.#size += i - first;
+      chunk.noneBefore.fill(0);
+      chunk.longest = CHUNK_IDS;
+    }
+    return undefined;
+  }
+
   /** Removes an id; gives false when it is not there. */
   delete(pgid: Pgid): boolean {
     const chunk = this.#chunks.get(Math.floor(pgid / CHUNK_IDS));

@@ -17,7 +17,7 @@ import type { Recovery } from "../base/recovery.js";
 import { MIN_PAGE_SIZE, type Pgid } from "../format/constants.js";
 import { closeMark, encodeManifest, manifestOf } from "../format/manifest.js";
 import { encodeMeta, MAX_TXID, metaPageOf, type Meta } from "../format/meta.js";
-import { PgidSet } from "../format/pgid-set.js";
+import { ascending, without } from "../format/pgid-list.js";
 import { collectReachable, type RawPages } from "../format/walk.js";
 import type { Storage } from "../storage/storage.js";
 import { Freelist } from "./freelist.js";
@@ -27,7 +27,7 @@ import { MetaWatch } from "./meta-watch.js";
 import type { PageReader } from "./overflow-pages.js";
 import { PageCache } from "./page-cache.js";
 import { chooseMeta, newestMeta } from "./recovery.js";
-import { readStoredFreelist } from "./stored-freelist.js";
+import { readStoredFreelist, unreachedPages } from "./stored-freelist.js";
 
 /** What of the database's options concerns the file. */
 export interface PagerOptions {
@@ -58,6 +58,8 @@ export type Step =
   | { readonly kind: "write"; readonly position: number; readonly chunks: readonly Uint8Array[] }
   | { readonly kind: "meta"; readonly position: number; readonly chunks: readonly Uint8Array[] }
   | { readonly kind: "sync" };
+
+const NO_IDS = new Float64Array(0);
 
 /** An open file of pages. */
 export class Pager {
@@ -190,31 +192,32 @@ export class Pager {
 
   #loadFreelist(older: Meta | undefined): void {
     const { meta } = this;
-    if (meta.freelist !== undefined) {
-      const { ids, pageCount } = readStoredFreelist(this.rawPages({ meta, watch: undefined }), meta.freelist);
-      this.freelistPageCount = pageCount;
-      this.freelist.load(ids, meta.highWaterMark, this.#quarantineOf(older));
+    const pages = this.rawPages({ meta, watch: undefined });
+    const waitingOf = this.#quarantineOf(older);
+    if (meta.freelist === undefined) {
+      for (const ids of unreachedPages(collectReachable(pages, meta.root), meta.highWaterMark)) this.freelist.load(ids, waitingOf(ids), meta.highWaterMark);
       return;
     }
-    const reachable = collectReachable(this.rawPages({ meta, watch: undefined }), meta.root);
-    this.freelist.load(unreached(reachable, meta.highWaterMark), meta.highWaterMark, this.#quarantineOf(older));
+    const { ids, pageCount } = readStoredFreelist(pages, meta.freelist);
+    const sorted = ascending(ids);
+    this.freelist.load(sorted, waitingOf(sorted), meta.highWaterMark);
+    this.freelistPageCount = pageCount;
   }
 
-  /** Tells which free pages the tree before the newest still reaches: they must wait one transaction more (FORMAT rule 8). */
-  #quarantineOf(older: Meta | undefined): (pgid: Pgid) => boolean {
-    if (older === undefined) return () => false;
+  /** Tells which of free pages the tree before the newest still reaches: they must wait one transaction more (FORMAT rule 8). */
+  #quarantineOf(older: Meta | undefined): (ids: Float64Array) => Float64Array {
+    if (older === undefined) return () => NO_IDS;
+    const pages = this.rawPages({ meta: older, watch: undefined });
     try {
       if (older.freelist !== undefined) {
-        const freeBefore = new PgidSet();
-        const { ids } = readStoredFreelist(this.rawPages({ meta: older, watch: undefined }), older.freelist);
-        for (const pgid of ids) if (pgid < older.highWaterMark) freeBefore.add(pgid);
-        return (pgid) => pgid < older.highWaterMark && !freeBefore.has(pgid);
+        const freeBefore = ascending(readStoredFreelist(pages, older.freelist).ids);
+        return (ids) => without(ids, freeBefore, older.highWaterMark);
       }
-      const reachable = collectReachable(this.rawPages({ meta: older, watch: undefined }), older.root);
-      return (pgid) => reachable.has(pgid);
+      const reachable = collectReachable(pages, older.root);
+      return (ids) => ids.filter((pgid) => reachable.has(pgid));
     } catch (error) {
       // A Go writer that died in a commit has overwritten it. There is nothing to keep then, but nothing that could be told apart either.
-      if (error instanceof BoltError && error.code === "CORRUPT") return () => false;
+      if (error instanceof BoltError && error.code === "CORRUPT") return () => NO_IDS;
       throw error;
     }
   }
@@ -374,10 +377,6 @@ export class Pager {
       // Without the mark the next opening verifies the last commit: slower, not wrong.
     }
   }
-}
-
-function* unreached(reachable: { has(pgid: Pgid): boolean }, highWaterMark: Pgid): Generator<Pgid> {
-  for (let pgid = 2; pgid < highWaterMark; pgid++) if (!reachable.has(pgid)) yield pgid;
 }
 
 /** Lets BoltErrors pass and gives every other error of a storage the code IO. */

@@ -1,8 +1,9 @@
-/** The freelist that a file stores. */
+/** The freelist that a file stores, or what is free where it stores none. */
 import { corrupt } from "../base/errors.js";
 import type { Pgid } from "../format/constants.js";
 import { readFreelistPage } from "../format/freelist-page.js";
 import { readPageHeader } from "../format/page.js";
+import type { PgidSet } from "../format/pgid-set.js";
 import type { RawPages } from "../format/walk.js";
 
 /** A freelist as a file has it. */
@@ -28,4 +29,21 @@ export function readStoredFreelist(pages: RawPages, pgid: Pgid): StoredFreelist 
   const all = pages.read(pgid, 1 + overflow);
   if (all === undefined) throw corrupt(pgid, "beyond the end of the file");
   return { ids: readFreelistPage(all, pgid), pageCount: 1 + overflow };
+}
+
+/**
+ * Gives the pages that nothing reaches, in ascending order and in lists of some thousands, for all of them could be more than memory holds. A list is valid until
+ * the next one is asked for.
+ */
+export function* unreachedPages(reachable: PgidSet, highWaterMark: Pgid): Generator<Float64Array> {
+  const ids = new Float64Array(1 << 16);
+  let count = 0;
+  for (let pgid = 2; pgid < highWaterMark; pgid++) {
+    if (reachable.has(pgid)) continue;
+    ids[count++] = pgid;
+    if (count < ids.length) continue;
+    yield ids;
+    count = 0;
+  }
+  yield ids.subarray(0, count);
 }

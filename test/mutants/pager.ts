@@ -42,12 +42,12 @@ export const pagerMutants: readonly Mutant[] = [
   },
   {
     name: "no quarantine when a file is opened", file: FILE,
-    find: "return (pgid) => pgid < older.highWaterMark && !freeBefore.has(pgid);", replace: "return () => freeBefore.size < 0;",
+    find: "return (ids) => without(ids, freeBefore, older.highWaterMark);", replace: "return (ids) => without(ids, freeBefore, 0);",
     harm: "the first commit overwrites the state before the last: a bad meta then loses everything", tests: ["crash/crash"],
   },
   {
     name: "no quarantine when a file without a stored freelist is opened", file: FILE,
-    find: "return (pgid) => reachable.has(pgid);", replace: "return () => reachable === undefined;",
+    find: "return (ids) => ids.filter((pgid) => reachable.has(pgid));", replace: "return (ids) => ids.filter(() => reachable === undefined);",
     harm: "as before, with noFreelistSync", tests: ["crash/crash"],
   },
   {
@@ -125,6 +125,16 @@ export const pagerMutants: readonly Mutant[] = [
     name: "the stored freelist leaves out pages that wait", file: FREELIST,
     find: "return this.#free.writeUnion(this.#pending, target, at);", replace: "return this.#free.writeUnion(this.#free, target, at);",
     harm: "after reopening pages are neither in use nor free", tests: ["engine/pager/freelist"],
+  },
+  {
+    name: "pages that wait after opening are free as well", file: FREELIST,
+    find: "this.#free.addAscending(without(ids, waiting))", replace: "this.#free.addAscending(ids)",
+    harm: "the first commit overwrites the state before the last", tests: ["engine/pager/freelist"],
+  },
+  {
+    name: "runs of pages that were free on opening are not found", file: SET,
+    find: "      chunk.noneBefore.fill(0);\n", replace: "",
+    harm: "free pages are never used: the file grows", tests: ["engine/pager/page-set"],
   },
   {
     name: "a page is given up twice", file: FREELIST,

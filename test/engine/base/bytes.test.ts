@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import {
-  bufferAt, compareBytes, copyFrom, copyOut, copySmall, keyWord, readBigU64, readU16, readU32, readU64, SMALL_SIZE, toBytes, toLookUp, writeBigU64, writeU16,
-  writeU32, writeU64,
+  bufferAt, compareBytes, copyFrom, copyOut, copySmall, keyWord, readBigU64, readU16, readU32, readU64, SMALL_SIZE, toBytes, toLookUp, wordsOf, writeBigU64,
+  writeU16, writeU32, writeU64,
 } from "../../../engine/base/bytes.js";
 import { seedOfRun } from "../../support/random.js";
 
@@ -148,5 +148,16 @@ test("bytes and strings are taken, everything else is a TypeError that names the
   assert.equal(toBytes(given, "key"), given);
   for (const wrong of [undefined, null, 5, {}, [1], new ArrayBuffer(1), new Uint16Array(1)]) {
     assert.throws(() => toBytes(wrong as never, "value"), { name: "TypeError", message: /^value must be/ });
+  }
+});
+
+test("words are read little-endian wherever they stand, in a Buffer of Node's pool, too", () => {
+  const pooled = Buffer.from("12 bytes and then some more of them", "latin1");
+  for (const source of [pooled, new Uint8Array(pooled)]) {
+    for (let at = 0; at < 8; at++) {
+      for (const count of [0, 1, 5]) {
+        assert.deepEqual([...wordsOf(source, at, count)], Array.from({ length: count }, (_, i) => pooled.readUInt32LE(at + 4 * i)), `${count} from ${at} on`);
+      }
+    }
   }
 });

@@ -88,7 +88,7 @@ class Comparison {
   constructor(highWaterMark: number, free: readonly number[]) {
     this.model = new Model(highWaterMark, free);
     this.freelist = new Freelist((pgid) => this.#discarded.push(pgid));
-    this.freelist.load(free, highWaterMark, () => false);
+    this.freelist.load(Float64Array.from(free).sort(), new Float64Array(0), highWaterMark);
   }
 
   run(step: Step): void {
@@ -277,16 +277,21 @@ test("a long reader does not let a file grow: pages that come and go after it ar
 });
 
 test("what a file lists as free is refused when it cannot be", () => {
-  const load = (ids: readonly number[]): void => new Freelist(() => {}).load(ids, 50, () => false);
-  assert.throws(() => load([4, 1]), { code: "CORRUPT", message: "page 1: listed as free, but out of bounds: 50" });
+  const load = (ids: readonly number[], waiting: readonly number[] = []): void => {
+    new Freelist(() => {}).load(Float64Array.from(ids), Float64Array.from(waiting), 50);
+  };
+  assert.throws(() => load([1, 4]), { code: "CORRUPT", message: "page 1: listed as free, but out of bounds: 50" });
   assert.throws(() => load([50]), { code: "CORRUPT", message: /^page 50: .*out of bounds/ });
-  assert.throws(() => load([4, 5, 4]), { code: "CORRUPT", message: "page 4: already freed" });
-  load([49, 2]);
+  assert.throws(() => load([2, 49, 51, 60]), { code: "CORRUPT", message: "page 51: listed as free, but out of bounds: 50" });
+  assert.throws(() => load([4, 4, 5]), { code: "CORRUPT", message: "page 4: already freed" });
+  assert.throws(() => load([3, 4, 4, 5], [4, 4]), { code: "CORRUPT", message: "page 4: already freed" });
+  load([2, 49]);
+  load([]);
 });
 
 test("pages that the tree before the newest reaches wait one transaction after opening", () => {
   const freelist = new Freelist(() => {});
-  freelist.load([10, 11, 12], 50, (pgid) => pgid === 11);
+  freelist.load(Float64Array.of(10, 11, 12), Float64Array.of(11), 50);
   assert.deepEqual([freelist.freeCount, freelist.pendingCount], [2, 1]);
   freelist.begin(1);
   assert.deepEqual(freelist.allocateRuns(9), [{ start: 10, length: 1 }, { start: 12, length: 1 }]);

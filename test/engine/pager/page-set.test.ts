@@ -145,3 +145,30 @@ test("ids added from the highest down come out in ascending order", () => {
   for (const id of [5 * CHUNK, 3 * CHUNK + 7, 31, 2, 7 * CHUNK]) set.add(id);
   assert.deepEqual(contents(set), [2, 31, 3 * CHUNK + 7, 5 * CHUNK, 7 * CHUNK]);
 });
+
+const ascendingIds = fc.array(fc.record({ from: place, length: fc.integer({ min: 1, max: 150 }) }), { maxLength: 12 }).map((ranges) => {
+  const ids = new Set<number>();
+  for (const { from, length } of ranges) for (let id = from; id < from + length; id++) ids.add(id);
+  return Float64Array.from(ids).sort();
+});
+
+test("ids that are added together are found, and taken in runs, as those that are added one by one", (t) => {
+  const seed = seedOfRun();
+  t.diagnostic(`SEED=${seed}`);
+  fc.assert(fc.property(ascendingIds, fc.array(operation, { maxLength: 30 }), (ids, operations) => {
+    const set = new PageSet();
+    assert.equal(set.addAscending(ids), undefined);
+    const model = new Set(ids);
+    assert.equal(set.size, model.size);
+    for (const next of operations) apply(next, set, model);
+    assert.deepEqual(contents(set), [...model].sort((a, b) => a - b));
+  }), { seed });
+});
+
+test("of ids that are added together, one that is there already is named", () => {
+  const set = withIds([[5, 8]]);
+  assert.equal(set.addAscending(Float64Array.of(1, CHUNK + 1)), undefined);
+  assert.equal(set.addAscending(Float64Array.of(2, 7, 9)), 7);
+  assert.equal(set.addAscending(Float64Array.of(10, 10)), 10);
+  assert.equal(set.addAscending(Float64Array.of(11, CHUNK + 1)), CHUNK + 1);
+});

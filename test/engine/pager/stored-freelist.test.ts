@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { writeU64 } from "../../../engine/base/bytes.js";
 import { freelistByteSize, writeFreelistHeader } from "../../../engine/format/freelist-page.js";
-import { readStoredFreelist } from "../../../engine/pager/stored-freelist.js";
+import { PgidSet } from "../../../engine/format/pgid-set.js";
+import { readStoredFreelist, unreachedPages } from "../../../engine/pager/stored-freelist.js";
 import { pagesOf, writeLeaf } from "../format/raw-file.js";
 
 const PAGE_SIZE = 1024;
@@ -53,4 +54,17 @@ test("overflow pages past the high-water mark or the end of the file are refused
   assert.throws(() => readStoredFreelist(pagesOf(file, PAGE_SIZE, 3), 2), { code: "CORRUPT", message: "page 2: 1 overflow pages reach past the high-water mark 3" });
   assert.throws(() => readStoredFreelist(pagesOf(file.subarray(0, 3 * PAGE_SIZE), PAGE_SIZE, 9), 2), { code: "CORRUPT", message: "page 2: beyond the end of the file" });
   assert.equal(readStoredFreelist(pagesOf(file, PAGE_SIZE, 4), 2).pageCount, 2);
+});
+
+test("where no list is stored, all that nothing reaches is free, in lists that are not too long", () => {
+  for (const mark of [2, 3, 65_537, 65_538, 65_539, 200_000]) {
+    const reachable = new PgidSet();
+    for (let pgid = 0; pgid < mark; pgid += pgid < 2 ? 1 : 97) reachable.add(pgid);
+    const ids: number[] = [];
+    for (const list of unreachedPages(reachable, mark)) {
+      assert.ok(list.length <= 65_536);
+      ids.push(...list.slice());
+    }
+    assert.deepEqual(ids, Array.from({ length: mark }, (_, pgid) => pgid).filter((pgid) => pgid >= 2 && !reachable.has(pgid)));
+  }
 });
