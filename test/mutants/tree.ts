@@ -68,7 +68,7 @@ export const treeMutants: readonly Mutant[] = [
   },
   {
     name: "the overflow pages of a replaced leaf are not given up", file: REBALANCE,
-    find: "if (dirty.pgid !== 0) this.#releaser.release(dirty.pgid, dirty.pageCount);", replace: "if (dirty.pgid !== 0) this.#releaser.release(dirty.pgid, 1);",
+    find: "this.#releaser.release(dirty.pgid, dirty.pageCount);", replace: "this.#releaser.release(dirty.pgid, 1);",
     harm: "replaced large values lose pages", tests: ["engine/tree/rebalance", "engine/db/shrink"],
   },
   {
