@@ -28,7 +28,7 @@ export function readFreelistPage(bytes: Uint8Array, pgid: Pgid): Float64Array {
   if (header.id !== pgid) throw corrupt(pgid, `freelist page identifies as page ${header.id}`);
   const { count, first } = readFreelistCount(bytes, 0);
   if (first + count * ID_SIZE > bytes.length) throw corrupt(pgid, `freelist of ${count} ids does not fit into ${bytes.length} bytes`);
-  // Of a file of some size there are thousands, and they are read before anything is compiled: by words, each takes a fifth of what readU64 takes.
+  // By words and not by readU64: see pgid-list.ts.
   const words = wordsOf(bytes, first, 2 * count);
   const ids = new Float64Array(count);
   for (let i = 0; i < count; i++) ids[i] = words[2 * i + 1]! * 2 ** 32 + words[2 * i]!;

@@ -2,8 +2,8 @@
 import { compareBytes, toBytes, toLookUp, type BytesLike } from "../base/bytes.js";
 import { boltError } from "../base/errors.js";
 import { BUCKET_FLAG, BUCKET_HEADER_SIZE, MAX_INLINE_FRACTION, MAX_KEY_SIZE, MAX_VALUE_SIZE, type Pgid } from "../format/constants.js";
-import { bucketStats, inlineBucketStats, inspectBucket, inspectInlineBucket, type BucketStats, type BucketStructure } from "./bucket-stats.js";
 import { requireValue } from "../tree/pages.js";
+import { bucketStats, inlineBucketStats, inspectBucket, inspectInlineBucket, type BucketStats, type BucketStructure } from "./bucket-stats.js";
 import { EMPTY_BUCKET, type BucketState } from "./bucket-state.js";
 import { Cursor } from "./cursor.js";
 import { encodeInline, type InlinePair } from "./inline-value.js";
