@@ -14,6 +14,7 @@ export type PagePlan = NodePlan | PageImage;
 /** A page to be encoded: elements `from` to `to` of a node. */
 export interface NodePlan {
   readonly node: Node;
+  readonly isBranch: boolean;
   readonly from: number;
   readonly to: number;
   /** 1 and the overflow pages. */
@@ -37,7 +38,7 @@ export function paginate(node: Node, pageSize: number, fillPercent: number): Nod
 }
 
 function planPage(node: Node, from: number, to: number, byteSize: number, pageSize: number): NodePlan {
-  return { node, from, to, pageCount: Math.max(1, Math.ceil(byteSize / pageSize)), pgid: 0 };
+  return { node, isBranch: node.isBranch, from, to, pageCount: Math.max(1, Math.ceil(byteSize / pageSize)), pgid: 0 };
 }
 
 function cutLeaf(node: Node, pageSize: number, threshold: number): NodePlan[] {

@@ -32,6 +32,11 @@ export const txMutants: readonly Mutant[] = [
     harm: "the next commits overwrite a value that is in use", tests: ["engine/pager/placement"],
   },
   {
+    name: "leaves are placed with the branch pages", file: PLACEMENT,
+    find: "(page.isBranch || page === root ? upper : leaves)", replace: "upper",
+    harm: "branch pages scatter over a large file: twice the writes a commit", tests: ["engine/pager/placement"],
+  },
+  {
     name: "pages side by side may go beyond maxSize", file: PLACEMENT,
     find: "isShrinking || this.highWaterMark * pageSize * 2 > maxSize", replace: "isShrinking",
     harm: "a commit is refused that fits into the holes of the file", tests: ["engine/pager/placement"],

@@ -2,6 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type DB, MemoryStorage, open } from "../../../engine/index.js";
+import { Freelist } from "../../../engine/pager/freelist.js";
+import { Placement, type PlaceableTreePage } from "../../../engine/pager/placement.js";
 import { Random, seedOfRun } from "../../support/random.js";
 import { boltError, keyOf, requireBucket, verify, withDatabase } from "../tx/database.js";
 
@@ -127,6 +129,95 @@ test("a run of free pages is taken whole, the freelist with it", () => {
     for (let i = 0; i < 3; i++) putAll(db, [0], Buffer.alloc(1, i));
     for (let i = 0; i < 20; i++) assert.equal(storage.runsOf(() => putAll(db, [i * 97], Buffer.alloc(200, 1))), 1);
   });
+});
+
+const LARGE_FILE = { pageSize: 4096, maxSize: 2 ** 40, isShrinking: false };
+
+function freelistOf(ids: readonly number[], highWaterMark: number): Freelist {
+  const freelist = new Freelist(() => {});
+  freelist.load(Float64Array.from(ids), new Float64Array(0), highWaterMark);
+  freelist.begin(1);
+  return freelist;
+}
+
+function treePages(count: number, isBranch: boolean): PlaceableTreePage[] {
+  return Array.from({ length: count }, () => ({ pageCount: 1, pgid: 0, isBranch }));
+}
+
+function placesOf(pages: readonly PlaceableTreePage[]): number[] {
+  return pages.map(({ pgid }) => pgid);
+}
+
+/** `count` numbers from `first` on, `step` apart. */
+function numbers(first: number, count: number, step = 1): number[] {
+  return Array.from({ length: count }, (_, i) => first + i * step);
+}
+
+test("in a large file branch pages and the root get the longest runs, leaves the lowest holes; with much of it free leaves get long runs, too", () => {
+  const mark = 10_000;
+  const holes = numbers(100, 60, 2);
+  const run = numbers(5000, 31);
+  for (const isMuchFree of [false, true]) {
+    const otherRun = numbers(6000, isMuchFree ? 1500 : 0);
+    const leaves = treePages(40, false);
+    const branches = treePages(30, true);
+    const root = treePages(1, false);
+    const placement = new Placement(freelistOf([...holes, ...run, ...otherRun], mark), LARGE_FILE, mark);
+    placement.place([...leaves, ...branches, ...root], undefined);
+    assert.deepEqual(placesOf([...branches, ...root]), run);
+    assert.deepEqual(placesOf(leaves), isMuchFree ? otherRun.slice(0, 40) : holes.slice(0, 40));
+    assert.equal(placement.highWaterMark, mark);
+  }
+});
+
+test("many pages of a large file do not take one run together, from which the leaves would not go for long", () => {
+  const mark = 10_000;
+  const run = numbers(5000, 200);
+  const leaves = treePages(40, false);
+  const branches = treePages(30, true);
+  new Placement(freelistOf([...numbers(100, 60, 2), ...run], mark), LARGE_FILE, mark).place([...leaves, ...branches], undefined);
+  assert.deepEqual(placesOf(branches), run.slice(0, 30));
+  assert.deepEqual(placesOf(leaves), numbers(100, 40, 2));
+});
+
+test("changes all over a large tree leave runs for its branch pages: scattered at first, after some hundred commits they are a few writes", (t) => {
+  const seed = seedOfRun();
+  t.diagnostic(`SEED=${seed}`);
+  const random = new Random(seed);
+  const leafCount = 12_000;
+  const pages = [...treePages(leafCount, false), ...treePages(leafCount / 150 + 1, true)];
+  const mark = 2 + Math.ceil(pages.length * 1.06);
+  // Everything lies anywhere at first.
+  const ids = numbers(2, mark - 2);
+  for (let i = ids.length - 1; i > 0; i--) {
+    const j = random.below(i + 1);
+    [ids[i], ids[j]] = [ids[j]!, ids[i]!];
+  }
+  for (const page of pages) page.pgid = ids.pop()!;
+  const freelist = new Freelist(() => {});
+  freelist.load(Float64Array.from(ids.sort((a, b) => a - b)), new Float64Array(0), mark);
+  const runCounts: number[] = [];
+  for (let serial = 1; serial <= 900; serial++) {
+    freelist.begin(serial);
+    const changed = new Set<number>([pages.length - 1]);
+    for (let i = 0; i < 50; i++) {
+      const leaf = random.below(leafCount);
+      changed.add(leaf).add(leafCount + Math.floor(leaf / 150));
+    }
+    const tree = [...changed].sort((a, b) => a - b).map((i) => pages[i]!);
+    for (const page of tree) freelist.release(page.pgid, 1);
+    const placement = new Placement(freelist, LARGE_FILE, mark);
+    placement.place(tree, undefined);
+    assert.equal(placement.highWaterMark, mark, "the file does not grow");
+    freelist.commit(serial, mark, mark);
+    const places = placesOf(tree.filter(({ isBranch }) => isBranch)).sort((a, b) => a - b);
+    assert.equal(new Set(placesOf(pages)).size, pages.length, "no two pages in one place");
+    runCounts.push(places.filter((pgid, i) => pgid !== places[i - 1]! + 1).length);
+  }
+  const average = (counts: readonly number[]): number => counts.reduce((a, b) => a + b) / counts.length;
+  const [atFirst, inTheEnd] = [average(runCounts.slice(0, 20)), average(runCounts.slice(-100))];
+  t.diagnostic(`writes of branch pages a commit: ${atFirst} at first, ${inTheEnd} in the end`);
+  assert.ok(inTheEnd < 10 && inTheEnd * 2 < atFirst, `${inTheEnd} writes of branch pages a commit, ${atFirst} at first`);
 });
 
 test("a large value is not written again because a neighbour of its key comes, changes or goes", () => {
