@@ -180,6 +180,17 @@ test("many pages of a large file do not take one run together, from which the le
   assert.deepEqual(placesOf(leaves), numbers(100, 40, 2));
 });
 
+test("few pages take one run together, but fill holes where the file has reached half of its limit: the run is left for a large value", () => {
+  const mark = 1000;
+  const holes = numbers(100, 60, 2);
+  const run = numbers(800, 40);
+  for (const [maxSize, places] of [[2 * mark * 4096, run.slice(0, 10)], [2 * mark * 4096 - 1, holes.slice(0, 10)]] as const) {
+    const pages = treePages(10, false);
+    new Placement(freelistOf([...holes, ...run], mark), { ...LARGE_FILE, maxSize }, mark).place(pages, undefined);
+    assert.deepEqual(placesOf(pages).sort((a, b) => a - b), places);
+  }
+});
+
 test("changes all over a large tree leave runs for its branch pages: scattered at first, after some hundred commits they are a few writes", (t) => {
   const seed = seedOfRun();
   t.diagnostic(`SEED=${seed}`);
