@@ -15,7 +15,6 @@ import { readBigU64, readU32, writeBigU64, writeU32 } from "../base/bytes.js";
 import type { Pieces } from "../base/turns.js";
 import { crc32 } from "./checksum.js";
 import type { Pgid } from "./constants.js";
-import type { Meta } from "./meta.js";
 
 const MANIFEST = 96;
 const MAGIC = 0x4d425848;
@@ -56,8 +55,8 @@ interface PageWrite {
   readonly chunks: readonly Uint8Array[];
 }
 
-/** Sums up what the commit of `meta` writes, given in ascending order, in pieces; undefined when it is in more ranges than fit. */
-export function* manifestOf({ txid, pageSize }: Pick<Meta, "txid" | "pageSize">, writes: readonly PageWrite[]): Pieces<Manifest | undefined> {
+/** Gives the ranges of what a commit writes, given in ascending order; undefined when they are more than fit. */
+export function rangesOf(writes: readonly PageWrite[], pageSize: number): readonly PageRange[] | undefined {
   const ranges: PageRange[] = [];
   for (const { position, chunks } of writes) {
     let size = 0;
@@ -67,20 +66,23 @@ export function* manifestOf({ txid, pageSize }: Pick<Meta, "txid" | "pageSize">,
     if (last !== undefined && last.start + last.length === start) last.length += size / pageSize;
     else ranges.push({ start, length: size / pageSize });
   }
-  // Before the sum: of a commit spread over a large file it is a tenth of the cost.
-  if (!rangesFit(pageSize, ranges)) return undefined;
-  let pagesCrc = 0;
+  return rangesFit(pageSize, ranges) ? ranges : undefined;
+}
+
+/** Sums up what a commit writes, in pieces: of a commit spread over a large file a tenth of the work. Gives the CRC-32. */
+export function* crcOf(writes: readonly PageWrite[]): Pieces<number> {
+  let crc = 0;
   let sinceYield = 0;
   for (const { chunks } of writes) {
     for (const chunk of chunks) {
-      pagesCrc = crc32(chunk, pagesCrc);
+      crc = crc32(chunk, crc);
       sinceYield += chunk.length;
       if (sinceYield < PIECE_SIZE) continue;
       sinceYield = 0;
       yield;
     }
   }
-  return { txid, ranges, pagesCrc };
+  return crc;
 }
 
 function rangesFit(pageSize: number, ranges: readonly PageRange[]): boolean {

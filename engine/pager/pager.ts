@@ -10,16 +10,17 @@
  * 4. Transactions are counted by `serial` from the one the file was opened at; readers are known to the freelist by it.
  */
 import { boltError, BoltError, corrupt, ioError } from "../base/errors.js";
-import type { Pieces } from "../base/turns.js";
+import { atOnce, inTurns } from "../base/turns.js";
 import { assert } from "../base/assert.js";
 import { newMemory } from "../base/bytes.js";
 import type { Recovery } from "../base/recovery.js";
 import { MIN_PAGE_SIZE, type Pgid } from "../format/constants.js";
-import { closeMark, encodeManifest, manifestOf } from "../format/manifest.js";
+import { closeMark } from "../format/manifest.js";
 import { encodeMeta, MAX_TXID, metaPageOf, type Meta } from "../format/meta.js";
 import { ascending, without } from "../format/pgid-list.js";
 import { collectReachable, type RawPages } from "../format/walk.js";
 import type { Storage } from "../storage/storage.js";
+import { type Step, stepsOfCommit, type WriteStep } from "./commit-steps.js";
 import { Freelist } from "./freelist.js";
 import { grownFileSize } from "./growth.js";
 import { finishInitialising, initialise, isUnfinished, isUninitialised, readMetaSlots } from "./meta-pages.js";
@@ -51,13 +52,6 @@ export interface Snapshot {
   /** Live read only: tells whether the file still is at this state. */
   readonly watch: MetaWatch | undefined;
 }
-
-/** A step of a commit: what to do with the storage, so that one list of steps serves both ways of waiting. */
-export type Step =
-  | { readonly kind: "truncate"; readonly size: number }
-  | { readonly kind: "write"; readonly position: number; readonly chunks: readonly Uint8Array[] }
-  | { readonly kind: "meta"; readonly position: number; readonly chunks: readonly Uint8Array[] }
-  | { readonly kind: "sync" };
 
 const NO_IDS = new Float64Array(0);
 
@@ -269,25 +263,11 @@ export class Pager {
     }
   }
 
-  /** The storage operations that make the new state durable, in order. */
-  *commitSteps(newMeta: Meta, writes: readonly Step[]): Pieces<Step[]> {
-    const steps: Step[] = [];
-    const { noSync, durability } = this.options;
+  /** The steps that make the new state durable, in order. @throws what `#requireWholeFile` throws; BoltError MAX_SIZE_REACHED */
+  commitSteps(newMeta: Meta, writes: readonly WriteStep[]): Step[] {
     this.#requireWholeFile();
     const size = grownFileSize(this.#fileSize, newMeta.highWaterMark * newMeta.pageSize, this.options.maxSize);
-    if (size > this.#fileSize) steps.push({ kind: "truncate", size });
-    for (const write of writes) steps.push(write);
-    const page = Buffer.alloc(newMeta.pageSize);
-    encodeMeta(page, 0, newMeta);
-    // Without syncs nothing is promised after a power cut, and the sum would be a tenth of the commit.
-    const manifest = noSync ? undefined : yield* manifestOf(newMeta, writes.filter((step) => step.kind === "write"));
-    const hasManifest = manifest !== undefined && encodeManifest(page, manifest);
-    // With one sync the disk may keep the meta and not the pages: only a manifest can tell.
-    const syncsPages = !noSync && !(durability === "one-sync" && hasManifest);
-    if (syncsPages) steps.push({ kind: "sync" });
-    steps.push({ kind: "meta", position: metaPageOf(newMeta.txid) * newMeta.pageSize, chunks: [page] });
-    if (!noSync) steps.push({ kind: "sync" });
-    return steps;
+    return stepsOfCommit(newMeta, size > this.#fileSize ? size : undefined, writes, this.options);
   }
 
   /**
@@ -313,6 +293,10 @@ export class Pager {
         this.storage.truncate(step.size);
         this.#fileSize = step.size;
         return;
+      case "compute":
+        return atOnce(step.pieces());
+      case "startSync":
+        return this.storage.startSync?.();
       case "sync":
         return this.storage.sync();
       default:
@@ -322,7 +306,8 @@ export class Pager {
 
   /** Does one step off the calling thread, where it can wait. */
   async runAsync(step: Step): Promise<void> {
-    if (step.kind === "truncate") return this.run(step);
+    if (step.kind === "truncate" || step.kind === "startSync") return this.run(step);
+    if (step.kind === "compute") return inTurns(step.pieces());
     this.#requireUnpoisoned();
     this.#isMetaWritten ||= step.kind === "meta";
     if (step.kind === "sync") await this.storage.syncAsync();

@@ -17,6 +17,7 @@ import { dirname } from "node:path";
 
 import { tryLock } from "./file-lock.js";
 import type { LockMode, Storage } from "./storage.js";
+import { SyncStarter } from "./sync-starter.js";
 import { SystemError, systemCode } from "./system-error.js";
 import { openLocked, openUnlessShut } from "./windows-lock.js";
 import { checkPosition, readWhole, writeWhole, writeWholeAsync } from "./transfer.js";
@@ -69,6 +70,8 @@ export class FileStorage implements Storage {
   readonly #reopen: ((mode: LockMode) => number | undefined) | undefined;
   /** The folder whose entry for this file is not known to be durable. */
   #newIn: string | undefined;
+  /** Made when it is wanted: only large commits do. */
+  #syncStarter: SyncStarter | "none" | undefined;
   #isOpen = true;
   #inFlightCount = 0;
 
@@ -106,6 +109,12 @@ export class FileStorage implements Storage {
     ftruncateSync(fd, size);
   }
 
+  startSync(): void {
+    const fd = this.#fd("fdatasync");
+    if (this.#syncStarter === undefined) this.#syncStarter = SyncStarter.of(fd) ?? "none";
+    if (this.#syncStarter !== "none") this.#syncStarter.start();
+  }
+
   /** fdatasync: data and size; Node makes it F_FULLFSYNC on macOS, where less would leave the bytes in the drive's cache. */
   sync(): void {
     fdatasyncSync(this.#fd("fdatasync"));
@@ -141,6 +150,7 @@ export class FileStorage implements Storage {
   close(): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
+    if (this.#syncStarter instanceof SyncStarter) this.#syncStarter.close();
     if (this.#inFlightCount === 0 && this.#descriptor !== undefined) closeSync(this.#descriptor);
   }
 

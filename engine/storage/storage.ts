@@ -29,6 +29,12 @@ export interface Storage {
   /** Makes all that was written, and the size, durable. */
   sync(): void;
 
+  /**
+   * Says that a `sync` will follow: what was written so far may begin to be made durable, while more is written. Returns at once, and reports
+   * nothing: what fails, the `sync` must report. A storage that has no use for it leaves it out.
+   */
+  startSync?(): void;
+
   /** `write` off the calling thread. The chunks must not change until it resolves. */
   writeAsync(chunks: readonly Uint8Array[], position: number): Promise<void>;
 

@@ -19,7 +19,8 @@ import {
 import { writeBucketHeader } from "../format/bucket-header.js";
 import { freelistByteSize, writeFreelistHeader } from "../format/freelist-page.js";
 import type { Meta } from "../format/meta.js";
-import type { Pager, Step } from "../pager/pager.js";
+import type { Step, WriteStep } from "../pager/commit-steps.js";
+import type { Pager } from "../pager/pager.js";
 import { type Placeable, Placement } from "../pager/placement.js";
 import { MAX_JOINED_SIZE } from "../storage/transfer.js";
 import { FLAGS, type Node } from "../tree/node.js";
@@ -48,8 +49,6 @@ interface RootPatch {
   readonly offset: number;
   readonly plan: PagePlan;
 }
-
-type WriteStep = Extract<Step, { readonly kind: "write" }>;
 
 /** What a commit took. */
 export interface CommitReport {
@@ -160,7 +159,7 @@ class Preparation {
       highWaterMark,
       txid: this.#tx.id,
     };
-    const steps = yield* this.#pager.commitSteps(meta, writes);
+    const steps = this.#pager.commitSteps(meta, writes);
     return { meta, steps, plans: this.plans, freelistPageCount: freelist?.pageCount ?? 0 };
   }
 

@@ -4,7 +4,8 @@
  * A failed step ends it: StepError. Nothing is under way any more when it is thrown, for the memory that is written from is used again.
  */
 import { nextTurn, Turn } from "../base/turns.js";
-import type { Pager, Step } from "../pager/pager.js";
+import type { Step } from "../pager/commit-steps.js";
+import type { Pager } from "../pager/pager.js";
 import type { TxStats } from "./stats.js";
 
 /** Bytes up to which a write is done in turns; a larger one by another thread. */
@@ -58,7 +59,7 @@ export async function storeInTurns(pager: Pager, steps: readonly Step[], stats: 
   for (const step of steps) {
     timer.start(step);
     try {
-      if (!isSmallWrite(step)) {
+      if (!isBrief(step)) {
         await pager.runAsync(step);
         turn = new Turn();
       } else {
@@ -73,7 +74,9 @@ export async function storeInTurns(pager: Pager, steps: readonly Step[], stats: 
   return timer.finish();
 }
 
-function isSmallWrite(step: Step): boolean {
+/** What takes so little time that it is done here. */
+function isBrief(step: Step): boolean {
+  if (step.kind === "startSync") return true;
   if (step.kind !== "write") return false;
   let size = 0;
   for (const { length } of step.chunks) size += length;
@@ -108,7 +111,7 @@ class StepTimer {
 
   stop({ kind }: Step, count = 1): void {
     if (kind === "sync") this.#syncMs += performance.now() - this.#syncStarted;
-    else this.#stats.write += count;
+    else if (kind === "write" || kind === "meta") this.#stats.write += count;
   }
 
   /** Notes the time of the whole; gives that of the syncs. */

@@ -2,6 +2,7 @@
 import type { Mutant } from "./mutant.js";
 
 const FILE = "engine/pager/pager.ts";
+const STEPS = "engine/pager/commit-steps.ts";
 const FREELIST = "engine/pager/freelist.ts";
 const METAS = "engine/pager/meta-pages.ts";
 const RECOVERY = "engine/pager/recovery.ts";
@@ -11,33 +12,38 @@ const SET = "engine/pager/page-set.ts";
 
 export const pagerMutants: readonly Mutant[] = [
   {
-    name: "no sync of a commit's pages", file: FILE,
-    find: 'if (syncsPages) steps.push({ kind: "sync" });', replace: "void syncsPages;",
+    name: "no sync of a commit's pages", file: STEPS,
+    find: 'if (durability === "two-sync" || ranges === undefined) steps.push({ kind: "sync" });', replace: "",
     harm: "after a power cut the newest meta leads to pages that are not there", tests: ["crash/crash"],
   },
   {
-    name: "no sync of the meta page", file: FILE,
-    find: 'if (!noSync) steps.push({ kind: "sync" });', replace: "",
+    name: "no sync of the meta page", file: STEPS,
+    find: 'steps.push(meta, { kind: "sync" });', replace: "steps.push(meta);",
     harm: "a power cut takes back an acknowledged commit", tests: ["crash/crash"],
   },
   {
-    name: "one sync always", file: FILE,
-    find: 'const syncsPages = !noSync && !(durability === "one-sync" && hasManifest);', replace: "const syncsPages = !noSync && !hasManifest;",
+    name: "one sync always", file: STEPS,
+    find: 'if (durability === "two-sync" || ranges === undefined)', replace: "if (ranges === undefined)",
     harm: "other programs open a commit of which pages are missing", tests: ["crash/crash"],
   },
   {
-    name: "the meta before the pages", file: FILE,
-    find: "    return steps;\n", replace: '    return steps.sort((a, b) => Number(b.kind === "meta") - Number(a.kind === "meta"));\n',
+    name: "the meta before the pages", file: STEPS,
+    find: "  return steps;\n", replace: '  return steps.sort((a, b) => Number(b.kind === "meta") - Number(a.kind === "meta"));\n',
     harm: "after a power cut the newest meta leads to pages that are not there", tests: ["crash/crash"],
   },
   {
-    name: "the meta over the newest one", file: FILE,
-    find: 'steps.push({ kind: "meta", position: metaPageOf(newMeta.txid)', replace: 'steps.push({ kind: "meta", position: metaPageOf(this.meta.txid)',
+    name: "a sync that was begun counts as the sync of the pages", file: STEPS,
+    find: 'ranges === undefined) steps.push({ kind: "sync" });', replace: 'ranges === undefined) steps.push({ kind: "startSync" });',
+    harm: "the meta may be durable before the pages are", tests: ["crash/crash"],
+  },
+  {
+    name: "the meta over the newest one", file: STEPS,
+    find: "position: metaPageOf(txid)", replace: "position: metaPageOf(txid - 1n)",
     harm: "a power cut while the meta is written leaves the state before the last, or none", tests: ["crash/crash"],
   },
   {
-    name: "the file does not grow", file: FILE,
-    find: 'if (size > this.#fileSize) steps.push({ kind: "truncate", size });', replace: "void size;",
+    name: "the file does not grow", file: STEPS,
+    find: 'grownSize === undefined ? [] : [{ kind: "truncate", size: grownSize }]', replace: "grownSize === undefined ? [] : []",
     harm: "the file ends before the high-water mark: Go dies reading it", tests: ["engine/pager/growth", "engine/db/growth", "engine/tx/commit"],
   },
   {

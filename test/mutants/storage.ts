@@ -50,6 +50,11 @@ export const storageMutants: readonly Mutant[] = [
     harm: "the rest of a write goes into another file", tests: ["engine/storage/file-storage"],
   },
   {
+    name: "syncs are started by the descriptor that the others report to", file: "engine/storage/sync-starter.ts",
+    find: "openSync(`/proc/self/fd/${fd}`, constants.O_RDONLY)", replace: "fd",
+    harm: "that writing back has failed is told to a call that nobody waits for, and a commit is acknowledged", tests: ["engine/storage/file-storage"],
+  },
+  {
     name: "a copy is renamed before it is durable", file: "engine/storage/atomic-file.ts",
     find: "    fill(storage);\n    storage.sync();\n", replace: "    fill(storage);\n",
     harm: "after a power cut a half written file stands where a whole one was", tests: ["crash/copies"],

@@ -1,11 +1,15 @@
 /** The storage that is a file: how it opens, what the system's errors look like, and what close waits for. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync, closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, readlinkSync, realpathSync, statSync, symlinkSync, writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
+import { setTimeout } from "node:timers/promises";
 
 import { openFileStorage } from "../../../engine/storage/file-storage.js";
-import { tempPath } from "../../support/temp.js";
+import { tempFolder, tempPath } from "../../support/temp.js";
 
 function hasCode(code: string): (error: unknown) => boolean {
   return (error) => error instanceof Error && "code" in error && error.code === code;
@@ -107,6 +111,7 @@ test("every call after close throws EBADF, and closing again does nothing", asyn
   assert.throws(() => storage.read(new Uint8Array(1), 0), closed);
   assert.throws(() => storage.write([new Uint8Array(1)], 0), closed);
   assert.throws(() => storage.truncate(0), closed);
+  assert.throws(() => storage.startSync(), closed);
   assert.throws(() => storage.sync(), closed);
   assert.throws(() => storage.lock("shared"), closed);
   await assert.rejects(storage.writeAsync([new Uint8Array(1)], 0), closed);
@@ -144,6 +149,52 @@ test("the descriptor is given back when the last asynchronous operation has ende
   assert.equal(after, firstFree);
   storage.close();
   closeSync(after);
+});
+
+/** Descriptors of this process that lead to a file. */
+function descriptorsOf(path: string): number {
+  return readdirSync("/proc/self/fd").filter((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`) === path;
+    } catch {
+      return false;
+    }
+  }).length;
+}
+
+test("syncs are started by a descriptor of their own, which the first opens and which goes with the file, though not before they have ended", {
+  skip: process.platform === "linux" ? false : "only on Linux are syncs started",
+}, async () => {
+  const file = join(realpathSync(tempFolder()), "file");
+  const storage = openFileStorage(file);
+  storage.write([new Uint8Array(1 << 20)], 0);
+  assert.equal(descriptorsOf(file), 1);
+  storage.startSync();
+  storage.startSync();
+  assert.equal(descriptorsOf(file), 2);
+  storage.sync();
+  storage.startSync();
+  storage.close();
+  assert.equal(descriptorsOf(file), 1, "a sync is under way");
+  while (descriptorsOf(file) > 0) await setTimeout(1);
+});
+
+test("where the file cannot be opened a second time, starting a sync does nothing", { skip: process.platform === "linux" ? false : "only on Linux are syncs started" }, () => {
+  const module = new URL("../../../engine/storage/file-storage.js", import.meta.url).href;
+  const code = `
+    import { openSync } from "node:fs";
+    import { openFileStorage } from ${JSON.stringify(module)};
+    const storage = openFileStorage(${JSON.stringify(tempPath("crowded"))});
+    storage.write([new Uint8Array(5)], 0);
+    storage.sync();
+    try { for (;;) openSync("/dev/null", "r"); } catch {}
+    storage.startSync();
+    storage.sync();
+    storage.close();
+    console.log("done");`;
+  const child = spawnSync("sh", ["-c", 'ulimit -n 64 && exec "$0" --input-type=module -e "$1"', process.execPath, code], { encoding: "utf8" });
+  assert.equal(child.stderr, "");
+  assert.equal(child.stdout, "done\n");
 });
 
 test("a write that the system cuts short and then refuses throws its error, with a part written", () => {

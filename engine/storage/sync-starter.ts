@@ -1,0 +1,48 @@
+/**
+ * Begins to write a file back while the thread that owns it goes on.
+ *
+ * It has a descriptor of its own. Whether writing back has failed the system tells every descriptor once; told to this one, where nobody waits
+ * for it, the owner's next sync still hears of it. Linux keeps that promise (errseq, since 4.13; what Node runs on is younger); of others it
+ * is not known, so there is none there.
+ */
+import { closeSync, constants, fdatasync, openSync } from "node:fs";
+
+/** Starts syncs of one file. */
+export class SyncStarter {
+  readonly #fd: number;
+  #underWayCount = 0;
+  #isOpen = true;
+
+  private constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  /** Opens the file behind a descriptor once more; undefined where it cannot be, or where errors would get lost. */
+  static of(fd: number): SyncStarter | undefined {
+    if (process.platform !== "linux") return undefined;
+    try {
+      return new SyncStarter(openSync(`/proc/self/fd/${fd}`, constants.O_RDONLY));
+    } catch {
+      // No /proc, no descriptor left: commits wait a little longer for their sync.
+      return undefined;
+    }
+  }
+
+  start(): void {
+    this.#underWayCount++;
+    fdatasync(this.#fd, () => {
+      this.#underWayCount--;
+      this.#closeWhenDone();
+    });
+  }
+
+  /** Gives up the descriptor, once the syncs under way have ended. */
+  close(): void {
+    this.#isOpen = false;
+    this.#closeWhenDone();
+  }
+
+  #closeWhenDone(): void {
+    if (!this.#isOpen && this.#underWayCount === 0) closeSync(this.#fd);
+  }
+}
