@@ -16,11 +16,12 @@ import {
 import { dirname } from "node:path";
 
 import { tryLock } from "./file-lock.js";
+import { FlushGauge } from "./flush-gauge.js";
 import type { LockMode, Storage } from "./storage.js";
 import { SyncStarter } from "./sync-starter.js";
 import { SystemError, systemCode } from "./system-error.js";
 import { openLocked, openUnlessShut } from "./windows-lock.js";
-import { checkPosition, readWhole, writeWhole, writeWholeAsync } from "./transfer.js";
+import { checkPosition, readWhole, totalLength, writeWhole, writeWholeAsync } from "./transfer.js";
 
 /** How a file is opened. */
 export interface FileStorageOptions {
@@ -72,6 +73,7 @@ export class FileStorage implements Storage {
   #newIn: string | undefined;
   /** Made when it is wanted: only large commits do. */
   #syncStarter: SyncStarter | "none" | undefined;
+  readonly #flushGauge = new FlushGauge();
   #isOpen = true;
   #inFlightCount = 0;
 
@@ -100,6 +102,7 @@ export class FileStorage implements Storage {
   write(chunks: readonly Uint8Array[], position: number): void {
     const fd = this.#fd("write");
     checkPosition(position);
+    this.#flushGauge.wrote(totalLength(chunks));
     writeWhole(chunks, position, (batch, at) => writeOnce(fd, batch, at));
   }
 
@@ -111,28 +114,35 @@ export class FileStorage implements Storage {
 
   startSync(): void {
     const fd = this.#fd("fdatasync");
+    if (!this.#flushGauge.isCheap) return;
     if (this.#syncStarter === undefined) this.#syncStarter = SyncStarter.of(fd) ?? "none";
     if (this.#syncStarter !== "none") this.#syncStarter.start();
   }
 
   /** fdatasync: data and size; Node makes it F_FULLFSYNC on macOS, where less would leave the bytes in the drive's cache. */
   sync(): void {
-    fdatasyncSync(this.#fd("fdatasync"));
+    const fd = this.#fd("fdatasync");
+    const begin = performance.now();
+    fdatasyncSync(fd);
+    this.#flushGauge.synced(performance.now() - begin);
     this.#syncFolder();
   }
 
   async writeAsync(chunks: readonly Uint8Array[], position: number): Promise<void> {
     await this.#whileOpen("write", async (fd) => {
       checkPosition(position);
+      this.#flushGauge.wrote(totalLength(chunks));
       await writeWholeAsync(chunks, position, (batch, at) => writeOnceAsync(fd, batch, at));
     });
   }
 
   async syncAsync(): Promise<void> {
     await this.#whileOpen("fdatasync", async (fd) => {
+      const begin = performance.now();
       await new Promise<void>((resolve, reject) => {
         fdatasync(fd, (error) => (error === null ? resolve() : reject(error)));
       });
+      this.#flushGauge.synced(performance.now() - begin);
       this.#syncFolder();
     });
   }
