@@ -6,7 +6,8 @@ import { SimulatedDisk } from "../../../engine/testing.js";
 import { Random, seedOfRun } from "../../support/random.js";
 import { boltError, keyOf, requireBucket, withDatabaseAsync } from "../tx/database.js";
 
-const COUNT = 30_000;
+/** So many that every commit takes several turns, on a fast machine too. */
+const COUNT = 60_000;
 
 function valueOf(round: number): Buffer {
   return Buffer.alloc(100, round);
