@@ -17,6 +17,10 @@ test("there are enough mutants, each with a name, a file and tests of its own", 
   }
 });
 
+test("every mutant fits the source as it is", () => {
+  for (const mutant of allMutants) applyMutant(mutant, readFileSync(join(repositoryRoot, mutant.file), "utf8"));
+});
+
 test("docs/reliability.md lists exactly these mutants", () => {
   const text = readFileSync(join(repositoryRoot, "docs", "reliability.md"), "utf8");
   const [, table = ""] = /\n\| mutant \| file \| what it does to a user \| asked first \|\n\|[ -|]+\|\n((?:\|.*\|\n)+)/.exec(text) ?? [];
