@@ -11,6 +11,7 @@ import { parseArgs } from "node:util";
 
 import { open } from "../dist/engine/index.js";
 import { openFileStorage } from "../dist/engine/storage/file-storage.js";
+import { below, scatteredKey } from "./scattered-keys.mjs";
 
 const LOAD_BATCH = 1000;
 const PUTS_A_BLOCK = 4000;
@@ -19,20 +20,6 @@ const entries = Number(values.entries);
 const rounds = Number(values.rounds);
 const folder = mkdtempSync(join(tmpdir(), "early-sync-"));
 const value = Buffer.alloc(100, 7);
-
-/** 16 bytes, in no order. */
-function keyOf(i) {
-  const key = Buffer.alloc(16);
-  key.writeUInt32BE(Math.imul(i, 2654435761) >>> 0);
-  key.writeUInt32BE(i, 4);
-  return key;
-}
-
-let seed = 12_345;
-function below(bound) {
-  seed = (Math.imul(seed, 1_103_515_245) + 12_345) >>> 0;
-  return Math.floor((seed / 2 ** 32) * bound);
-}
 
 const storage = openFileStorage(join(folder, "early-sync.db"));
 const db = open("early-sync.db", { storage });
@@ -46,10 +33,10 @@ function change(size, act) {
 }
 
 const actions = {
-  load: (size) => change(size, (bucket) => bucket.put(keyOf(next++), value)),
-  put: (size) => change(size, (bucket) => bucket.put(keyOf(below(entries)), value)),
-  delete: (size) => change(size, (bucket) => bucket.delete(keyOf(below(entries)))),
-  batch: (size) => Promise.all(Array.from({ length: size }, () => db.batch((tx) => tx.bucket("bucket").put(keyOf(below(entries)), value)))),
+  load: (size) => change(size, (bucket) => bucket.put(scatteredKey(next++), value)),
+  put: (size) => change(size, (bucket) => bucket.put(scatteredKey(below(entries)), value)),
+  delete: (size) => change(size, (bucket) => bucket.delete(scatteredKey(below(entries)))),
+  batch: (size) => Promise.all(Array.from({ length: size }, () => db.batch((tx) => tx.bucket("bucket").put(scatteredKey(below(entries)), value)))),
 };
 
 function median(numbers) {

@@ -10,6 +10,8 @@ import { join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 
+import { below, scatteredKey } from "./scattered-keys.mjs";
+
 const ENTRIES = 1_000_000;
 const LOAD_BATCH = 1000;
 const QUARTERS = 4;
@@ -24,26 +26,12 @@ const { open } = await import(pathToFileURL(join(build, "engine/index.js")).href
 const folder = mkdtempSync(join(tmpdir(), "placement-"));
 const path = join(folder, "placement.db");
 
-/** 16 bytes, in no order. */
-function keyOf(i) {
-  const key = Buffer.alloc(16);
-  key.writeUInt32BE(Math.imul(i, 2654435761) >>> 0);
-  key.writeUInt32BE(i, 4);
-  return key;
-}
-
-let seed = 12_345;
-function below(bound) {
-  seed = (Math.imul(seed, 1_103_515_245) + 12_345) >>> 0;
-  return Math.floor((seed / 2 ** 32) * bound);
-}
-
 /** Puts `count` entries in transactions of `size`. */
 function put(db, count, size, indexOf, value) {
   for (let first = 0; first < count; first += size) {
     db.update((tx) => {
       const bucket = tx.createBucketIfNotExists("bucket");
-      for (let i = first; i < Math.min(count, first + size); i++) bucket.put(keyOf(indexOf(i)), value);
+      for (let i = first; i < Math.min(count, first + size); i++) bucket.put(scatteredKey(indexOf(i)), value);
     });
   }
 }

@@ -5,7 +5,7 @@
  *
  * While a commit in many places writes, it lets the storage begin to make durable what is written already: the disk works while the rest is handed to
  * the system and summed up, and the sync has less to wait for. Measured in turns in a file of a million entries (bench/early-sync.mjs): overwrites of
- * 100 a commit take 0.79 to 0.84 of the time, random loads and deletions of 1,000 a commit 0.83 to 0.89, batches of 256 callers 0.79 to 0.83.
+ * 100 to 1,000 a commit take 0.79 to 0.97 of the time, random loads and deletions of 1,000 0.78 to 0.89, batches of 256 callers 0.77 to 0.83.
  */
 import type { Pieces } from "../base/turns.js";
 import { crcOf, encodeManifest, type PageRange, rangesOf } from "../format/manifest.js";
