@@ -1,7 +1,7 @@
 /**
  * Clean pages in memory, with the key index of each, bounded by `cacheSize`.
  *
- * Memory comes in slabs of about 1 MiB: `slabBytes[s]` holds the pages, `slabIndex[s]` their key indexes. A frame is one place:
+ * Memory comes in slabs of about 1 MiB: `slabBytes[s]` holds the pages, `slabIndex[s]` their key indexes (see key-indexes.ts). A frame is one place:
  * frame f is slot `f & frameMask` of slab `f >>> frameBits`. A page with overflow pages has a slab of its own, with one frame.
  *
  * 1. The table leads from a page id to the frame with its committed bytes. A page id that any open snapshot can reach has one version
@@ -20,30 +20,28 @@ import { SpareMemory } from "../base/spare-memory.js";
 import { corrupt } from "../base/errors.js";
 import { PAGE_COUNT, PAGE_OVERFLOW, type Pgid } from "../format/constants.js";
 import { requireTreePage } from "../format/page.js";
-import { INDEX_KEYS, indexPage } from "../format/page-index.js";
+import { indexPage } from "../format/page-index.js";
 import { EMPTY, ENCODED, ESCAPED, Frames, INDEXED, PINNED, PRIVATE, REFERENCED } from "./frames.js";
+import { KeyIndexes } from "./key-indexes.js";
 import { OverflowPages, type PageReader } from "./overflow-pages.js";
 import { PageTable } from "./page-table.js";
+import { Slabs } from "./slabs.js";
 
 const SLAB_SIZE = 1 << 20;
 /** With fewer the tree could not hold a path and its neighbours. One slab stays always: a limit below it would be looked after in vain. */
 const MIN_CAPACITY_PAGES = 64;
 const NO_FRAME = -1;
 const LARGE = -1;
-const NO_BYTES: Uint8Array = new Uint8Array(0);
-const NO_INDEX: Uint32Array = new Uint32Array(0);
 
 /** The clean pages of an open database. */
 export class PageCache {
   readonly pageSize: number;
   readonly frameBits: number;
   readonly frameMask: number;
-  /** Words between the indexes of two frames of a slab. */
-  readonly indexStride: number;
-  readonly slabBytes: Uint8Array[] = [];
-  readonly slabBuffers: ArrayBufferLike[] = [];
-  readonly slabWords: DataView[] = [];
-  readonly slabIndex: Uint32Array[] = [];
+  readonly slabBytes: readonly Uint8Array[];
+  readonly slabBuffers: readonly ArrayBufferLike[];
+  readonly slabWords: readonly DataView[];
+  readonly slabIndex: readonly Uint32Array[];
   /** Pages from here on do not exist. */
   highWaterMark: Pgid = 0;
 
@@ -51,14 +49,13 @@ export class PageCache {
   readonly #slotCount: number;
   readonly #capacity: number;
   readonly #table = new PageTable();
+  readonly #slabs: Slabs;
   readonly #frames: Frames;
   /** By slab: frames that views keep from being used again; LARGE for a slab of one large page. */
   readonly #lost: number[] = [];
   #freeFrames: number[] = [];
-  readonly #freeSlabs: number[] = [];
   readonly #spareMemory = new SpareMemory();
   readonly #overflowPages: OverflowPages;
-  #slabMemory = 0;
   /** Slabs of many pages. */
   #commonSlabCount = 0;
   #clockHand = 0;
@@ -71,15 +68,20 @@ export class PageCache {
     this.frameBits = Math.log2(this.#slotCount);
     this.frameMask = this.#slotCount - 1;
     this.#frames = new Frames(this.frameBits);
-    this.indexStride = pageSize / 16 + INDEX_KEYS;
-    this.#capacity = Math.max(cacheSize, MIN_CAPACITY_PAGES * pageSize, this.#slotCount * (pageSize + this.indexStride * 4));
+    const indexes = new KeyIndexes(this.#slotCount, pageSize);
+    this.#slabs = new Slabs(indexes);
+    this.slabBytes = this.#slabs.bytes;
+    this.slabBuffers = this.#slabs.buffers;
+    this.slabWords = this.#slabs.words;
+    this.slabIndex = indexes.slabs;
+    this.#capacity = Math.max(cacheSize, MIN_CAPACITY_PAGES * pageSize, this.#slotCount * pageSize + indexes.largestSlabSize);
     this.#reader = reader;
     this.#overflowPages = new OverflowPages(pageSize, reader);
   }
 
   /** Bytes of memory in use for pages and their indexes. */
   get memorySize(): number {
-    return this.#slabMemory;
+    return this.#slabs.memorySize;
   }
 
   /**
@@ -148,12 +150,12 @@ export class PageCache {
   }
 
   #giveBackExcess(): void {
-    if (this.#pinnedCount > 0 || this.#slabMemory <= this.#capacity) return;
+    if (this.#pinnedCount > 0 || this.memorySize <= this.#capacity) return;
     // First what a transaction that failed has emptied: the hand passes it by.
-    for (let slab = this.slabBytes.length - 1; slab >= 0 && this.#slabMemory > this.#capacity; slab--) {
-      if (this.slabBytes[slab] !== NO_BYTES && this.#frames.isEmpty(slab)) this.#dropSlab(slab);
+    for (let slab = this.slabBytes.length - 1; slab >= 0 && this.memorySize > this.#capacity; slab--) {
+      if (!this.#slabs.isRemoved(slab) && this.#frames.isEmpty(slab)) this.#dropSlab(slab);
     }
-    while (this.#slabMemory > this.#capacity && this.#shrinkOnce());
+    while (this.memorySize > this.#capacity && this.#shrinkOnce());
   }
 
   /** Takes a pinned frame for a new version of the page, bytes still to be written; drops the version that was here. */
@@ -215,7 +217,8 @@ export class PageCache {
     try {
       const start = this.pageStart(frame);
       const bytes = this.slabBytes[frame >>> this.frameBits]!;
-      this.#reader.readPages(pgid, this.pageView(frame));
+      // A view for this once: most pages are only read, and one that is kept takes a hundred bytes.
+      this.#reader.readPages(pgid, new Uint8Array(bytes.buffer, start, this.pageSize));
       requireTreePage(bytes, start, pgid, this.highWaterMark);
       const overflow = readU32(bytes, start + PAGE_OVERFLOW);
       if (overflow > 0) {
@@ -238,13 +241,22 @@ export class PageCache {
     return frame;
   }
 
+  /**
+   * Makes room for the index of the page in a frame, which keeps what stands in it. The slab's array of indexes may be another one after it.
+   * @returns where in that array the index begins
+   */
+  reserveIndex(frame: number, keyCount: number): number {
+    return this.#slabs.indexes.reserve(frame >>> this.frameBits, frame & this.frameMask, keyCount);
+  }
+
   #buildIndex(frame: number, pgid: Pgid): void {
     const slab = frame >>> this.frameBits;
     const bytes = this.slabBytes[slab]!;
     const start = this.pageStart(frame);
-    if (this.#isLarge(frame)) this.slabIndex[slab] = new Uint32Array(INDEX_KEYS + readU16(bytes, start + PAGE_COUNT));
+    const keyCount = readU16(bytes, start + PAGE_COUNT);
+    const at = this.#isLarge(frame) ? this.#slabs.indexes.setLarge(slab, keyCount) : this.reserveIndex(frame, keyCount);
     const isOurs = (this.#frames.state(frame) & ENCODED) !== 0;
-    indexPage(bytes, start, this.pageBytes(frame), pgid, this.slabIndex[slab]!, (frame & this.frameMask) * this.indexStride, isOurs);
+    indexPage(bytes, start, this.pageBytes(frame), pgid, this.slabIndex[slab]!, at, isOurs);
     this.#frames.setState(frame, this.#frames.state(frame) | INDEXED);
   }
 
@@ -262,11 +274,13 @@ export class PageCache {
   }
 
   #takeFrame(): number {
+    // So it is where indexes have grown.
+    if (this.memorySize > this.#capacity) this.#giveBackExcess();
     while (this.#freeFrames.length === 0) {
-      const slabSize = this.#slotCount * (this.pageSize + this.indexStride * 4);
+      const slabSize = this.#slotCount * this.pageSize + this.#slabs.indexes.slabSize;
       // Where most frames are pinned, looking for one that is not would take longer with every page that a large transaction changes.
       const isCrowded = this.#pinnedCount * 4 > (this.#commonSlabCount << this.frameBits) * 3;
-      if (isCrowded || this.#slabMemory + slabSize <= this.#capacity || !this.#evictOne()) this.#addSlab();
+      if (isCrowded || this.memorySize + slabSize <= this.#capacity || !this.#evictOne()) this.#addSlab();
     }
     return this.#freeFrames.pop()!;
   }
@@ -280,7 +294,6 @@ export class PageCache {
     this.#frames.setState(frame, 0);
     if (this.#isLarge(frame)) {
       this.#overflowPages.forget(this.slabBytes[slab]!);
-      this.#slabMemory -= this.slabBytes[slab]!.length; // the index of a large page is small, and not counted
       if ((state & ESCAPED) === 0) this.#spareMemory.keep(this.slabBytes[slab]!);
       this.#giveUp(slab);
       return;
@@ -299,7 +312,7 @@ export class PageCache {
     if (this.#frames.isAnyPinned(slab)) return;
     this.#emptySlab(slab);
     this.#freeFramesOf(slab);
-    this.#setMemory(slab, newMemory(this.#slotCount * this.pageSize)!, this.slabIndex[slab]!);
+    this.#slabs.setMemory(slab, newMemory(this.#slotCount * this.pageSize)!);
     this.#lost[slab] = 0;
   }
 
@@ -324,7 +337,7 @@ export class PageCache {
   }
 
   #addSlab(): void {
-    const slab = this.#newSlab(newMemory(this.#slotCount * this.pageSize)!, new Uint32Array(this.#slotCount * this.indexStride), this.#slotCount);
+    const slab = this.#newSlab(newMemory(this.#slotCount * this.pageSize)!, this.#slotCount, 0);
     this.#commonSlabCount++;
     this.#freeFramesOf(slab);
   }
@@ -339,10 +352,8 @@ export class PageCache {
     const bytes = this.#spareMemory.take(pageCount * this.pageSize);
     if (bytes === undefined) throw corrupt(pgid, `page of ${pageCount * this.pageSize} bytes: there is not so much memory`);
     const isCrowded = this.#pinnedCount * 4 > this.#frames.count * 3; // as in #takeFrame
-    while (!isCrowded && this.#slabMemory + bytes.length > this.#capacity && this.#shrinkOnce());
-    const slab = this.#newSlab(bytes, NO_INDEX, 1);
-    this.#lost[slab] = LARGE;
-    return slab << this.frameBits;
+    while (!isCrowded && this.memorySize + bytes.length > this.#capacity && this.#shrinkOnce());
+    return this.#newSlab(bytes, 1, LARGE) << this.frameBits;
   }
 
   /** Gives memory back: of the next large page that was not looked at lately, or the whole slab of such a single one. False when there is none to give. */
@@ -361,16 +372,14 @@ export class PageCache {
   #dropSlab(slab: number): boolean {
     if (this.#commonSlabCount === 1 || this.#frames.isAnyPinned(slab)) return false;
     this.#emptySlab(slab);
-    this.#slabMemory -= this.slabBytes[slab]!.length + this.slabIndex[slab]!.byteLength;
     this.#giveUp(slab);
     this.#commonSlabCount--;
     return true;
   }
 
   #giveUp(slab: number): void {
-    this.#setMemory(slab, NO_BYTES, NO_INDEX);
+    this.#slabs.remove(slab);
     this.#frames.reset(slab, 0);
-    this.#freeSlabs.push(slab);
   }
 
   /** Forgets the pages of a slab, and its free frames. */
@@ -380,19 +389,10 @@ export class PageCache {
     this.#freeFrames = this.#freeFrames.filter((frame) => frame >>> this.frameBits !== slab);
   }
 
-  #setMemory(slab: number, bytes: Uint8Array, index: Uint32Array): void {
-    this.slabBytes[slab] = bytes;
-    this.slabBuffers[slab] = bytes.buffer;
-    this.slabWords[slab] = new DataView(bytes.buffer);
-    this.slabIndex[slab] = index;
-  }
-
-  #newSlab(bytes: Uint8Array, index: Uint32Array, slotCount: number): number {
-    const slab = this.#freeSlabs.pop() ?? this.slabBytes.length;
+  #newSlab(bytes: Uint8Array, slotCount: number, lost: number): number {
+    const slab = this.#slabs.add(bytes, lost === LARGE);
     assert(slab < 2 ** (31 - this.frameBits), "the cache has room for more frames");
-    this.#setMemory(slab, bytes, index);
-    this.#lost[slab] = 0;
-    this.#slabMemory += bytes.length + index.byteLength;
+    this.#lost[slab] = lost;
     this.#frames.reset(slab, slotCount);
     return slab;
   }

@@ -119,10 +119,10 @@ function shiftPositions(bytes: Uint8Array, page: number, from: number, to: numbe
 
 /** Only at the ends can a key come that does not share the prefix of the others. */
 function indexInserted(pages: Pages, frame: number, i: number, key: Uint8Array, count: number): void {
+  const at = pages.reserveIndex(frame, count + 1);
   const index = pages.slabIndex[frame >>> pages.frameBits]!;
-  const at = (frame & pages.frameMask) * pages.indexStride;
   const prefixSize = index[at + INDEX_PREFIX_SIZE]!;
-  if (count === 0 || ((i === 0 || i === count) && !sharesPrefix(pages, frame, i === 0 ? 1 : 0, key, prefixSize))) return reindex(pages, frame);
+  if (count === 0 || ((i === 0 || i === count) && !sharesPrefix(pages, frame, i === 0 ? 1 : 0, key, prefixSize))) return reindex(pages, frame, at);
   const word = at + INDEX_KEYS + i;
   index.copyWithin(word + 1, word, at + INDEX_KEYS + count);
   index[word] = keyWord(key, prefixSize, key.length - prefixSize);
@@ -138,14 +138,14 @@ function sharesPrefix(pages: Pages, frame: number, other: number, key: Uint8Arra
 
 function indexRemoved(pages: Pages, frame: number, i: number, count: number): void {
   const index = pages.slabIndex[frame >>> pages.frameBits]!;
-  const at = (frame & pages.frameMask) * pages.indexStride;
+  const at = index[frame & pages.frameMask]!;
   const word = at + INDEX_KEYS + i;
   index.copyWithin(word, word + 1, at + INDEX_KEYS + count);
   index[at + INDEX_COUNT] = index[at + INDEX_COUNT]! - 1;
   if (count === 1) index[at + INDEX_PREFIX_SIZE] = index[at + INDEX_PREFIX_WORD] = 0;
 }
 
-function reindex(pages: Pages, frame: number): void {
+function reindex(pages: Pages, frame: number, at: number): void {
   const slab = frame >>> pages.frameBits;
-  indexPage(pages.slabBytes[slab]!, pages.pageStart(frame), pages.pageSize, 0, pages.slabIndex[slab]!, (frame & pages.frameMask) * pages.indexStride, true);
+  indexPage(pages.slabBytes[slab]!, pages.pageStart(frame), pages.pageSize, 0, pages.slabIndex[slab]!, at, true);
 }

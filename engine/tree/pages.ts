@@ -10,16 +10,17 @@ export interface Pages {
   /** Frame f is slot `f & frameMask` of slab `f >>> frameBits`. */
   readonly frameBits: number;
   readonly frameMask: number;
-  /** Words between the key indexes of two frames of a slab. */
-  readonly indexStride: number;
   readonly slabBytes: readonly Uint8Array[];
   /** The memory of `slabBytes`, which begins with it: to ask an array for its buffer costs more than to make a view. */
   readonly slabBuffers: readonly ArrayBufferLike[];
   /** The same memory by words, for small copies. */
   readonly slabWords: readonly DataView[];
+  /** Key indexes: that of slot n begins at the word whose number is word n. */
   readonly slabIndex: readonly Uint32Array[];
   /** Gives the frame of a validated branch or leaf page with its index. Any other frame that is not pinned may be lost by it. */
   locate(pgid: Pgid): number;
+  /** Gives where the key index of the frame begins, with room for so many keys; the array that it stands in may be a new one. */
+  reserveIndex(frame: number, keyCount: number): number;
   /** Whether the frame still holds the page. */
   holds(frame: number, pgid: Pgid): boolean;
   /** Where the page starts in its slab. */

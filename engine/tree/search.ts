@@ -9,7 +9,7 @@ import { assert } from "../base/assert.js";
 import { compareBytes, keyWord, readU32 } from "../base/bytes.js";
 import { corrupt } from "../base/errors.js";
 import { BRANCH_CHILD, BRANCH_KEY_SIZE, BRANCH_POS, LEAF_KEY_SIZE, LEAF_POS, PAGE_FLAGS, type Pgid } from "../format/constants.js";
-import { elementAt, INDEX_BRANCH, INDEX_COMPACT, INDEX_COUNT_MASK, INDEX_KEYS, INDEX_OVERFLOW, INDEX_PREFIX_SIZE, INDEX_PREFIX_WORD } from "../format/page-index.js";
+import { elementAt, INDEX_BRANCH, INDEX_COMPACT, INDEX_COUNT, INDEX_COUNT_MASK, INDEX_KEYS, INDEX_OVERFLOW, INDEX_PREFIX_SIZE, INDEX_PREFIX_WORD } from "../format/page-index.js";
 import type { Pages } from "./pages.js";
 
 const EXACT = 1;
@@ -35,7 +35,7 @@ export function searchPage(pages: Pages, frame: number, key: Uint8Array, proved 
   const slab = frame >>> pages.frameBits;
   const slot = frame & pages.frameMask;
   const index = pages.slabIndex[slab]!;
-  const at = slot * pages.indexStride;
+  const at = index[slot]!;
   const head = index[at]!;
   const count = head & INDEX_COUNT_MASK;
   const isBranch = (head & INDEX_BRANCH) !== 0;
@@ -120,7 +120,7 @@ export function childOf(result: number): number {
 /** Bytes of the key that are proved for the child that `searchPage` on a branch leads to: more than a word, or none, for a word is compared as quickly as not. */
 export function provedBelow(pages: Pages, frame: number, result: number, proved: number): number {
   const index = pages.slabIndex[frame >>> pages.frameBits]!;
-  const at = (frame & pages.frameMask) * pages.indexStride;
+  const at = index[frame & pages.frameMask]!;
   const prefixSize = index[at + INDEX_PREFIX_SIZE]!;
   // Between two separators: not before the first, where the result is 0, and not behind the last.
   const isBetween = result !== 0 && childOf(result) + 1 < (index[at]! & INDEX_COUNT_MASK);
@@ -146,20 +146,25 @@ export function branchChild(pages: Pages, frame: number, i: number): Pgid {
 
 /** Whether a located page is a branch. */
 export function pageIsBranch(pages: Pages, frame: number): boolean {
-  return (pages.slabIndex[frame >>> pages.frameBits]![(frame & pages.frameMask) * pages.indexStride]! & INDEX_BRANCH) !== 0;
+  return (indexWord(pages, frame, INDEX_COUNT) & INDEX_BRANCH) !== 0;
 }
 
 /** Whether a copy of a located page can be changed in place. @see INDEX_COMPACT */
 export function pageIsCompact(pages: Pages, frame: number): boolean {
-  return (pages.slabIndex[frame >>> pages.frameBits]![(frame & pages.frameMask) * pages.indexStride]! & INDEX_COMPACT) !== 0;
+  return (indexWord(pages, frame, INDEX_COUNT) & INDEX_COMPACT) !== 0;
 }
 
 /** Overflow pages of a located page. */
 export function pageOverflow(pages: Pages, frame: number): number {
-  return pages.slabIndex[frame >>> pages.frameBits]![(frame & pages.frameMask) * pages.indexStride + INDEX_OVERFLOW]!;
+  return indexWord(pages, frame, INDEX_OVERFLOW);
 }
 
 /** Elements of a located page. */
 export function pageElementCount(pages: Pages, frame: number): number {
-  return pages.slabIndex[frame >>> pages.frameBits]![(frame & pages.frameMask) * pages.indexStride]! & INDEX_COUNT_MASK;
+  return indexWord(pages, frame, INDEX_COUNT) & INDEX_COUNT_MASK;
+}
+
+function indexWord(pages: Pages, frame: number, word: number): number {
+  const index = pages.slabIndex[frame >>> pages.frameBits]!;
+  return index[index[frame & pages.frameMask]! + word]!;
 }

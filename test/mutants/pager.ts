@@ -7,6 +7,7 @@ const FREELIST = "engine/pager/freelist.ts";
 const METAS = "engine/pager/meta-pages.ts";
 const RECOVERY = "engine/pager/recovery.ts";
 const CACHE = "engine/pager/page-cache.ts";
+const INDEXES = "engine/pager/key-indexes.ts";
 const OVERFLOW = "engine/pager/overflow-pages.ts";
 const SET = "engine/pager/page-set.ts";
 
@@ -208,8 +209,23 @@ export const pagerMutants: readonly Mutant[] = [
     harm: "a large value overwrites the page behind its place", tests: ["engine/pager/page-set", "engine/pager/freelist"],
   },
   {
+    name: "a key index that moves leaves its words behind", file: INDEXES,
+    find: "if (from !== 0) index.copyWithin(at, from, from + index[from - 1]!);", replace: "",
+    harm: "after a put into a page, keys of the page that are there are not found", tests: ["engine/pager/key-indexes", "engine/tree/leaf-edit"],
+  },
+  {
+    name: "two key indexes in one place", file: INDEXES,
+    find: "this.#ends[slab] = at - 1 + size;", replace: "this.#ends[slab] = at;",
+    harm: "keys are looked for in another page's index", tests: ["engine/pager/key-indexes"],
+  },
+  {
+    name: "key indexes may grow beyond the cache's limit", file: CACHE,
+    find: "if (this.memorySize > this.#capacity) this.#giveBackExcess();", replace: "",
+    harm: "the process takes a quarter more memory than it was told", tests: ["engine/pager/page-cache"],
+  },
+  {
     name: "a large page takes the frames of a whole slab", file: CACHE,
-    find: "const slab = this.#newSlab(bytes, NO_INDEX, 1);", replace: "const slab = this.#newSlab(bytes, NO_INDEX, this.#slotCount);",
+    find: "this.#newSlab(bytes, 1, LARGE)", replace: "this.#newSlab(bytes, this.#slotCount, LARGE)",
     harm: "many values of a few pages take twice their memory, and end the process at last", tests: ["engine/pager/large-pages"],
   },
   {

@@ -341,11 +341,36 @@ test("a read that fails leaves nothing behind: the next one finds the page", () 
   assert.ok(cache.memorySize - memorySize <= 2 * MIB, `${cache.memorySize} bytes`);
 });
 
+test("pages with many keys in place of pages with few: their longer indexes stay within the limit, too, but for the last one that grew", () => {
+  const [few, many] = [1, 230].map((keyCount) => {
+    const page = new Uint8Array(4096);
+    writeLeaf(page, 0, 0, Array.from({ length: keyCount }, (_, i) => ({ key: Buffer.of(i + 1), value: "" })));
+    return page;
+  }) as [Uint8Array, Uint8Array];
+  const limit = 8 * MIB;
+  const cache = new PageCache(4096, limit, {
+    readPages(pgid, target) {
+      target.set(pgid < 3000 ? few : many);
+      writeU64(target, 0, pgid);
+    },
+  });
+  cache.highWaterMark = 6000;
+  for (let pgid = 2; pgid < 3000; pgid++) cache.locate(pgid);
+  const before = cache.memorySize;
+  assert.ok(before <= limit && before > limit - 2 * MIB, `${before} bytes`);
+  for (let pgid = 3000; pgid < 6000; pgid++) {
+    const frame = cache.locate(pgid);
+    assert.equal(foundIndex(searchPage(cache, frame, Buffer.of(200))), 199);
+    assert.ok(cache.memorySize <= limit + 256 * 4 * (4 + 256 + 8), `${cache.memorySize} bytes`);
+  }
+});
+
 test("a branch page is told from a leaf by its index", () => {
   const source = new Source(4096, 10);
   writeBranch(source.bytes, 4 * 4096, 4, [["a", 2], ["b", 3]]);
   const cache = cacheOver(source, MIB);
   const frame = cache.locate(4);
-  const head = cache.slabIndex[frame >>> cache.frameBits]![(frame & cache.frameMask) * cache.indexStride]!;
+  const slab = cache.slabIndex[frame >>> cache.frameBits]!;
+  const head = slab[slab[frame & cache.frameMask]!]!;
   assert.equal(head, 2 | INDEX_BRANCH | INDEX_COMPACT);
 });

@@ -44,7 +44,8 @@ function assertIs(cache: PageCache, frame: number, elements: readonly Element[])
   assert.equal(usedSize(cache, frame), sizeOf(elements));
   const index = new Uint32Array(INDEX_KEYS + elements.length);
   indexPage(page, 0, PAGE_SIZE, 7, index, 0);
-  assert.equal(cache.slabIndex[frame >>> cache.frameBits]![(frame & cache.frameMask) * cache.indexStride], index[INDEX_COUNT]);
+  const slab = cache.slabIndex[frame >>> cache.frameBits]!;
+  assert.equal(slab[slab[frame & cache.frameMask]!], index[INDEX_COUNT]);
   assert.ok((index[INDEX_COUNT]! & INDEX_COMPACT) !== 0);
   for (const [i, { key, flags }] of elements.entries()) {
     const found = searchPage(cache, frame, key);
