@@ -4,10 +4,12 @@
  * The index of a page is what a search reads instead of the page: a few words in one place, not headers and keys spread over
  * four cache lines each. Uint32 words from `at`:
  *
- *     0  element count, with INDEX_BRANCH set when the page is a branch, INDEX_COMPACT when a copy of it can be changed in place
+ *     0  element count, with INDEX_BRANCH set when the page is a branch, INDEX_COMPACT when a copy of it can be changed in place, INDEX_ALIKE when
+ *        it is a compact leaf of many plain elements that are known to have keys of one size and values of one size
  *     1  prefix size: bytes that all keys of the page share
  *     2  the last four bytes of the prefix, big-endian; of a shorter prefix all of it, zeros behind
- *     3  overflow pages
+ *     3  overflow pages; with INDEX_ALIKE, when there are none, the two sizes: the key's shifted by 16, and the value's. From them and its number follows
+ *        the place of an element: its header, far from it, need not be fetched (measured with 8-byte integers: gets take three quarters of the time)
  *     4… one word a key: the four bytes behind the prefix, big-endian, zeros where the key is shorter
  *
  * Equal words say nothing; then the keys themselves are compared. An index takes 4 + count words, and since an element header takes
@@ -30,7 +32,22 @@ export const INDEX_KEYS = 4;
 export const INDEX_BRANCH = 0x10000;
 /** Set when there are no overflow pages and the elements' bytes stand side by side in element order, right behind the headers. */
 export const INDEX_COMPACT = 0x20000;
+/** Set when INDEX_OVERFLOW holds the sizes that all elements have. */
+export const INDEX_ALIKE = 0x40000;
 export const INDEX_COUNT_MASK = 0xffff;
+
+/** Elements from which on it is worth to know that they are alike: of fewer, a search has most headers fetched already. */
+const MANY = 62;
+
+/** The sizes of an element in one word, 0 for such as it cannot tell. */
+export function sizesOf(keySize: number, valueSize: number): number {
+  return keySize <= 0x7fff && valueSize <= 0xffff ? (keySize << 16) | valueSize : 0;
+}
+
+/** Byte offset of the key of element `i`, behind which the value stands, where all elements of a leaf have these sizes and the first key is at `data`. */
+export function alikeAt(data: number, sizes: number, i: number): number {
+  return data + i * ((sizes >>> 16) + (sizes & 0xffff));
+}
 
 /** Byte offset of element `i` of the page at `page`. */
 export function elementAt(page: number, i: number): number {
@@ -59,7 +76,11 @@ export function indexPage(bytes: Uint8Array, page: number, size: number, pgid: P
     return;
   }
   const isOrdered = isTrusted || (isBranch ? validateBranchElements(bytes, page, size, pgid, count) : validateLeafElements(bytes, page, size, pgid, count));
-  if (isSingle && isOrdered) index[at + INDEX_COUNT] = index[at + INDEX_COUNT]! | INDEX_COMPACT;
+  if (isSingle && isOrdered) {
+    const sizes = isBranch ? 0 : commonSizes(bytes, page, count);
+    index[at + INDEX_COUNT] = index[at + INDEX_COUNT]! | (sizes === 0 ? INDEX_COMPACT : INDEX_COMPACT | INDEX_ALIKE);
+    index[at + INDEX_OVERFLOW] = sizes;
+  }
   if (isTrusted) return indexTrustedKeys(bytes, page, isBranch, count, index, at);
   indexKeys(bytes, page, pgid, isBranch, count, index, at);
 }
@@ -105,6 +126,20 @@ function validateBranchElements(bytes: Uint8Array, page: number, size: number, p
     end = start + keySize;
   }
   return isOrdered;
+}
+
+/** Gives the sizes that all elements of a leaf have; 0 when they differ, one is a bucket, or they are not many. */
+function commonSizes(bytes: Uint8Array, page: number, count: number): number {
+  if (count < MANY) return 0;
+  const first = elementAt(page, 0);
+  const keySize = readU32(bytes, first + LEAF_KEY_SIZE);
+  const valueSize = readU32(bytes, first + LEAF_VALUE_SIZE);
+  for (let i = 0; i < count; i++) {
+    const element = elementAt(page, i);
+    const isAlike = readU32(bytes, element + LEAF_KEY_SIZE) === keySize && readU32(bytes, element + LEAF_VALUE_SIZE) === valueSize;
+    if (!isAlike || readU32(bytes, element + LEAF_FLAGS) !== 0) return 0;
+  }
+  return sizesOf(keySize, valueSize);
 }
 
 /** Writes prefix and key words of a page whose keys are known to be in order. */

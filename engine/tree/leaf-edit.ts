@@ -12,7 +12,9 @@ import {
   BRANCH_KEY_SIZE, BRANCH_POS, ELEMENT_SIZE, LEAF_FLAGS, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, MAX_ELEMENT_COUNT, PAGE_COUNT,
   PAGE_HEADER_SIZE,
 } from "../format/constants.js";
-import { elementAt, INDEX_COUNT, INDEX_KEYS, INDEX_PREFIX_SIZE, INDEX_PREFIX_WORD, indexPage } from "../format/page-index.js";
+import {
+  elementAt, INDEX_ALIKE, INDEX_COUNT, INDEX_KEYS, INDEX_OVERFLOW, INDEX_PREFIX_SIZE, INDEX_PREFIX_WORD, indexPage, sizesOf,
+} from "../format/page-index.js";
 import { copyBytes } from "./arena.js";
 import type { Pages } from "./pages.js";
 import { pageIsBranch } from "./search.js";
@@ -60,7 +62,7 @@ export function insertElement(pages: Pages, frame: number, i: number, key: Uint8
   copyBytes(bytes, start, key, 0, key.length);
   copyBytes(bytes, start + key.length, value, 0, value.length);
   writeU16(bytes, page + PAGE_COUNT, count + 1);
-  indexInserted(pages, frame, i, key, count);
+  indexInserted(pages, frame, i, key, count, flags === 0 ? sizesOf(key.length, value.length) : 0);
   return true;
 }
 
@@ -80,6 +82,8 @@ export function replaceValue(pages: Pages, frame: number, i: number, value: Uint
     if (growth < 0) bytes.fill(0, end + growth, end);
     shiftPositions(bytes, page, i + 1, count, growth);
     writeU32(bytes, element + LEAF_VALUE_SIZE, value.length);
+    const index = pages.slabIndex[frame >>> pages.frameBits]!;
+    forgetSizes(index, index[frame & pages.frameMask]!);
   }
   copyBytes(bytes, start, value, 0, value.length);
   return true;
@@ -118,7 +122,7 @@ function shiftPositions(bytes: Uint8Array, page: number, from: number, to: numbe
 // ---- the key index
 
 /** Only at the ends can a key come that does not share the prefix of the others. */
-function indexInserted(pages: Pages, frame: number, i: number, key: Uint8Array, count: number): void {
+function indexInserted(pages: Pages, frame: number, i: number, key: Uint8Array, count: number, sizes: number): void {
   const at = pages.reserveIndex(frame, count + 1);
   const index = pages.slabIndex[frame >>> pages.frameBits]!;
   const prefixSize = index[at + INDEX_PREFIX_SIZE]!;
@@ -127,6 +131,7 @@ function indexInserted(pages: Pages, frame: number, i: number, key: Uint8Array, 
   index.copyWithin(word + 1, word, at + INDEX_KEYS + count);
   index[word] = keyWord(key, prefixSize, key.length - prefixSize);
   index[at + INDEX_COUNT] = index[at + INDEX_COUNT]! + 1;
+  if (index[at + INDEX_OVERFLOW] !== sizes) forgetSizes(index, at);
 }
 
 function sharesPrefix(pages: Pages, frame: number, other: number, key: Uint8Array, prefixSize: number): boolean {
@@ -143,6 +148,12 @@ function indexRemoved(pages: Pages, frame: number, i: number, count: number): vo
   index.copyWithin(word, word + 1, at + INDEX_KEYS + count);
   index[at + INDEX_COUNT] = index[at + INDEX_COUNT]! - 1;
   if (count === 1) index[at + INDEX_PREFIX_SIZE] = index[at + INDEX_PREFIX_WORD] = 0;
+}
+
+/** Where an element is not like the others any more. */
+function forgetSizes(index: Uint32Array, at: number): void {
+  index[at + INDEX_COUNT] = index[at + INDEX_COUNT]! & ~INDEX_ALIKE;
+  index[at + INDEX_OVERFLOW] = 0;
 }
 
 function reindex(pages: Pages, frame: number, at: number): void {

@@ -9,7 +9,9 @@ import { assert } from "../base/assert.js";
 import { compareBytes, keyWord, readU32 } from "../base/bytes.js";
 import { corrupt } from "../base/errors.js";
 import { BRANCH_CHILD, BRANCH_KEY_SIZE, BRANCH_POS, LEAF_KEY_SIZE, LEAF_POS, PAGE_FLAGS, type Pgid } from "../format/constants.js";
-import { elementAt, INDEX_BRANCH, INDEX_COMPACT, INDEX_COUNT, INDEX_COUNT_MASK, INDEX_KEYS, INDEX_OVERFLOW, INDEX_PREFIX_SIZE, INDEX_PREFIX_WORD } from "../format/page-index.js";
+import {
+  alikeAt, elementAt, INDEX_ALIKE, INDEX_BRANCH, INDEX_COMPACT, INDEX_COUNT, INDEX_COUNT_MASK, INDEX_KEYS, INDEX_OVERFLOW, INDEX_PREFIX_SIZE, INDEX_PREFIX_WORD,
+} from "../format/page-index.js";
 import type { Pages } from "./pages.js";
 
 const EXACT = 1;
@@ -42,7 +44,7 @@ export function searchPage(pages: Pages, frame: number, key: Uint8Array, proved 
   const prefixSize = index[at + INDEX_PREFIX_SIZE]!;
   const bytes = pages.slabBytes[slab]!;
   const page = slot * pages.pageSize;
-  fetchHeaders(bytes, page);
+  if ((head & INDEX_ALIKE) === 0) fetchHeaders(bytes, page);
   if (prefixSize > 0 && (prefixSize > proved || prefixSize <= WORD_SIZE)) {
     const side = comparePrefix(bytes, page, isBranch, key, prefixSize, index[at + INDEX_PREFIX_WORD]!, proved);
     if (side !== 0) return side < 0 ? 0 : count << 1;
@@ -59,6 +61,7 @@ export function searchPage(pages: Pages, frame: number, key: Uint8Array, proved 
   // From `low` on the words are equal or greater: among the equal ones, which can be all of them, the keys decide.
   high = low;
   while (high < count && index[words + high] === word) high++;
+  if ((head & INDEX_ALIKE) !== 0) return searchAlike(bytes, elementAt(page, count), index[at + INDEX_OVERFLOW]!, key, low, high);
   while (low < high) {
     const middle = (low + high) >>> 1;
     const element = elementAt(page, middle);
@@ -70,6 +73,20 @@ export function searchPage(pages: Pages, frame: number, key: Uint8Array, proved 
       const isEqual = proved === 0 || isBranch || compareBytes(bytes, start, prefixSize, key, 0, prefixSize) === 0;
       return isEqual ? (middle << 1) | EXACT : middle << 1;
     }
+    if (order < 0) low = middle + 1;
+    else high = middle;
+  }
+  return low << 1;
+}
+
+/** Goes on where all elements have these sizes, between `low` and `high`: their headers are not looked at. */
+function searchAlike(bytes: Uint8Array, data: number, sizes: number, key: Uint8Array, from: number, to: number): number {
+  let low = from;
+  let high = to;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    const order = compareBytes(bytes, alikeAt(data, sizes, middle), sizes >>> 16, key, 0, key.length);
+    if (order === 0) return (middle << 1) | EXACT;
     if (order < 0) low = middle + 1;
     else high = middle;
   }
@@ -156,7 +173,17 @@ export function pageIsCompact(pages: Pages, frame: number): boolean {
 
 /** Overflow pages of a located page. */
 export function pageOverflow(pages: Pages, frame: number): number {
+  return pageIsAlike(pages, frame) ? 0 : indexWord(pages, frame, INDEX_OVERFLOW);
+}
+
+/** The sizes of all elements of a located page that are alike. @see sizesOf */
+export function alikeSizes(pages: Pages, frame: number): number {
   return indexWord(pages, frame, INDEX_OVERFLOW);
+}
+
+/** Whether the elements of a located page are known to be alike. @see INDEX_ALIKE */
+export function pageIsAlike(pages: Pages, frame: number): boolean {
+  return (indexWord(pages, frame, INDEX_COUNT) & INDEX_ALIKE) !== 0;
 }
 
 /** Elements of a located page. */

@@ -10,14 +10,14 @@
 import { boltError, corrupt } from "../base/errors.js";
 import { copyFrom, copyOut, copySmall, readU32, SMALL_SIZE, TINY_SIZE } from "../base/bytes.js";
 import { BUCKET_HEADER_SIZE, LEAF_FLAGS, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, type Pgid } from "../format/constants.js";
-import { elementAt } from "../format/page-index.js";
+import { alikeAt, elementAt } from "../format/page-index.js";
 import type { Arena } from "./arena.js";
 import { DirtyLeaf, NO_IMAGE } from "./dirty-leaf.js";
 import { inlineCount, searchInline, validateInline } from "./inline-page.js";
 import { elementFlags } from "./leaf-edit.js";
 import { decodeLeaf, FLAGS, KEY_SIZE, Node, OFFSET, VALUE_SIZE } from "./node.js";
 import { type Pages, requireValue } from "./pages.js";
-import { branchChild, childOf, pageElementCount, pageIsBranch, provedBelow, searchPage } from "./search.js";
+import { alikeSizes, branchChild, childOf, pageElementCount, pageIsAlike, pageIsBranch, provedBelow, searchPage } from "./search.js";
 
 /** Deeper trees cannot be: a branch has at least two children. */
 export const MAX_DEPTH = 64;
@@ -105,6 +105,7 @@ export class Tree {
     const result = searchPage(this.pages, frame, key, path.proved);
     if ((result & 1) === 0) return false;
     this.frame = frame;
+    if (pageIsAlike(this.pages, frame)) return this.#placeAlike(frame, result >>> 1);
     this.#placeAt(this.pages.slabBytes[frame >>> this.pages.frameBits]!, this.pages.pageStart(frame), result >>> 1);
     return true;
   }
@@ -116,6 +117,18 @@ export class Tree {
     this.keyStart = element + readU32(bytes, element + LEAF_POS);
     this.keySize = readU32(bytes, element + LEAF_KEY_SIZE);
     this.valueSize = readU32(bytes, element + LEAF_VALUE_SIZE);
+  }
+
+  /** As `#placeAt`, without a look at the element's header. @see INDEX_ALIKE */
+  #placeAlike(frame: number, i: number): true {
+    const { pages } = this;
+    const sizes = alikeSizes(pages, frame);
+    this.bytes = pages.slabBytes[frame >>> pages.frameBits]!;
+    this.flags = 0;
+    this.keyStart = alikeAt(elementAt(pages.pageStart(frame), pageElementCount(pages, frame)), sizes, i);
+    this.keySize = sizes >>> 16;
+    this.valueSize = sizes & 0xffff;
+    return true;
   }
 
   #lookupNodes(leaf: DirtyLeaf, key: Uint8Array): boolean {

@@ -152,6 +152,21 @@ export const treeMutants: readonly Mutant[] = [
     harm: "after a deletion keys are not found", tests: ["engine/tree/leaf-edit"],
   },
   {
+    name: "a longer value is taken for one like the others", file: EDIT,
+    find: "    forgetSizes(index, index[frame & pages.frameMask]!);\n", replace: "",
+    harm: "of the keys behind it other bytes are given out, or they are not found", tests: ["engine/tree/leaf-edit", "engine/tree/tree"],
+  },
+  {
+    name: "a new element is taken for one like the others", file: EDIT,
+    find: "  if (index[at + INDEX_OVERFLOW] !== sizes) forgetSizes(index, at);\n", replace: "",
+    harm: "of the keys behind it other bytes are given out, or they are not found", tests: ["engine/tree/leaf-edit", "engine/tree/tree"],
+  },
+  {
+    name: "values are not compared in size with the first", file: "engine/format/page-index.ts",
+    find: " && readU32(bytes, element + LEAF_VALUE_SIZE) === valueSize;", replace: ";",
+    harm: "of small values of many sizes other bytes are given out", tests: ["engine/format/page-index", "engine/tree/tree"],
+  },
+  {
     name: "a child's page id is not written into its branch", file: "engine/tree/page-image.ts",
     find: "for (const [i, { pgid }] of this.children) writeU64(bytes, elementAt(page, i) + BRANCH_CHILD, pgid);", replace: "void elementAt;",
     harm: "acknowledged changes are not reachable", tests: ["engine/tree/tree", "engine/tx/commit"],

@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { readU32 } from "../../../engine/base/bytes.js";
 import { LEAF_POS } from "../../../engine/format/constants.js";
 import {
-  elementAt, INDEX_BRANCH, INDEX_COMPACT, INDEX_COUNT, INDEX_COUNT_MASK, INDEX_KEYS, INDEX_OVERFLOW, INDEX_PREFIX_SIZE, INDEX_PREFIX_WORD, indexPage,
+  alikeAt, elementAt, INDEX_ALIKE, INDEX_BRANCH, INDEX_COMPACT, INDEX_COUNT, INDEX_COUNT_MASK, INDEX_KEYS, INDEX_OVERFLOW, INDEX_PREFIX_SIZE, INDEX_PREFIX_WORD, indexPage, sizesOf,
 } from "../../../engine/format/page-index.js";
 import { pageTypeName, readPageHeader, writePageHeader } from "../../../engine/format/page.js";
 import { readBucketHeader, writeBucketHeader } from "../../../engine/format/bucket-header.js";
@@ -57,6 +57,50 @@ test("a page is compact when its data stands in element order without gaps, and 
     Buffer.from(page.buffer).write(i === 0 ? "a" : "b", elementAt(0, i) + Buffer.from(page.buffer).readUInt32LE(position), "latin1");
     assert.ok(!isCompact(page), `element ${i} is elsewhere`);
   }
+});
+
+test("of many elements that are alike an index holds the sizes, and from these follows where each is", () => {
+  const keys = Array.from({ length: 62 }, (_, i) => `key ${String(i).padStart(3, "0")}`);
+  const page = leaf(keys, 0, "value");
+  const index = indexed(page);
+  assert.equal(index[INDEX_COUNT], 62 | INDEX_COMPACT | INDEX_ALIKE);
+  assert.equal(index[INDEX_OVERFLOW], sizesOf(7, 5));
+  for (const [i, key] of keys.entries()) {
+    const at = alikeAt(elementAt(0, 62), index[INDEX_OVERFLOW], i);
+    assert.equal(Buffer.from(page.subarray(at, at + 12)).toString(), `${key}value`);
+  }
+});
+
+test("elements that are few, differ in the size of key or value, are buckets, or in a branch, or not in order side by side are not held to be alike", () => {
+  const keys = Array.from({ length: 70 }, (_, i) => `key ${String(i).padStart(3, "0")}`);
+  const isAlike = (page: Uint8Array): boolean => (indexed(page)[INDEX_COUNT]! & INDEX_ALIKE) !== 0;
+  const made = (change: (i: number) => object): Uint8Array => {
+    const page = new Uint8Array(8192);
+    writeLeaf(page, 0, 7, keys.map((key, i) => ({ key, value: "x".repeat(16), ...change(i) })));
+    return page;
+  };
+  assert.ok(isAlike(made(() => ({}))));
+  assert.ok(!isAlike(leaf(keys.slice(0, 61), 0, "value")));
+  for (const i of [0, 1, 35, 69]) {
+    assert.ok(!isAlike(made((at) => (at === i ? { value: "x".repeat(17) } : {}))), `value ${i}`);
+    assert.ok(!isAlike(made((at) => (at === i ? { key: `${keys[i]!}+` } : {}))), `key ${i}`);
+    assert.ok(!isAlike(made((at) => (at === i ? { flags: 1 } : {}))), `flags ${i}`);
+  }
+  const branch = new Uint8Array(8192);
+  writeBranch(branch, 0, 7, keys.map((key, i) => [key, i + 2] as [string, number]));
+  assert.equal(indexed(branch)[INDEX_COUNT], 70 | INDEX_BRANCH | INDEX_COMPACT);
+  const page = leaf(keys, 0, "value");
+  const position = elementAt(0, 69) + LEAF_POS;
+  Buffer.from(page.buffer).writeUInt32LE(Buffer.from(page.buffer).readUInt32LE(position) + 32, position);
+  page.set(Buffer.from("key 069"), elementAt(0, 69) + Buffer.from(page.buffer).readUInt32LE(position));
+  assert.ok(!isAlike(page), "the last one is elsewhere");
+});
+
+test("sizes that a word cannot tell are none", () => {
+  assert.equal(sizesOf(1, 0), 0x10000);
+  assert.equal(sizesOf(0x7fff, 0xffff), 0x7fffffff);
+  assert.equal(sizesOf(0x8000, 0), 0);
+  assert.equal(sizesOf(1, 0x10000), 0);
 });
 
 test("keys in strict order are taken, all other orders refused", (t) => {

@@ -182,3 +182,30 @@ test(`values that grow and shrink across all sizes are cut and merged right (SEE
   }
   assertEqualsModel(store.read(), model);
 });
+
+test(`integers, and other keys and values among them, are found with what was put (SEED=${seed})`, () => {
+  const random = new Random(seed);
+  // A page has room for a hundred of them: they are alike in most pages, as long as no other comes.
+  const store = new TreeStore(4096);
+  const model = new Map<string, Buffer>();
+  for (let round = 0; round < 30; round++) {
+    const tree = store.begin();
+    for (let i = 0; i < 100; i++) {
+      const key = Buffer.alloc(random.below(300) === 0 ? 9 : 8);
+      key.writeUInt32BE(random.below(1500), 4);
+      if (random.below(4) === 0) {
+        tree.remove(key, 0);
+        model.delete(textOf(key));
+      } else {
+        const value = Buffer.alloc(random.below(200) === 0 ? random.below(20) : 8, random.below(256));
+        tree.put(key, value, 0);
+        model.set(textOf(key), value);
+      }
+      assert.equal(tree.lookup(key), model.has(textOf(key)));
+    }
+    assertEqualsModel(tree, model);
+    store.commit(tree, 0.5);
+    store.verify();
+    assertEqualsModel(store.read(), model);
+  }
+});
