@@ -85,7 +85,7 @@ async function compare() {
     const builds = [thisBuild, ...positionals.map((build) => resolve(build))];
     const results = new Map(builds.map((build) => [build, []]));
     for (let round = 0; round < Number(values.rounds); round++) {
-      for (const build of builds) {
+      for (const build of round % 2 === 0 ? builds : builds.toReversed()) {
         const { stdout, stderr } = spawnSync(process.execPath, [...process.argv.slice(1).filter((word) => !positionals.includes(word)), "--file", file, build], { encoding: "utf8" });
         if (stdout === "") throw new Error(stderr);
         results.get(build).push(JSON.parse(stdout));
