@@ -24,6 +24,7 @@ function fromHash() {
   say();
   loadRows();
   loadTree();
+  if (parameters.has("key")) showValue(parameters.get("key"));
   if (parameters.has("page")) { showTab("map"); showPage(Number(parameters.get("page"))); }
 }
 
@@ -35,9 +36,10 @@ function labelOfHex(text) {
   } catch { return text; }
 }
 
-function goTo(path) {
+/** Goes to a bucket, and to the value of a key in it. The address names both: it is followed when the browser says that it has changed. */
+function goTo(path, key) {
   showTab("content");
-  const hash = path === "" ? "" : "bucket=" + path;
+  const hash = (path === "" ? "" : "bucket=" + path) + (key === undefined ? "" : "&key=" + key);
   if (location.hash.slice(1) === hash) fromHash();
   else location.hash = hash;
 }
@@ -78,14 +80,16 @@ function countText(count, what) { return count.toLocaleString("en") + " " + what
 
 async function showStats(sequence) {
   const path = bucket.path;
-  $("bucket-stats").textContent = "";
+  const line = $("bucket-stats");
+  if (line.dataset.path !== path) line.replaceChildren();
+  line.dataset.path = path;
   if (path === "") return;
   try {
     const stats = await ask("stats", { path });
     if (path !== bucket.path) return;
     const pages = stats.branchPageN + stats.branchOverflowN + stats.leafPageN + stats.leafOverflowN;
     const place = stats.root === 0 ? "inline" : countText(pages, "page") + ", root ";
-    $("bucket-stats").replaceChildren(countText(stats.keyN, "key") + ", " + place,
+    line.replaceChildren(countText(stats.keyN, "key") + ", " + place,
       ...(stats.root === 0 ? [] : [make("button", { onclick: () => { showTab("map"); showPage(stats.root); } }, "page " + stats.root)]),
       ", " + countText(stats.depth, "level") + ", " + countText(stats.bucketN - 1, "nested bucket") + ", sequence " + sequence);
   } catch { /* It was shown. */ }

@@ -117,7 +117,7 @@ function itemRow(item, page) {
     const path = page.bucket ? (page.bucket.path === "" ? item.key : page.bucket.path + "," + item.key) : undefined;
     return make("tr", {}, key, make("td", {}), make("td", {}, path === undefined ? "bucket" : make("button", { onclick: () => goTo(path) }, "bucket ›"), " ", item.root === 0 ? "inline" : pageButton(item.root)));
   }
-  const open = page.bucket && page.kind === "leaf" ? () => { goTo(page.bucket.path); showValue(item.key); } : undefined;
+  const open = page.bucket && page.kind === "leaf" ? () => goTo(page.bucket.path, item.key) : undefined;
   return make("tr", open ? { onclick: open } : {}, key, make("td", {}, sizeText(item.size)), make("td", {}, item.preview));
 }
 

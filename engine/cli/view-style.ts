@@ -34,6 +34,8 @@ main { flex: 1; min-height: 0; } main > section { height: 100%; overflow: auto; 
 .pager { display: flex; gap: 4px; }
 #bucket-stats button { padding: 0 5px; font-size: 12px; } #tree li.hint { padding-left: 22px; font-size: 12px; } #map-hint { margin: 0 0 8px; font-size: 12px; }
 #bucket-stats, #value-size { color: var(--dim); margin: 0 0 8px; font-size: 12px; }
+/* The figures come after the rows, which must not move away from under the mouse: their line is there before, as high as the button in it. */
+#bucket-stats { min-height: calc(1.45em + 2px); }
 table { border-collapse: collapse; width: 100%; table-layout: fixed; } th { text-align: left; color: var(--dim); font-weight: 500; font-size: 12px; }
 th:nth-child(1) { width: 38%; } th:nth-child(2) { width: 84px; text-align: right; padding-right: 16px; }
 td { border-top: 1px solid var(--line); padding: 3px 6px 3px 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; font-family: ui-monospace, monospace; font-size: 12.5px; } td:nth-child(2) { text-align: right; padding-right: 16px; font-variant-numeric: tabular-nums; }

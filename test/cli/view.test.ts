@@ -239,6 +239,25 @@ describe("the page in a browser", { skip: process.env["HEXBOLT_BROWSER"] === und
     await page.until(row("user/0000"));
   });
 
+  test("the rows stay where they are when the figures of their bucket arrive", async () => {
+    await page.evaluate(`(() => {
+      const fetchNow = window.fetch;
+      window.stats = new Promise((resolve) => { window.giveStats = resolve; });
+      window.fetch = async (...parameters) => {
+        if (String(parameters[0]).startsWith("api/stats")) await window.stats;
+        return fetchNow(...parameters);
+      };
+      location.hash = "bucket=${hexOf("kinds")}";
+    })()`);
+    await page.until(row("varint"));
+    const top = `(${row("varint")}).getBoundingClientRect().top`;
+    const before = await page.evaluate(top);
+    assert.equal(await page.evaluate(`document.getElementById("bucket-stats").textContent`), "");
+    await page.evaluate(`giveStats()`);
+    await page.until(`/\\d+ keys/.test(document.getElementById("bucket-stats").textContent)`);
+    assert.equal(await page.evaluate(top), before);
+  });
+
   test("the map leads from the file to a page to an element to its value", async () => {
     await page.click(button("Pages"));
     await page.until(`document.querySelectorAll("#legend li").length >= 4`);
@@ -246,6 +265,7 @@ describe("the page in a browser", { skip: process.env["HEXBOLT_BROWSER"] === und
     const { x, y } = await page.evaluate(`({ x: (${leaf} % columns) * cell + cell / 2, y: Math.floor(${leaf} / columns) * cell + cell / 2 })`) as { x: number; y: number };
     await page.clickAt(`document.getElementById("map-canvas")`, x, y);
     await page.until(`document.querySelector("#page h2")?.textContent.startsWith("page ${leaf}: leaf, bucket users")`);
+    assert.match(String(await page.evaluate("location.hash")), /^#bucket=6b696e6473$/, "another bucket is shown than the page's");
     await page.click(`document.querySelector("#page tbody td")`);
     await page.until(`!document.getElementById("value").hidden && document.getElementById("value-body").textContent.includes('"name"')`);
   });
