@@ -14,6 +14,7 @@ export interface CursorEntry {
  * Moves over the keys of a bucket, nested buckets among them, in byte order.
  *
  * It knows its key: in a write transaction `next` is the first key greater and `prev` the last key smaller, whatever was put or deleted meanwhile.
+ * A move to a key whose value cannot be read throws CORRUPT or IO and is made all the same: the next one goes on from there.
  */
 export class Cursor {
   readonly #bucket: BucketState;

@@ -153,6 +153,34 @@ test("where the rest of a value cannot be read, keys are there and the value is 
   db.close();
 });
 
+for (const writable of [false, true]) {
+  test(`where a value cannot be read, a cursor and an iterator are on its key and go on from there, ${writable ? "in a write" : "in a read"} transaction`, () => {
+    const storage = fileOf(3, 50 * PAGE_SIZE);
+    // The leaf page of the value in the middle stays, the pages behind it do not.
+    const second = Buffer.from(storage.bytes()).indexOf(valueOf(1, 50 * PAGE_SIZE));
+    const cut = Math.ceil(second / PAGE_SIZE) * PAGE_SIZE;
+    const db = open("large.db", { ...OPTIONS, storage, readOnly: !writable });
+    const read = storage.read.bind(storage);
+    storage.read = (target, position) => position <= cut && position + target.length > cut ? 0 : read(target, position);
+    const tx = writable ? db.begin(true) : db.begin();
+    const bucket = requireBucket(tx.bucket("b"));
+    const keyIn = (entry: { readonly key: Buffer } | undefined): string | undefined => entry?.key.toString();
+    const cursor = bucket.cursor();
+    for (const move of [() => cursor.seek(keyOf(1)), () => (cursor.first(), cursor.next()), () => (cursor.last(), cursor.prev())]) {
+      assert.throws(move, boltError("CORRUPT", /beyond the end of the file$/));
+      assert.equal(keyIn(cursor.next()), keyOf(2));
+      assert.throws(() => cursor.prev(), boltError("CORRUPT", /beyond the end of the file$/));
+      assert.equal(keyIn(cursor.prev()), keyOf(0));
+    }
+    const entries = bucket.entries();
+    assert.equal(entries.next().value?.[0].toString(), keyOf(0));
+    assert.throws(() => entries.next(), boltError("CORRUPT", /beyond the end of the file$/));
+    assert.equal(entries.next().value?.[0].toString(), keyOf(2));
+    tx.rollback();
+    db.close();
+  });
+}
+
 test("a large value left alone under a branch becomes the root with its bytes", () => {
   const storage = fileOf(2, 20 * PAGE_SIZE);
   const db = open("large.db", { ...OPTIONS, storage });
