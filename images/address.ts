@@ -15,12 +15,23 @@ export type Endpoint =
  */
 export function parseAddress(address: string): Endpoint {
   const unix = /^unix:(?:\/\/)?(.+)$/.exec(address)?.[1];
-  if (unix !== undefined) return { path: unix };
+  if (unix !== undefined) return { path: requireSocketPath(unix) };
   const tcp = /^(?:tcp:\/\/|http:\/\/)?(\[[0-9A-Fa-f:.]+\]|[^/:[\]]+):(\d{1,5})\/?$/.exec(address);
   const port = Number(tcp?.[2]);
   if (tcp !== null && port >= 1 && port <= 65_535) return { host: (tcp[1] ?? "").replace(/^\[|\]$/g, ""), port };
-  if (address.includes("/") && !address.includes("://")) return { path: address };
+  if (address.includes("/") && !address.includes("://")) return { path: requireSocketPath(address) };
   throw invalid(`address ${quote(address)} is neither a unix socket nor host:port`);
+}
+
+/** Bytes of a socket's path that the system takes; of a longer one Node would use the beginning. */
+const PATH_BYTES_MAX = process.platform === "linux" ? 107 : 103;
+
+/** Checks a socket's path. @throws ImagesError INVALID */
+export function requireSocketPath(path: string): string {
+  if (process.platform !== "win32" && Buffer.byteLength(path) > PATH_BYTES_MAX) {
+    throw invalid(`the socket's path ${quote(path)} has ${Buffer.byteLength(path)} bytes, and the system takes ${PATH_BYTES_MAX}: give a shorter one`);
+  }
+  return path;
 }
 
 /** Writes an endpoint as `parseAddress` reads it. */

@@ -22,7 +22,7 @@ export function imageTable(images: readonly Image[]): string {
     const { mediaType, digest, size } = image.target;
     rows.push([image.name, mediaType, digest, String(size), pairs(image.labels)].map(printable));
   }
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => Array.from(row[column] ?? "").length)));
+  const widths = (rows[0] ?? []).map((_, column) => rows.reduce((width, row) => Math.max(width, Array.from(row[column] ?? "").length), 0));
   return rows.map((row) => `${row.map((cell, column) => pad(cell, widths[column] ?? 0)).join(" ").trimEnd()}\n`).join("");
 }
 

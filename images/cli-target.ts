@@ -17,7 +17,8 @@ import type { StoreSource } from "./services.js";
 
 /** Where a command reads and writes besides its target. */
 export interface CommandIo {
-  readonly stdout: { write(text: string): unknown };
+  /** `flush`, where what is written is gathered, lets it be seen. */
+  readonly stdout: { write(text: string): unknown; flush?(): void };
   readonly stderr: { write(text: string): unknown };
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Ends `serve`. */
@@ -70,6 +71,7 @@ export async function serveTarget(path: string, address: string, namespace: stri
       ? { host: endpoint.host, port: endpoint.port }
       : { path: endpoint.path });
     io.stdout.write(`serving ${path} on ${server.address}\n`);
+    io.stdout.flush?.();
     await new Promise<void>((resolve) => {
       if (io.signal?.aborted === true) resolve();
       io.signal?.addEventListener("abort", () => resolve(), { once: true });
@@ -137,9 +139,11 @@ async function writeFile<T>(
 ): Promise<T> {
   const db = openLocked(path);
   try {
-    // A new file gets the early layout, unless a namespace was asked for.
-    if (namespace === undefined && !db.view((tx) => tx.bucket(SCHEMA) !== undefined)) initDB(db);
-    return await use(localStore(db, namespace, env));
+    // A new file gets the early layout, unless a namespace was asked for, here or in the environment.
+    const isNew = !db.view((tx) => tx.bucket(SCHEMA) !== undefined);
+    const wanted = namespace ?? (isNew ? env["CONTAINERD_NAMESPACE"] : undefined);
+    if (isNew && wanted === undefined) initDB(db);
+    return await use(localStore(db, wanted, env));
   } finally {
     await db.closeAsync();
   }

@@ -3,6 +3,9 @@
  * short strings, of which one kind is the same again and again.
  */
 
+/** What stands in a text where bytes were no UTF-8, or where it was put itself. */
+export const REPLACEMENT = "\ufffd";
+
 /** The text that `decodeRepeated` gave last, and its bytes. */
 let lastText = "";
 let lastTextBytes: Buffer = Buffer.alloc(0);

@@ -57,14 +57,19 @@ export interface CorruptImage {
   readonly reason: string;
 }
 
-/** Thrown by `list` when some entries are damaged: says which, and carries the images that are whole, in order. */
+/**
+ * Thrown by `list` when some entries are damaged: says which, and carries the images that are whole, in order. A server names as many as its answer has
+ * room for; the message says how many there are.
+ */
 export class CorruptImagesError extends ImagesError {
   readonly corrupt: readonly CorruptImage[];
   readonly images: readonly Image[];
 
-  constructor(corrupt: readonly CorruptImage[], images: readonly Image[], options?: ErrorOptions) {
+  /** @param options.count how many are damaged, where `corrupt` does not name all of them */
+  constructor(corrupt: readonly CorruptImage[], images: readonly Image[], options?: ErrorOptions & { readonly count?: number }) {
     const shown = corrupt.slice(0, 10).map((entry) => `image ${quote(entry.name)}: ${entry.reason}`);
-    const rest = corrupt.length > shown.length ? `; and ${corrupt.length - shown.length} more` : "";
+    const count = options?.count ?? corrupt.length;
+    const rest = count > shown.length ? `; and ${count - shown.length} more` : "";
     super("CORRUPT", shown.join("; ") + rest, options);
     this.corrupt = corrupt;
     this.images = images;
@@ -91,9 +96,9 @@ function hasCode(error: unknown, code: ImagesErrorCode): boolean {
   return false;
 }
 
-/** Quotes a name for a message; control characters are escaped. */
+/** Quotes a name for a message; control characters are escaped, those that JSON leaves, too. */
 export function quote(name: string): string {
-  return JSON.stringify(name);
+  return JSON.stringify(name).replace(/[\x7f-\x9f]/g, (control) => `\\u00${control.charCodeAt(0).toString(16)}`);
 }
 
 /** Makes the error for an image that is not there. */

@@ -49,7 +49,7 @@ export interface GatewayCall {
 
 const DEFAULT_TIMEOUT_MS = 15_000;
 const DEFAULT_ATTEMPT_MS = 4_000;
-/** After so many rounds in which no endpoint even took a connection there is nothing to wait for. */
+/** After so many rounds in which no endpoint even took a connection, or answered as etcd does, there is nothing to wait for. */
 const DEAD_ROUNDS_MAX = 3;
 const PAUSE_MS = 100;
 
@@ -104,7 +104,7 @@ export class EtcdGateway {
         faults.set(endpoint, attempt.fault);
         if (call.signal.aborted) throw ended(call, faults);
         uncertain ||= attempt.sent;
-        reached ||= attempt.sent;
+        reached ||= attempt.sent && attempt.isEtcd;
       }
       if (!reached && ++deadRounds === DEAD_ROUNDS_MAX) throw unreachable(faults);
       await pause(call, faults);
@@ -122,22 +122,24 @@ export class EtcdGateway {
       return readAnswer(response.status, answer);
     } catch (error) {
       if (error instanceof EtcdError) throw error;
-      return { body: undefined, fault: call.signal.aborted ? "no answer in time" : explain(error), sent: !isRefusedConnection(error) };
+      return { body: undefined, fault: call.signal.aborted ? "no answer in time" : explain(error), sent: !isRefusedConnection(error), isEtcd: true };
     }
   }
 }
 
 type Attempt =
   | { readonly body: Readonly<Record<string, unknown>> }
-  | { readonly body: undefined; readonly fault: string; readonly sent: boolean };
+  | { readonly body: undefined; readonly fault: string; readonly sent: boolean; readonly isEtcd: boolean };
 
 function readAnswer(httpStatus: number, text: string): Attempt {
   const body = parseObject(text);
-  if (httpStatus === 200 && body !== undefined) return { body };
+  // Every answer of etcd's has a header; what has none says nothing about the images.
+  if (httpStatus === 200 && isObject(body?.["header"])) return { body: body! };
+  if (httpStatus === 200) return { body: undefined, fault: "its answer is none of etcd's", sent: true, isEtcd: false };
   const message = typeof body?.["message"] === "string" ? body["message"] : `HTTP status ${httpStatus}`;
   const code = typeof body?.["code"] === "number" ? body["code"] : undefined;
   // No leader, a leader that changed, a request that timed out inside: the cluster may be well again in a moment.
-  if (code === UNAVAILABLE || code === undefined) return { body: undefined, fault: message, sent: true };
+  if (code === UNAVAILABLE || code === undefined) return { body: undefined, fault: message, sent: true, isEtcd: true };
   throw new EtcdError(code === 0 ? UNKNOWN : code, message);
 }
 

@@ -14,7 +14,7 @@ import { EtcdError, EtcdGateway, isObject } from "./etcd-gateway.js";
 import { decodeRecord, encodeRecord, isWrittenBy } from "./etcd-record.js";
 import { parseFilters } from "./filters.js";
 import { randomHex } from "./random.js";
-import { validateEarlyTarget, validateImage, validateName, validateNamespace, validateStrings } from "./validate.js";
+import { validateEarlyTarget, validateImage, validateName, validateNamespace, validateStrings, validateText } from "./validate.js";
 import type { CorruptImage } from "./errors.js";
 import type { GatewayCall, GatewayOptions, GatewayReply } from "./etcd-gateway.js";
 import type {
@@ -95,7 +95,7 @@ export class EtcdImageStore implements EditableImageStore {
 
   /** Reads one image from the majority. @throws ImageNotFoundError; ImagesError CORRUPT for a value that is no image */
   async get(name: string, options?: CallOptions): Promise<Image> {
-    if (typeof name !== "string") throw new TypeError("an image name is a string");
+    validateText(name);
     const entry = await this.#read(name, this.#gateway.begin(options));
     if (entry === undefined) throw notFound(name);
     return decode(name, entry);
@@ -122,7 +122,7 @@ export class EtcdImageStore implements EditableImageStore {
 
   /** Deletes one image. @throws ImageNotFoundError */
   async delete(name: string, options?: DeleteOptions): Promise<void> {
-    if (typeof name !== "string") throw new TypeError("an image name is a string");
+    validateText(name);
     const call = this.#gateway.begin(options);
     let uncertain = false;
     for (let attempt = 0; attempt < CONFLICTS_MAX; attempt++) {
@@ -134,7 +134,7 @@ export class EtcdImageStore implements EditableImageStore {
       }
       if (options?.digest !== undefined && decode(name, entry).target.digest !== options.digest) throw notFound(name);
       const key = entry.key.toString("base64");
-      const outcome = await this.#transaction({
+      const outcome = await this.#transaction(key, {
         compare: [{ key, target: "MOD", result: "EQUAL", mod_revision: entry.revision }],
         success: [{ request_delete_range: { key } }],
         failure: [],
@@ -158,7 +158,7 @@ export class EtcdImageStore implements EditableImageStore {
     for (let attempt = 0; attempt < CONFLICTS_MAX; attempt++) {
       const image = stamped(decide(known));
       const value = encodeRecord(image, writeId).toString("base64");
-      const outcome = await this.#transaction({
+      const outcome = await this.#transaction(key, {
         compare: [known === undefined
           ? { key, target: "CREATE", result: "EQUAL", create_revision: "0" }
           : { key, target: "MOD", result: "EQUAL", mod_revision: known.revision }],
@@ -174,8 +174,9 @@ export class EtcdImageStore implements EditableImageStore {
   }
 
   async #read(name: string, call: GatewayCall): Promise<Entry | undefined> {
-    const { body } = await this.#post("kv/range", { key: this.#keyOf(name) }, call);
-    return entriesOf(body)[0];
+    const key = this.#keyOf(name);
+    const { body } = await this.#post("kv/range", { key }, call);
+    return entryOf(body, key);
   }
 
   /** Reads all keys of the revision that the first page came from; begins anew when that was compacted away meanwhile. */
@@ -194,6 +195,7 @@ export class EtcdImageStore implements EditableImageStore {
             ...range, key: key.toString("base64"), ...(revision === undefined ? {} : { revision }),
           }, call);
           const page = entriesOf(body);
+          if (page.some((entry) => !entry.key.toString().startsWith(this.#prefix))) throw broken();
           entries.push(...page);
           const last = page.at(-1);
           if (body["more"] !== true || last === undefined) return entries;
@@ -208,12 +210,12 @@ export class EtcdImageStore implements EditableImageStore {
     throw new ImagesError("UNAVAILABLE", "the list's revision was compacted away each time");
   }
 
-  async #transaction(body: unknown, call: GatewayCall): Promise<Outcome> {
+  async #transaction(key: string, body: unknown, call: GatewayCall): Promise<Outcome> {
     const { body: answer, uncertain } = await this.#post("kv/txn", body, call);
     const responses: unknown = answer["responses"];
     const first: unknown = Array.isArray(responses) ? responses[0] : undefined;
     const range: unknown = isObject(first) ? first["response_range"] : undefined;
-    return { succeeded: answer["succeeded"] === true, entry: isObject(range) ? entriesOf(range)[0] : undefined, uncertain };
+    return { succeeded: answer["succeeded"] === true, entry: isObject(range) ? entryOf(range, key) : undefined, uncertain };
   }
 
   async #post(path: string, body: unknown, call: GatewayCall): Promise<GatewayReply> {
@@ -268,6 +270,13 @@ function entriesOf(body: Readonly<Record<string, unknown>>): Entry[] {
     const value = typeof item["value"] === "string" ? item["value"] : "";
     return { key: Buffer.from(item["key"], "base64"), value: Buffer.from(value, "base64"), revision: item["mod_revision"] };
   });
+}
+
+/** The entry of a range that is one key, in base64. */
+function entryOf(body: Readonly<Record<string, unknown>>, key: string): Entry | undefined {
+  const entry = entriesOf(body)[0];
+  if (entry !== undefined && entry.key.toString("base64") !== key) throw broken();
+  return entry;
 }
 
 function revisionOf(body: Readonly<Record<string, unknown>>): string {

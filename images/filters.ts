@@ -30,7 +30,8 @@ export function parseFilters(filters: readonly string[]): ImageFilter {
   return (image) => parsed.some((matches) => matches(image));
 }
 
-const SPACE = /\s/u;
+/** Go's unicode.IsSpace. */
+const SPACE = /[\t\n\v\f\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]/u;
 const FIELD = /[A-Za-z0-9_-]/;
 const VALUE = /[\p{L}\p{M}\p{N}\p{P}\p{S}]/u;
 const OPERATORS: ReadonlySet<string> = new Set(["==", "!=", "~="]);

@@ -27,6 +27,10 @@ class RefusedPattern extends Error {}
 
 const REPEAT_MAX = 1000;
 const NESTING_MAX = 100;
+/** Code points of a pattern: of a longer one the automaton would be too long, too, unless most of it stood in brackets. */
+const LENGTH_MAX = 10_000;
+/** How far ahead is looked for the end of a repetition, a flag or a name. */
+const HEAD_LENGTH_MAX = 100;
 
 /** Parses a pattern. @returns undefined for one that Go would refuse */
 export function parseGoRegexp(pattern: string): Node | undefined {
@@ -57,6 +61,7 @@ class Parser {
 
   constructor(pattern: string) {
     this.#characters = Array.from(pattern);
+    if (this.#characters.length > LENGTH_MAX) throw new RefusedPattern("too long");
   }
 
   parse(): Node {
@@ -98,10 +103,9 @@ class Parser {
     if (this.#skip("+")) return [1, undefined];
     if (this.#skip("?")) return [0, 1];
     if (this.#peek() !== "{") return undefined;
-    const close = this.#characters.indexOf("}", this.#position);
-    const parts = /^\{(\d+)(,(\d*))?\}$/.exec(this.#characters.slice(this.#position, close + 1).join(""));
-    if (close < 0 || parts === null) return undefined;
-    this.#position = close + 1;
+    const parts = /^\{(\d+)(,(\d*))?\}/.exec(this.#head());
+    if (parts === null) return undefined;
+    this.#position += parts[0].length;
     const min = Number(parts[1]);
     const max = parts[2] === undefined ? min : parts[3] === "" ? undefined : Number(parts[3]);
     if (min > REPEAT_MAX || (max ?? 0) > REPEAT_MAX || (max ?? min) < min) throw new RefusedPattern("bad repetition");
@@ -133,7 +137,7 @@ class Parser {
   #group(): Node[] {
     const before = this.#flags;
     if (this.#skip("?")) {
-      const rest = this.#characters.slice(this.#position).join("");
+      const rest = this.#head();
       const named = /^P?<\w+>/.exec(rest);
       const flags = /^([imsU]*)(-[imsU]+)?([:)])/.exec(rest);
       const head = named ?? flags;
@@ -203,7 +207,7 @@ class Parser {
   }
 
   #hexRune(): number {
-    const parts = /^(?:\{([0-9A-Fa-f]{1,6})\}|([0-9A-Fa-f]{2}))/.exec(this.#characters.slice(this.#position).join(""));
+    const parts = /^(?:\{([0-9A-Fa-f]{1,6})\}|([0-9A-Fa-f]{2}))/.exec(this.#head());
     const rune = Number.parseInt(parts?.[1] ?? parts?.[2] ?? "", 16);
     if (parts === null || rune > 0x10ffff) throw new RefusedPattern("bad \\x");
     this.#position += parts[0].length;
@@ -249,6 +253,11 @@ class Parser {
     return (rune) => matches(rune) || (caseVariants().get(caseKey(rune)) ?? []).some(matches);
   }
 
+  /** What comes next, as far as anything short may reach: to look further at each place would take quadratic time. */
+  #head(): string {
+    return this.#characters.slice(this.#position, this.#position + HEAD_LENGTH_MAX).join("");
+  }
+
   #peek(): string | undefined {
     return this.#characters[this.#position];
   }
@@ -285,7 +294,18 @@ function memberOf(form: RegExp): RunePredicate {
   return (rune) => form.test(String.fromCodePoint(rune));
 }
 
+/** Made once each: it takes milliseconds, and a pattern may name one a thousand times. There are some hundred. */
+const unicodeClasses = new Map<string, RunePredicate>();
+
 function unicodeClass(name: string): RunePredicate {
+  const known = unicodeClasses.get(name);
+  if (known !== undefined) return known;
+  const made = makeUnicodeClass(name);
+  unicodeClasses.set(name, made);
+  return made;
+}
+
+function makeUnicodeClass(name: string): RunePredicate {
   if (name === "Any") return () => true;
   if (!/^[A-Z][A-Za-z_]*$/.test(name)) throw new RefusedPattern("unknown class");
   for (const property of [name, `Script=${name}`]) {

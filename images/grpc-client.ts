@@ -102,7 +102,7 @@ export class GrpcClient {
     const connecting = setTimeout(() => session.destroy(new Error("no connection in time")), CONNECT_MS).unref();
     session.once("connect", () => {
       clearTimeout(connecting);
-      session.setLocalWindowSize(1 << 24);
+      if (!session.destroyed) session.setLocalWindowSize(1 << 24);
     });
     // Each call hears of its own end; the listener is there so that the error ends nothing else.
     session.on("error", () => undefined);
@@ -149,7 +149,7 @@ class Exchange {
       stream.once("close", () => {
         this.#signal?.removeEventListener("abort", abort);
         session.off("error", keepError);
-        resolve(this.#reply(stream.rstCode));
+        resolve(this.#reply(stream.rstCode, session.closed || session.destroyed));
       });
       stream.end(body);
     });
@@ -165,11 +165,11 @@ class Exchange {
     }
   }
 
-  #reply(resetCode: number): Reply | "refused" {
+  #reply(resetCode: number, isSessionOver: boolean): Reply | "refused" {
     const trailers = { ...this.#headers, ...this.#trailers };
     const status = trailers["grpc-status"];
     if (this.#fault !== undefined) return { message: undefined, error: this.#fault, trailers };
-    if (status === undefined) return this.#withoutStatus(resetCode);
+    if (status === undefined) return this.#withoutStatus(resetCode, isSessionOver);
     const code = parseStatus(String(status));
     const message = this.#reader.isEmpty ? undefined : this.#whole();
     if (message instanceof GrpcError) return { message: undefined, error: message, trailers };
@@ -190,12 +190,13 @@ class Exchange {
   }
 
   /** The answer broke off, or never was one of gRPC's. */
-  #withoutStatus(resetCode: number): Reply | "refused" {
+  #withoutStatus(resetCode: number, isSessionOver: boolean): Reply | "refused" {
     const { NGHTTP2_CANCEL, NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_REFUSED_STREAM } = http2().constants;
     if (resetCode === NGHTTP2_REFUSED_STREAM) return "refused";
     // What Node's server says to a call above its limit, which it has not begun.
     if (resetCode === NGHTTP2_ENHANCE_YOUR_CALM && this.#headers[":status"] === undefined) return "refused";
-    if (resetCode === NGHTTP2_CANCEL) return failed(Status.CANCELLED, "the server cancelled the call");
+    // Node ends the calls of a connection that is over with the same code.
+    if (resetCode === NGHTTP2_CANCEL && !isSessionOver) return failed(Status.CANCELLED, "the server cancelled the call");
     const httpStatus = Number(this.#headers[":status"] ?? 200);
     if (httpStatus !== 200) {
       return failed(STATUS_OF_HTTP[httpStatus] ?? Status.UNKNOWN, `the server answered HTTP status ${httpStatus}`);

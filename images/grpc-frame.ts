@@ -8,6 +8,7 @@ import { GrpcError, Status } from "./grpc-status.js";
 export const MESSAGE_BYTES_MAX: number = 16 * 1024 * 1024;
 
 const HEADER_BYTES = 5;
+const NOTHING = Buffer.alloc(0);
 
 /** Puts a message in its frame. @throws GrpcError RESOURCE_EXHAUSTED when it is too long */
 export function frame(message: Uint8Array): Buffer {
@@ -17,24 +18,36 @@ export function frame(message: Uint8Array): Buffer {
   return Buffer.concat([header, message]);
 }
 
-/** Gathers the one message of a body from the chunks in which it comes. */
+/** Gathers the one message of a body from the chunks in which it comes, however small, in memory of the size of what has come. */
 export class MessageReader {
-  readonly #chunks: Buffer[] = [];
+  #bytes: Buffer = NOTHING;
   #byteCount = 0;
   /** Bytes of frame header and message; known once the header is here. */
   #expected: number | undefined;
 
   /** Takes a chunk. @throws GrpcError for a frame that cannot be, a message that is too long, or more than one */
   push(chunk: Buffer): void {
-    this.#chunks.push(chunk);
-    this.#byteCount += chunk.length;
-    if (this.#expected === undefined && this.#byteCount >= HEADER_BYTES) {
-      const header = Buffer.concat(this.#chunks).subarray(0, HEADER_BYTES);
-      this.#expected = HEADER_BYTES + messageLength(header);
-    }
+    this.#append(chunk);
+    if (this.#expected === undefined && this.#byteCount >= HEADER_BYTES) this.#expected = HEADER_BYTES + messageLength(this.#bytes);
     if (this.#expected !== undefined && this.#byteCount > this.#expected) {
       throw new GrpcError(Status.INTERNAL, "the body goes on after its one message");
     }
+  }
+
+  #append(chunk: Buffer): void {
+    const byteCount = this.#byteCount + chunk.length;
+    if (this.#byteCount === 0) {
+      // Most messages are one chunk.
+      this.#bytes = chunk;
+    } else {
+      if (byteCount > this.#bytes.length) {
+        const larger = Buffer.allocUnsafe(Math.max(byteCount, 2 * this.#bytes.length));
+        this.#bytes.copy(larger, 0, 0, this.#byteCount);
+        this.#bytes = larger;
+      }
+      chunk.copy(this.#bytes, this.#byteCount);
+    }
+    this.#byteCount = byteCount;
   }
 
   /** Whether anything has come. */
@@ -46,7 +59,7 @@ export class MessageReader {
   finish(): Buffer {
     if (this.#byteCount === 0) throw new GrpcError(Status.INTERNAL, "the body ends without a message");
     if (this.#byteCount !== this.#expected) throw new GrpcError(Status.INTERNAL, "the body ends inside a message");
-    return Buffer.concat(this.#chunks).subarray(HEADER_BYTES);
+    return this.#bytes.subarray(HEADER_BYTES, this.#byteCount);
   }
 }
 

@@ -9,6 +9,7 @@ import { MessageReader, frame } from "./grpc-frame.js";
 import { GrpcError, Status, encodeMessage, parseTimeout, toGrpcError } from "./grpc-status.js";
 import { http2 } from "./http2.js";
 import type { Http2Server, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
+import type { Socket } from "node:net";
 
 /** What a handler knows of its call besides the message. */
 export interface CallContext {
@@ -57,6 +58,7 @@ export class GrpcServer {
   readonly #services: ReadonlySet<string>;
   readonly #limits: ServerLimits;
   readonly #sessions = new Set<ServerHttp2Session>();
+  readonly #sockets = new Set<Socket>();
 
   constructor(methods: ReadonlyMap<string, Handler>, limits: Partial<ServerLimits> = {}) {
     this.#methods = methods;
@@ -67,6 +69,10 @@ export class GrpcServer {
       settings: { maxConcurrentStreams: this.#limits.callsPerConnection, maxHeaderListSize: 16_384, initialWindowSize: 1 << 20 },
     });
     this.http.maxConnections = this.#limits.connections;
+    this.http.on("connection", (socket: Socket) => {
+      this.#sockets.add(socket);
+      socket.once("close", () => this.#sockets.delete(socket));
+    });
     this.http.on("session", (session) => this.#watch(session));
     this.http.on("stream", (stream, headers) => this.#serve(stream, headers));
     // A session that breaks HTTP/2 ends with an error of its own: it concerns nobody else.
@@ -81,8 +87,9 @@ export class GrpcServer {
   async close(graceMs: number): Promise<void> {
     const closed = new Promise<void>((resolve) => { this.http.close(() => resolve()); });
     for (const session of this.#sessions) session.close();
+    // A closed session waits for its client to hang up, and to destroy it then does nothing more: one that does not read never would.
     const timer = setTimeout(() => {
-      for (const session of this.#sessions) session.destroy();
+      for (const socket of this.#sockets) socket.destroy();
     }, graceMs);
     await closed;
     clearTimeout(timer);
@@ -98,9 +105,16 @@ export class GrpcServer {
       calls++;
       stream.once("close", () => { calls--; });
     });
-    session.setTimeout(this.#limits.idleMs, () => { if (calls === 0) session.close(); });
+    let retirement: NodeJS.Timeout | undefined;
+    session.setTimeout(this.#limits.idleMs, () => {
+      if (calls > 0 || session.closed || retirement !== undefined) return;
+      // The client is asked to hang up, and cut off when it does not.
+      session.goaway();
+      retirement = setTimeout(() => session.destroy(), this.#limits.handshakeMs);
+    });
     session.once("close", () => {
       clearTimeout(handshake);
+      clearTimeout(retirement);
       this.#sessions.delete(session);
     });
   }

@@ -7,9 +7,10 @@
  *
  * @see containerd images/storage.go (2017, the early layout) and metadata/buckets.go (the present one)
  */
+import { isUtf8 } from "node:buffer";
 import { invalid } from "./errors.js";
 import { decodeGoTime, encodeGoTime } from "./go-time.js";
-import { copyBytes, decodeRepeated, decodeText, hex } from "./decode.js";
+import { copyBytes, decodeRepeated, decodeText, hex, REPLACEMENT } from "./decode.js";
 import { decodeVarint, encodeVarint } from "./varint.js";
 import type { Bucket } from "../engine/index.js";
 import type { Descriptor, Image } from "./types.js";
@@ -45,6 +46,8 @@ export const SCHEMA_VERSION = 3;
 const DIGEST = key("digest");
 const MEDIA_TYPE = key("mediatype");
 const SIZE = key("size");
+/** What a target holds: in the early layout the image's bucket itself. */
+export const TARGET_KEYS: readonly Buffer[] = [DIGEST, MEDIA_TYPE, SIZE];
 const TARGET = key("target");
 const LABELS = key("labels");
 const ANNOTATIONS = key("annotations");
@@ -58,7 +61,7 @@ export class UnreadableImage extends Error {}
 export interface Layout {
   /** Reads the image `name` from its bucket. @throws UnreadableImage */
   readonly read: (name: string, bucket: ImageBucket) => Image;
-  /** Writes the image to its bucket, over what is there. */
+  /** Writes the image to its bucket, over what is there. @throws UnreadableImage where it cannot, before anything is changed */
   readonly write: (bucket: Bucket, image: Image) => void;
   /** Makes a new image's bucket in `images`; false when there is one. */
   readonly create: (images: Bucket, name: string, image: Image) => boolean;
@@ -69,6 +72,7 @@ export const earlyLayout: Layout = {
   read: (name, bucket) => ({ name, target: readTarget(bucket, undefined) }),
   write(bucket, image) {
     refuseWhatEarlyLacks(image);
+    requireKinds(bucket, TARGET_KEYS, []);
     writeTarget(bucket, image.target);
   },
   create(images, name, image) {
@@ -99,29 +103,50 @@ export const namespacedLayout: Layout = {
     };
   },
   write(bucket, image) {
-    const updatedAt = encodeGoTime(image.updatedAt ?? new Date());
-    // A Date is coarser than what is stored: the stored creation time is kept as it is.
-    if (bucket.get(CREATED_AT) === undefined) {
-      bucket.put(CREATED_AT, image.createdAt === undefined ? updatedAt : encodeGoTime(image.createdAt));
-    }
-    bucket.put(UPDATED_AT, updatedAt);
-    writeStrings(bucket, LABELS, image.labels);
-    writeStrings(bucket, ANNOTATIONS, image.target.annotations);
-    if (!bucket.createBucketOf(TARGET, targetPairs(image.target))) writeTarget(bucket.createBucketIfNotExists(TARGET), image.target);
+    requireKinds(bucket, [CREATED_AT, UPDATED_AT], [LABELS, ANNOTATIONS, TARGET]);
+    const target = bucket.bucket(TARGET);
+    if (target !== undefined) requireKinds(target, TARGET_KEYS, []);
+    writeImage(bucket, image);
   },
   create(images, name, image) {
     if (images.bucket(name) !== undefined) return false;
-    namespacedLayout.write(images.createBucket(name), image);
+    writeImage(images.createBucket(name), image);
     return true;
   },
 };
 
+function writeImage(bucket: Bucket, image: Image): void {
+  const updatedAt = encodeGoTime(image.updatedAt ?? new Date());
+  const createdAt = bucket.get(CREATED_AT);
+  // A Date is coarser than what is stored: a stored creation time is kept as it is, unless it is none.
+  if (createdAt === undefined || decodeGoTime(createdAt) === undefined) {
+    bucket.put(CREATED_AT, image.createdAt === undefined ? updatedAt : encodeGoTime(image.createdAt));
+  }
+  bucket.put(UPDATED_AT, updatedAt);
+  writeStrings(bucket, LABELS, image.labels);
+  writeStrings(bucket, ANNOTATIONS, image.target.annotations);
+  if (!bucket.createBucketOf(TARGET, targetPairs(image.target))) writeTarget(bucket.createBucketIfNotExists(TARGET), image.target);
+}
+
+/** Makes sure that writing will meet no bucket where a value belongs, and no value where a bucket does: half an image would be left. */
+function requireKinds(bucket: Bucket, values: readonly Buffer[], buckets: readonly Buffer[]): void {
+  for (const name of values) if (bucket.bucket(name) !== undefined) throw new UnreadableImage(`a bucket stands where its ${name.toString()} belongs`);
+  for (const name of buckets) if (bucket.get(name) !== undefined) throw new UnreadableImage(`a plain key stands where its ${name.toString()} bucket belongs`);
+}
+
 function readTarget(bucket: ImageBucket, annotations: Record<string, string> | undefined): Descriptor {
   // A missing key reads as Go's zero value, so that files from Go read the same here and there.
   const size = bucket.read(SIZE, readSize) ?? 0;
-  const mediaType = bucket.read(MEDIA_TYPE, decodeRepeated) ?? "";
-  const digest = bucket.read(DIGEST, decodeText) ?? "";
+  const mediaType = textOf(bucket, MEDIA_TYPE, decodeRepeated);
+  const digest = textOf(bucket, DIGEST, decodeText);
   return annotations === undefined ? { mediaType, digest, size } : { mediaType, digest, size, annotations };
+}
+
+/** Bytes that are no UTF-8 would come back as another text, and be lost with the next write. */
+function textOf(bucket: ImageBucket, name: Buffer, decode: typeof decodeText): string {
+  const text = bucket.read(name, decode) ?? "";
+  if (text.includes(REPLACEMENT) && !isUtf8(bucket.read(name, copyBytes)!)) throw new UnreadableImage(`its ${name.toString()} is no UTF-8`);
+  return text;
 }
 
 function readSize(bytes: Buffer, start: number, end: number): number | bigint {
@@ -155,7 +180,9 @@ const GO_ZERO_TIME = -62_135_596_800_000;
 function readStrings(bucket: ImageBucket, name: Buffer): Record<string, string> | undefined {
   const entries: [string, string][] = [];
   bucket.bucket(name)?.forEach((entryKey, value) => {
-    if (value !== undefined) entries.push([entryKey.toString(), value.toString()]);
+    if (value === undefined) return;
+    if (!isUtf8(entryKey) || !isUtf8(value)) throw new UnreadableImage(`one of its ${name.toString()} is no UTF-8`);
+    entries.push([entryKey.toString(), value.toString()]);
   });
   // fromEntries defines properties: a label called __proto__ is a label.
   return entries.length === 0 ? undefined : Object.fromEntries(entries);

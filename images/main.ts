@@ -3,9 +3,11 @@
  */
 import { imagesCommand } from "./cli.js";
 
+const argv = process.argv.slice(2);
 const stop = new AbortController();
-for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());
+// A server ends in order; whatever else a signal ends at once.
+if (argv.includes("serve")) for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());
 
-process.exitCode = await imagesCommand(process.argv.slice(2), {
+process.exitCode = await imagesCommand(argv, {
   stdout: process.stdout, stderr: process.stderr, env: process.env, signal: stop.signal,
 });

@@ -12,7 +12,7 @@
  *
  * @see containerd api/services/images/v1/images.proto; of 2017, api/services/images/images.proto
  */
-import { MessageWriter, ProtobufError, bytesOf, integerOf, readFields, textOf } from "./protobuf.js";
+import { MessageWriter, NoUtf8Error, ProtobufError, bytesOf, integerOf, readFields, textOf } from "./protobuf.js";
 import { narrow } from "./varint.js";
 import type { CorruptImage } from "./errors.js";
 import type { Field } from "./protobuf.js";
@@ -148,11 +148,29 @@ export function encodeImages(images: readonly Image[], early = false): Buffer {
   return writer.finish();
 }
 
-/** Decodes a List response. */
-export function decodeImages(message: Uint8Array, early = false): Image[] {
+/** Decodes a List response: the images, and those of which a text is no UTF-8, which must not hide the others. */
+export function decodeImages(message: Uint8Array, early = false): { images: Image[]; broken: CorruptImage[] } {
   const images: Image[] = [];
-  read(message, { 1: (field) => { images.push(decodeImage(bytesOf(field), early)); } });
-  return images;
+  const broken: CorruptImage[] = [];
+  read(message, {
+    1: (field) => {
+      const bytes = bytesOf(field);
+      try {
+        images.push(decodeImage(bytes, early));
+      } catch (error) {
+        if (!(error instanceof NoUtf8Error)) throw error;
+        broken.push({ name: readableName(bytes), reason: "its name, or another of its texts, is no UTF-8" });
+      }
+    },
+  });
+  return { images, broken };
+}
+
+/** The name of an image, with U+FFFD in place of what is no UTF-8. */
+function readableName(image: Uint8Array): string {
+  let name = "";
+  read(image, { 1: (field) => { name = bytesOf(field).toString(); } });
+  return name;
 }
 
 /** Encodes an Update request. */
@@ -163,8 +181,8 @@ export function encodeUpdate(image: Image, fields: readonly string[]): Buffer {
 
 /** Decodes an Update request. */
 export function decodeUpdate(message: Uint8Array): { image: Image | undefined; fields: string[] } {
-  let fields: string[] = [];
-  read(message, { 2: (field) => { fields = decodeTexts(bytesOf(field)); } });
+  const fields: string[] = [];
+  read(message, { 2: (field) => { fields.push(...decodeTexts(bytesOf(field))); } });
   return { image: decodeImageField(message), fields };
 }
 
@@ -191,8 +209,9 @@ export function encodeDelete(name: string, digest: string | undefined): Buffer {
 
 /** Decodes a Delete request. `sync` asks to collect garbage before answering: there is none here. */
 export function decodeDelete(message: Uint8Array): { name: string; digest: string | undefined } {
-  let digest: string | undefined;
-  read(message, { 3: (field) => { digest = decodeDescriptor(bytesOf(field)).digest; } });
+  const target: Buffer[] = [];
+  read(message, { 3: (field) => { target.push(bytesOf(field)); } });
+  const { digest } = decodeDescriptor(Buffer.concat(target));
   return { name: decodeName(message), digest: digest === "" ? undefined : digest };
 }
 
@@ -227,16 +246,29 @@ export function encodeLeases(leases: readonly Lease[]): Buffer {
   return writer.finish();
 }
 
-/** Encodes which images of a list are damaged: field 1 for each, with name = 1 and reason = 2. This package's own message. */
-export function encodeCorrupt(corrupt: readonly CorruptImage[]): Buffer {
-  const writer = new MessageWriter();
-  for (const { name, reason } of corrupt) writer.bytes(1, new MessageWriter().text(1, name).text(2, reason).finish());
+/**
+ * Encodes which images of a list are damaged: field 1 for each, with name = 1 and reason = 2, and how many they are = 2. This package's own message.
+ * @param bytesMax the message is not longer: those that do not fit are counted and not named
+ */
+export function encodeCorrupt(corrupt: readonly CorruptImage[], bytesMax: number): Buffer {
+  const writer = new MessageWriter().integer(2, corrupt.length);
+  let room = bytesMax - FIELD_HEADER_MAX;
+  for (const { name, reason } of corrupt) {
+    const entry = new MessageWriter().text(1, name).text(2, reason).finish();
+    if (entry.length + FIELD_HEADER_MAX > room) continue;
+    writer.bytes(1, entry);
+    room -= entry.length + FIELD_HEADER_MAX;
+  }
   return writer.finish();
 }
 
-/** Decodes which images of a list are damaged. */
-export function decodeCorrupt(message: Uint8Array): CorruptImage[] {
+/** A tag, and a length or a count. */
+const FIELD_HEADER_MAX = 6;
+
+/** Decodes which images of a list are damaged, as far as they are named, and how many they are. */
+export function decodeCorrupt(message: Uint8Array): { corrupt: CorruptImage[]; count: number } {
   const corrupt: CorruptImage[] = [];
+  let count = 0;
   read(message, {
     1: (field) => {
       let name = "";
@@ -247,6 +279,7 @@ export function decodeCorrupt(message: Uint8Array): CorruptImage[] {
       });
       corrupt.push({ name, reason });
     },
+    2: (field) => { count = Number(integerOf(field)); },
   });
-  return corrupt;
+  return { corrupt, count: Math.max(count, corrupt.length) };
 }

@@ -155,6 +155,9 @@ class FieldReader {
   }
 }
 
+/** A text field whose bytes are no UTF-8: the message is whole, but this text cannot be kept. */
+export class NoUtf8Error extends ProtobufError {}
+
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** Reads a text field. @throws ProtobufError when it is no text in UTF-8 */
@@ -163,7 +166,7 @@ export function textOf(field: Field): string {
     return decoder.decode(bytesOf(field));
   } catch (error) {
     if (error instanceof ProtobufError) throw error;
-    throw new ProtobufError(`field ${field.number} is no UTF-8`, { cause: error });
+    throw new NoUtf8Error(`field ${field.number} is no UTF-8`, { cause: error });
   }
 }
 

@@ -14,8 +14,8 @@ import {
   decodeCorrupt, decodeImageField, decodeImages, encodeDelete, encodeImageField, encodeName, encodeTexts, encodeUpdate,
 } from "./messages.js";
 import { parseAddress } from "./address.js";
-import { ProtobufError } from "./protobuf.js";
-import { validateEarlyTarget, validateName, validateNamespace } from "./validate.js";
+import { NoUtf8Error, ProtobufError } from "./protobuf.js";
+import { validateEarlyTarget, validateName, validateNamespace, validateStrings, validateText } from "./validate.js";
 import { CORRUPT_TRAILER, EARLY_SERVICE, NAMESPACE_HEADER, PRESENT_SERVICE } from "./services.js";
 import type { Reply } from "./grpc-client.js";
 import type {
@@ -60,8 +60,7 @@ export class RemoteImageStore implements EditableImageStore {
 
   /** Creates the image or replaces all of it. */
   async put(name: string, target: Descriptor, options?: PutOptions): Promise<void> {
-    validateName(name);
-    validateEarlyTarget(target);
+    validate(name, target, options?.labels);
     const limited = this.#limited(options);
     const labels = options?.labels ?? {};
     if (!this.#lacksEarly && Object.keys(labels).length === 0) {
@@ -74,29 +73,29 @@ export class RemoteImageStore implements EditableImageStore {
         await this.#replace({ name, target, labels }, limited, attempt % 2 === 1 ? "Create" : "Update");
         return;
       } catch (error) {
-        if (attempt === PUT_ATTEMPTS || !(isExists(error) || isNotFound(error))) throw error;
+        if (!(isExists(error) || isNotFound(error))) throw error;
+        if (attempt === PUT_ATTEMPTS) throw new ImagesError("UNAVAILABLE", `image ${quote(name)} is changed by others all the time`, { cause: error });
       }
     }
   }
 
   /** Creates the image. @throws ImageExistsError */
   async create(name: string, target: Descriptor, options?: PutOptions): Promise<Image> {
-    validateName(name);
-    validateEarlyTarget(target);
+    validate(name, target, options?.labels);
     const image = { name, target, ...(options?.labels === undefined ? {} : { labels: options.labels }) };
     return this.#image(await this.#call(PRESENT_SERVICE, "Create", encodeImageField(image), this.#limited(options)));
   }
 
   /** Changes the image. @throws ImageNotFoundError */
   async update(name: string, change: ImageChange, options?: CallOptions): Promise<Image> {
-    validateName(name);
+    validate(name, change.target, change.labels);
     const image = { name, target: change.target, ...(change.labels === undefined ? {} : { labels: change.labels }) };
     return this.#image(await this.#call(PRESENT_SERVICE, "Update", encodeUpdate(image, change.fields), this.#limited(options)));
   }
 
   /** Reads one image. @throws ImageNotFoundError */
   async get(name: string, options?: CallOptions): Promise<Image> {
-    if (typeof name !== "string") throw new TypeError("an image name is a string");
+    validateText(name);
     return this.#image(await this.#either("Get", encodeName(name), this.#limited(options)));
   }
 
@@ -106,16 +105,20 @@ export class RemoteImageStore implements EditableImageStore {
     const matches = parseFilters(filters);
     const reply = await this.#either("List", encodeTexts(filters), this.#limited(options));
     if (reply.error?.status === Status.DATA_LOSS && reply.message !== undefined) {
-      const corrupt = decodeCorrupt(Buffer.from(String(reply.trailers[CORRUPT_TRAILER] ?? ""), "base64"));
-      throw new CorruptImagesError(corrupt, decoded(reply.message, decodeImages), { cause: reply.error });
+      const { corrupt, count } = decoded(Buffer.from(String(reply.trailers[CORRUPT_TRAILER] ?? ""), "base64"), decodeCorrupt);
+      const { images, broken } = decoded(reply.message, decodeImages);
+      throw new CorruptImagesError([...corrupt, ...broken], images, { cause: reply.error, count: count + broken.length });
     }
+    const { images, broken } = decoded(messageOf(reply), decodeImages);
     // The early service knows no filters: what it lists is filtered here, and the rest once more to no effect.
-    return decoded(messageOf(reply), decodeImages).filter(matches);
+    const found = images.filter(matches);
+    if (broken.length > 0) throw new CorruptImagesError(broken, found);
+    return found;
   }
 
   /** Deletes one image. @throws ImageNotFoundError */
   async delete(name: string, options?: DeleteOptions): Promise<void> {
-    if (typeof name !== "string") throw new TypeError("an image name is a string");
+    validateText(name);
     const limited = this.#limited(options);
     const digest = options?.digest;
     // containerd before 1.7 does not know the condition and would delete whatever is there: looking first keeps it from
@@ -173,6 +176,14 @@ export class RemoteImageStore implements EditableImageStore {
   }
 }
 
+/** What can be told before anything is sent: that it can be sent as it is. The rest is the server's to refuse. */
+function validate(name: string, target: Descriptor, labels: Image["labels"]): void {
+  validateName(name);
+  validateEarlyTarget(target);
+  validateStrings("labels", labels);
+  validateStrings("annotations", target.annotations);
+}
+
 /** One limit for all the messages that a call takes. */
 interface Limited {
   readonly signal: AbortSignal | undefined;
@@ -193,6 +204,7 @@ function decoded<T>(message: Buffer, decode: (message: Buffer) => T): T {
     return decode(message);
   } catch (error) {
     if (!(error instanceof ProtobufError)) throw error;
+    if (error instanceof NoUtf8Error) throw new ImagesError("CORRUPT", `the server's answer cannot be kept as text: ${error.message}`, { cause: error });
     throw new ImagesError("UNAVAILABLE", `the server's answer is broken: ${error.message}`, { cause: error });
   }
 }

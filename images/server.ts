@@ -5,7 +5,7 @@
 import { chmodSync, lstatSync, unlinkSync } from "node:fs";
 import { connect } from "node:net";
 import { isMainThread } from "node:worker_threads";
-import { formatAddress, isLoopback } from "./address.js";
+import { formatAddress, isLoopback, requireSocketPath } from "./address.js";
 import { ImagesError, invalid, quote } from "./errors.js";
 import { GrpcServer } from "./grpc-server.js";
 import { imageServices } from "./services.js";
@@ -54,6 +54,7 @@ export async function serveImages(store: StoreSource, options: ServeOptions = {}
     await listen(server, { host, port: options.port ?? 0 }, `${host}:${options.port ?? 0}`);
   } else {
     if (options.host !== undefined || options.port !== undefined) throw invalid("a server listens on a path or on a host and port");
+    requireSocketPath(path);
     await removeDeadSocket(path);
     await listen(server, { path }, path);
   }
@@ -74,8 +75,13 @@ function listen(server: GrpcServer, where: ListenOptions, shown: string): Promis
     server.http.once("error", failed);
     const listening = (): void => {
       server.http.off("error", failed);
-      if (where.path !== undefined) chmodSync(where.path, 0o600);
-      resolve();
+      try {
+        if (where.path !== undefined) chmodSync(where.path, 0o600);
+        resolve();
+      } catch (error) {
+        server.http.close();
+        failed(error as Error);
+      }
     };
     withPrivateFiles(() => server.http.listen(where, listening));
   });

@@ -8,7 +8,7 @@
  *   A lease keeps content from being collected; there is no content here, so a lease is remembered and nothing more.
  */
 import { GrpcError, Status, toGrpcError } from "./grpc-status.js";
-import { CorruptImagesError, ImagesError, exists, invalid, notFound } from "./errors.js";
+import { CorruptImagesError, ImagesError, exists, invalid, notFound, throwIfGivenUp } from "./errors.js";
 import { applyChange } from "./change.js";
 import { parseFilters } from "./filters.js";
 import { Leases } from "./leases.js";
@@ -18,6 +18,7 @@ import {
 } from "./messages.js";
 import { ProtobufError } from "./protobuf.js";
 import { validateImage, validateName, validateNamespace } from "./validate.js";
+import type { ImageFilter } from "./filters.js";
 import type { Answer, CallContext, Handler } from "./grpc-server.js";
 import type { EditableImageStore, Image, ImageChange, ImageStore, PutOptions } from "./types.js";
 
@@ -32,8 +33,8 @@ export const CORRUPT_TRAILER = "hexbolt-corrupt-bin";
 
 const LEASES_SERVICE = "containerd.services.leases.v1.Leases";
 const VERSION_SERVICE = "containerd.services.version.v1.Version";
-/** Damaged images named in a trailer, which has to stay small. */
-const CORRUPT_NAMED_MAX = 20;
+/** Bytes of the trailer that names damaged images: all headers together may have 64 KiB, base64 makes four of three. */
+const CORRUPT_BYTES_MAX = 6000;
 const EMPTY: Answer = { message: Buffer.alloc(0) };
 
 /** One store for every namespace, or a store for each. */
@@ -105,20 +106,40 @@ async function get(request: Buffer, store: ImageStore, call: CallContext, isEarl
 
 async function list(filters: readonly string[], store: ImageStore, call: CallContext, isEarly: boolean): Promise<Answer> {
   const matches = parseFilters(filters);
+  // Patterns stay here: a store would try them on all images in one turn of the event loop.
+  const passed = filters.some((filter) => filter.includes("~=")) ? [] : filters;
   try {
     // A store need not know filters: what it lists is filtered here, and the rest once more to no effect.
-    const images = await store.list({ signal: call.signal, ...(filters.length === 0 ? {} : { filters }) });
-    return { message: encodeImages(images.filter(matches), isEarly) };
+    const images = await store.list({ signal: call.signal, ...(passed.length === 0 ? {} : { filters: passed }) });
+    return { message: encodeImages(await matching(images, matches, call.signal), isEarly) };
   } catch (error) {
     if (!(error instanceof CorruptImagesError)) throw error;
     // The status says that something is lost; what is not lost goes along for clients that read it.
     return {
-      message: encodeImages(error.images.filter(matches), isEarly),
+      message: encodeImages(await matching(error.images, matches, call.signal), isEarly),
       error: toGrpcError(error),
-      trailers: { [CORRUPT_TRAILER]: encodeCorrupt(error.corrupt.slice(0, CORRUPT_NAMED_MAX)).toString("base64") },
+      trailers: { [CORRUPT_TRAILER]: encodeCorrupt(error.corrupt, CORRUPT_BYTES_MAX).toString("base64") },
     };
   }
 }
+
+/** Filters in turns of the event loop: a pattern from a client costs the others nothing, and ends with its call. */
+async function matching(images: readonly Image[], matches: ImageFilter, signal: AbortSignal): Promise<Image[]> {
+  const found: Image[] = [];
+  let begin = performance.now();
+  for (const image of images) {
+    if (performance.now() - begin > TURN_MS) {
+      await new Promise((resolve) => { setImmediate(resolve); });
+      throwIfGivenUp(signal);
+      begin = performance.now();
+    }
+    if (matches(image)) found.push(image);
+  }
+  return found;
+}
+
+/** What one call may take of the event loop at once. */
+const TURN_MS = 10;
 
 async function put(request: Buffer, store: ImageStore, call: CallContext): Promise<Answer> {
   const image = required(decodeImageField(request, true));

@@ -5,15 +5,16 @@
  * Keeps true: an operation that throws leaves the image as it was, or the whole transaction is to be rolled back (the
  * engine's own errors); a damaged image never hides the others.
  */
+import { isUtf8 } from "node:buffer";
 import { BoltError } from "../engine/index.js";
 import { CorruptImagesError, ImageNotFoundError, aboutImage, corruptImage, exists, notFound, quote } from "./errors.js";
-import { decodeText } from "./decode.js";
+import { decodeText, REPLACEMENT } from "./decode.js";
 import { parseFilters } from "./filters.js";
 import {
-  IMAGES, SCHEMA, SCHEMA_VERSION, SCHEMA_VERSION_KEY, UnreadableImage, earlyLayout, namespacedLayout,
+  IMAGES, SCHEMA, SCHEMA_VERSION, SCHEMA_VERSION_KEY, TARGET_KEYS, UnreadableImage, earlyLayout, namespacedLayout,
 } from "./layout.js";
 import { applyChange, withoutEmptyValues } from "./change.js";
-import { validateEarlyTarget, validateImage, validateName, validateNamespace } from "./validate.js";
+import { validateEarlyTarget, validateImage, validateName, validateNamespace, validateText } from "./validate.js";
 import { encodeVarint } from "./varint.js";
 import type { Bucket, DB, ReadTx, Tx } from "../engine/index.js";
 import type { CorruptImage } from "./errors.js";
@@ -48,13 +49,18 @@ export function listNamespaces(tx: ReadTx | Tx): string[] {
 
 /**
  * Tells whether a database holds the early layout: `v1/images` is there and is no namespace called "images". A namespace's
- * bucket has buckets of kinds (`images`, `labels`, …) in it, none of which has a key `digest`.
+ * bucket has buckets of kinds (`images`, `labels`, …) in it, none of which has a key of an image. An image may lack some of its keys.
  */
 export function hasEarlyLayout(tx: ReadTx | Tx): boolean {
   const images: ReadableBucket | undefined = tx.bucket(SCHEMA)?.bucket(IMAGES);
   if (images === undefined) return false;
-  for (const name of images.buckets()) return images.bucket(name)?.get("digest") !== undefined;
-  return true;
+  let isEmpty = true;
+  for (const name of images.buckets()) {
+    const image = images.bucket(name);
+    if (TARGET_KEYS.some((key) => image?.get(key) !== undefined)) return true;
+    isEmpty = false;
+  }
+  return isEmpty;
 }
 
 /** The image store on one transaction; writing needs a writable one. */
@@ -113,7 +119,7 @@ export class TxImageStore {
 
   /** Reads one image. @throws ImageNotFoundError; ImagesError CORRUPT, naming the image */
   get(name: string): Image {
-    checkNameType(name);
+    validateText(name);
     const images = this.#images();
     if (images === undefined) throw this.#missing(name);
     return this.#read(name, images);
@@ -138,7 +144,7 @@ export class TxImageStore {
       const name = reader.readName(decodeText);
       try {
         // A name is a string here: bytes that are no UTF-8 would come back as another name.
-        if (name.includes("\ufffd") && !Buffer.from(name).equals(reader.name())) throw new UnreadableImage("its name is no UTF-8");
+        if (name.includes(REPLACEMENT) && !isUtf8(reader.name())) throw new UnreadableImage("its name is no UTF-8");
         const image = this.#layout.read(name, bucketOf(reader, images));
         if (matches(image)) found.push(image);
       } catch (error) {
@@ -155,7 +161,7 @@ export class TxImageStore {
    * @throws ImageNotFoundError when it is not there, or has another digest than the one asked for
    */
   delete(name: string, options: { readonly digest?: string } = {}): void {
-    checkNameType(name);
+    validateText(name);
     const images = imagesBucket(writable(this.#tx), this.#namespace);
     if (images === undefined) throw this.#missing(name);
     if (options.digest !== undefined && this.#read(name, images).target.digest !== options.digest) {
@@ -240,10 +246,6 @@ function writable(tx: ReadTx | Tx): Tx {
 
 function isWritable(tx: ReadTx | Tx): tx is Tx {
   return tx.writable;
-}
-
-function checkNameType(name: string): void {
-  if (typeof name !== "string") throw new TypeError("an image name is a string");
 }
 
 function imageOf(name: string, target: Descriptor, options: Labelled): Image {

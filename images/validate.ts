@@ -11,6 +11,8 @@ import type { Descriptor } from "./types.js";
 
 const HEX_LENGTHS: ReadonlyMap<string, number> = new Map([["sha256", 64], ["sha384", 96], ["sha512", 128]]);
 const LABEL_BYTES_MAX = 4096;
+/** What a key of a bolt file may have. */
+const KEY_BYTES_MAX = 32_768;
 const NAMESPACE_LENGTH_MAX = 76;
 const NAMESPACE_FORM = /^[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*$/;
 
@@ -18,10 +20,19 @@ const LONE_SURROGATE = /\p{Surrogate}/u;
 
 /** Checks an image's name: a string, not empty, that UTF-8 can hold. */
 export function validateName(name: string): void {
-  if (typeof name !== "string") throw new TypeError("an image name is a string");
+  validateText(name);
   if (name === "") throw invalid("image name must not be empty");
-  // UTF-8 has no bytes for half a character: two such names would be stored as one.
-  if (LONE_SURROGATE.test(name)) throw invalid(`image name ${quote(name)} is no text: it has half a surrogate pair`);
+}
+
+/** Checks a name that an image is looked for by: a string that UTF-8 can hold. */
+export function validateText(name: string): void {
+  if (typeof name !== "string") throw new TypeError("an image name is a string");
+  requireWhole("image name", name);
+}
+
+/** UTF-8 has no bytes for half a character: two such texts would be stored as one. */
+function requireWhole(what: string, text: string): void {
+  if (LONE_SURROGATE.test(text)) throw invalid(`${what} ${quote(text)} is no text: it has half a surrogate pair`);
 }
 
 /** Checks that a descriptor can be stored at all: strings, a size within int64. */
@@ -60,9 +71,12 @@ export function validateStrings(what: "labels" | "annotations", strings: Readonl
   for (const [key, value] of Object.entries(strings ?? {})) {
     if (typeof value !== "string") throw new TypeError(`${what}: the value of ${quote(key)} is a string`);
     if (key === "") throw invalid(`${what}: a key must not be empty`);
+    requireWhole(`${what}: key`, key);
+    requireWhole(`${what}: value`, value);
     if (what === "labels" && Buffer.byteLength(key) + Buffer.byteLength(value) > LABEL_BYTES_MAX) {
       throw invalid(`labels: key and value are longer than ${LABEL_BYTES_MAX} bytes, key: ${key.slice(0, 10)}`);
     }
+    if (Buffer.byteLength(key) > KEY_BYTES_MAX) throw invalid(`${what}: a key is longer than ${KEY_BYTES_MAX} bytes, key: ${key.slice(0, 10)}`);
   }
 }
 

@@ -40,7 +40,10 @@ async function runInThread(setting: Setting): Promise<number> {
 }
 
 /** Commands that a signal ends in order: servers, and what works in steps. Others it ends at once. */
-const SERVERS: readonly string[] = ["view", "images"];
+function isServer([name, ...words]: readonly string[]): boolean {
+  return name === "view" || (name === "images" && words.includes("serve"));
+}
+
 const STEPWISE: readonly string[] = ["shrink"];
 
 /** Runs a command in the main thread. */
@@ -48,7 +51,7 @@ async function runInMain(setting: Setting): Promise<number> {
   const controller = new AbortController();
   const [name = ""] = setting.argv;
   let received: (typeof SIGNALS)[number] | undefined;
-  if (SERVERS.includes(name) || STEPWISE.includes(name)) for (const signal of SIGNALS) process.once(signal, () => {
+  if (isServer(setting.argv) || STEPWISE.includes(name)) for (const signal of SIGNALS) process.once(signal, () => {
     received = signal;
     controller.abort();
   });

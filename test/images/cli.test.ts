@@ -1,7 +1,10 @@
 /** `hexbolt images`: on files, sockets and addresses; output, help, exit status. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
+import { once } from "node:events";
+import { existsSync, readdirSync } from "node:fs";
+import { createServer } from "node:net";
+import type { Socket } from "node:net";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -69,6 +72,27 @@ test("a containerd's file shows its namespace: default, from the environment, or
   assert.notDeepEqual(inKubernetes, inDefault);
   assert.deepEqual(await names({ CONTAINERD_NAMESPACE: "default" }, "-n", "k8s.io"), inKubernetes);
   assert.match((await run("ls", path, "name==registry.example.com/library/app-shared:latest")).out, /io\.cri-containerd\.image=managed,note=with spaces and ☃\n$/);
+});
+
+test("a new file gets the namespace of the environment", async () => {
+  const path = tempPath("env.db");
+  const made = await runWith({ CONTAINERD_NAMESPACE: "team" }, "put", path, "a", "--digest", digest("a"), "--size", "1", "--label", "k=v");
+  assert.deepEqual(made, { status: 0, out: "", err: "" });
+  assert.equal((await run("namespaces", path)).out, "team\n");
+  assert.match((await run("ls", path, "-n", "team")).out, /^REF.*\na .* k=v\n$/);
+});
+
+test("more images are listed than a call takes arguments", async () => {
+  const path = tempPath("many.db");
+  const db = open(path, { noSync: true });
+  initDB(db);
+  db.update((tx) => {
+    const store = new TxImageStore(tx);
+    for (let i = 0; i < 150_000; i++) store.put(`i${i}`, { mediaType: "m", digest: "d", size: 1 });
+  });
+  db.close();
+  const { status, out } = await run("ls", path);
+  assert.deepEqual([status, out.split("\n").length], [0, 150_002]);
 });
 
 test("labels are put into a containerd's file, and the namespace is made", async () => {
@@ -170,6 +194,46 @@ test("ls shows the whole images of a file that has damaged ones, names those, an
   const json = await run("ls", "--json", path);
   assert.equal(json.status, 1);
   assert.deepEqual((JSON.parse(json.out) as { name: string }[]).map(({ name }) => name), ["a", "c"]);
+});
+
+const PROGRAM = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "engine", "cli", "main.js");
+
+test("the program says that it serves while it does, though its output is no terminal", async () => {
+  const socket = tempPath("says.sock");
+  const child = spawn(process.execPath, [PROGRAM, "images", "serve", tempPath("says.db"), `unix:${socket}`], { stdio: ["ignore", "pipe", "inherit"] });
+  const ended = new Promise<number | null>((resolve) => { child.once("exit", resolve); });
+  const line = await new Promise<string>((resolve) => { child.stdout.once("data", (data: Buffer) => resolve(data.toString())); });
+  assert.match(line, /^serving .* on unix:.*\n$/);
+  child.kill("SIGINT");
+  assert.equal(await ended, 0);
+});
+
+test("a signal ends a command that waits for its server", async () => {
+  const socket = tempPath("mute.sock");
+  const mute = createServer((connection) => connection.resume()).listen(socket);
+  await once(mute, "listening");
+  const child = spawn(process.execPath, [PROGRAM, "images", "ls", `unix:${socket}`], { stdio: "ignore" });
+  const [connection] = await once(mute, "connection") as [Socket];
+  const ended = once(child, "exit");
+  child.kill("SIGINT");
+  assert.deepEqual(await ended, [null, "SIGINT"]);
+  connection.destroy();
+  mute.close();
+});
+
+test("a socket's path that the system would cut is refused, and nothing is made", async () => {
+  const path = tempPath("x".repeat(150));
+  const { status, err } = await run("serve", tempPath("long.db"), path);
+  assert.equal(status, 1);
+  assert.match(err, /^hexbolt images: the socket's path .* the system takes \d+: give a shorter one\n$/);
+  assert.match((await run("ls", `unix:${path}`)).err, /give a shorter one/);
+  assert.deepEqual(readdirSync(dirname(path)).filter((name) => name.includes("xxx")), []);
+});
+
+test("what would move the cursor is escaped in a message", async () => {
+  const path = tempPath("escape.db");
+  await put(path, "a");
+  assert.equal((await run("rm", path, "zz\x9b2J\x7f")).err, 'hexbolt images: image "zz\\u009b2J\\u007f": not found\n');
 });
 
 test("serve serves a file as its own process until it is told to stop", async () => {

@@ -6,11 +6,12 @@ import { formatAddress, isLoopback, parseAddress } from "../../images/address.js
 import { decodeGoTime, encodeGoTime } from "../../images/go-time.js";
 import { GrpcError, Status, decodeMessage, encodeMessage, formatTimeout, fromGrpcError, parseTimeout, toGrpcError } from "../../images/grpc-status.js";
 import { ImageNotFoundError, ImagesError, aboutImage, isExists, isNotFound } from "../../images/errors.js";
-import { decodeImageField, decodeName, encodeImageField } from "../../images/messages.js";
-import { ProtobufError } from "../../images/protobuf.js";
+import { decodeDelete, decodeImageField, decodeName, decodeUpdate, encodeImageField, encodeName, encodeTexts, encodeUpdate } from "../../images/messages.js";
+import { MessageWriter, ProtobufError } from "../../images/protobuf.js";
 import { validateDigest, validateImage, validateName, validateNamespace } from "../../images/validate.js";
 import { decodeVarint, encodeVarint } from "../../images/varint.js";
 import { BoltError } from "../../engine/index.js";
+import { SAMPLE_IMAGE } from "./sample-image.js";
 import type { Descriptor } from "../../images/index.js";
 
 const seed = Number(process.env["SEED"] ?? Date.now() % 1_000_000);
@@ -113,6 +114,17 @@ test("a message that is there twice is merged", () => {
   const part = (image: Partial<Descriptor>): Buffer => encodeImageField({ name: "", target: { mediaType: "", digest: "", size: 0, ...image } });
   const image = decodeImageField(Buffer.concat([part({ digest: "d", size: 1 }), part({ mediaType: "m", size: 2 }), encodeImageField({ name: "n", target: { mediaType: "", digest: "", size: 0 } })]));
   assert.deepEqual(image, { name: "n", target: { mediaType: "m", digest: "d", size: 2 } });
+});
+
+test("a condition or a mask that is there in parts is the whole of them", () => {
+  const { digest } = SAMPLE_IMAGE.target;
+  const part = (descriptor: Buffer): Buffer => new MessageWriter().bytes(3, descriptor).finish();
+  const condition = Buffer.concat([
+    encodeName("a"), part(new MessageWriter().text(2, digest).finish()), part(new MessageWriter().integer(3, 1).finish()),
+  ]);
+  assert.deepEqual(decodeDelete(condition), { name: "a", digest });
+  const mask = Buffer.concat([encodeUpdate(SAMPLE_IMAGE, ["labels.x"]), new MessageWriter().bytes(2, encodeTexts(["annotations.q"])).finish()]);
+  assert.deepEqual(decodeUpdate(mask).fields, ["labels.x", "annotations.q"]);
 });
 
 test("isNotFound and isExists look through causes, and do not run in circles", () => {

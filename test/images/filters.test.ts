@@ -93,6 +93,14 @@ test("a pattern that makes a backtracking engine run for ever is done at once", 
   assert.equal(compileGoRegexp("((a{100}){100}){100}"), undefined);
 });
 
+test("classes without regard to case, a thousand of them, and groups in a long pattern cost little", () => {
+  const start = performance.now();
+  assert.equal(compileGoRegexp(`(?i)${"\\pL".repeat(1000)}`)?.("ab"), false);
+  assert.equal(compileGoRegexp("(?:a)".repeat(1900))?.("ab"), false);
+  for (const piece of ["(?:a", "a{", "\\x41", "(?i)\\pL"]) assert.equal(compileGoRegexp(piece.repeat(3_000_000 / piece.length)), undefined);
+  assert.ok(performance.now() - start < 2000, `took ${performance.now() - start} ms`);
+});
+
 test(`patterns that both languages know mean the same as JavaScript's (SEED=${seed})`, () => {
   const piece = fc.constantFrom("a", "b", "c", ".", "[ab]", "[^a]", "(a|b)", "(?:ab|c)", "a*", "b+", "c?", "(ab)*", "[a-c]{1,2}", "\\w", "\\.", "^", "$", "\\b");
   const text = fc.array(fc.constantFrom("a", "b", "c", ".", " "), { maxLength: 8 }).map((parts) => parts.join(""));

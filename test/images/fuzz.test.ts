@@ -40,7 +40,7 @@ function mutate(bytes: Buffer, random: Random): Buffer {
 
 test("a message comes back as it was", () => {
   assert.deepEqual(decodeImageField(encodeImageField(image)), image);
-  assert.deepEqual(decodeImages(encodeImages([image, image])), [image, image]);
+  assert.deepEqual(decodeImages(encodeImages([image, image])), { images: [image, image], broken: [] });
   assert.deepEqual(decodeUpdate(encodeUpdate(image, ["target"])), { image, fields: ["target"] });
   assert.deepEqual(decodeDelete(encodeDelete("a", undefined)), { name: "a", digest: undefined });
   assert.deepEqual(decodeTexts(encodeTexts(["", "b"])), ["", "b"]);

@@ -160,6 +160,14 @@ function imagesOf(tx: Tx, namespace?: string): NonNullable<ReturnType<Tx["bucket
   return images;
 }
 
+/** An image without labels and annotations, to damage. */
+function damagedCopy(tx: Tx): NonNullable<ReturnType<Tx["bucket"]>> {
+  new TxImageStore(tx, { namespace: "ns" }).put("bad", target);
+  const bucket = imagesOf(tx, "ns").bucket("bad");
+  assert.ok(bucket !== undefined);
+  return bucket;
+}
+
 /** What may lie where an image belongs, and what is said about it. */
 const DAMAGE: readonly [string, string | undefined, (tx: Tx) => void, RegExp][] = [
   ["a plain key in place of the image", undefined, (tx) => imagesOf(tx).put("bad", "x"), /plain key/],
@@ -173,6 +181,10 @@ const DAMAGE: readonly [string, string | undefined, (tx: Tx) => void, RegExp][] 
     bucket.createBucket("target");
     bucket.put("updatedat", "soon");
   }, /updatedat/],
+  ["a label that is no UTF-8", "ns", (tx) => void damagedCopy(tx).createBucket("labels").put(Buffer.from([0x61, 0xff]), "x"), /labels is no UTF-8/],
+  ["the text of an annotation that is no UTF-8", "ns", (tx) => void damagedCopy(tx).createBucket("annotations").put("a", Buffer.from([0xff])), /annotations is no UTF-8/],
+  ["a digest that is no UTF-8", undefined, (tx) => imagesOf(tx).createBucket("bad").put("digest", Buffer.from([0x73, 0xff])), /digest is no UTF-8/],
+  ["a media type that is no UTF-8", undefined, (tx) => imagesOf(tx).createBucket("bad").put("mediatype", Buffer.from([0xc3])), /mediatype is no UTF-8/],
   ["a plain key in place of a namespaced image", "ns", (tx) => imagesOf(tx, "ns").put("bad", "x"), /plain key/],
 ];
 
@@ -194,13 +206,88 @@ for (const [what, namespace, damage, reason] of DAMAGE) {
         return true;
       });
       assert.equal(store.get("a").name, "a");
-      const name = what.includes("UTF-8") ? undefined : "bad";
+      const name = what.startsWith("a name") ? undefined : "bad";
       if (name !== undefined) assert.throws(() => store.get(name), { code: "CORRUPT", message: /"bad"/ });
     });
     db.view((tx) => assert.deepEqual([...tx.check()], []));
     db.close();
   });
 }
+
+/** All that lies in a bucket, as text. */
+function contentOf(bucket: NonNullable<ReturnType<Tx["bucket"]>>): unknown {
+  const content: Record<string, unknown> = {};
+  bucket.forEach((key, value) => { content[key.toString("latin1")] = value === undefined ? contentOf(bucket.bucket(key)!) : value.toString("latin1"); });
+  return content;
+}
+
+const LONG = "k".repeat(32_769);
+/** What a put or create refuses, on an image called `a` that was made strange before. */
+const REFUSED: readonly [string, string | undefined, (tx: Tx) => void, (store: TxImageStore) => unknown, string][] = [
+  ["an annotation's key that is too long", "ns", () => undefined, (store) => store.put("a", { ...target, size: 9, annotations: { [LONG]: "v" } }, { labels: { b: "2" } }), "INVALID"],
+  ["such a key of a new image", "ns", () => undefined, (store) => store.create("new", { ...target, annotations: { [LONG]: "v" } }), "INVALID"],
+  ["half a surrogate pair in a label", "ns", () => undefined, (store) => store.put("a", target, { labels: { "\ud800": "1", "\ud801": "2" } }), "INVALID"],
+  ["half a surrogate pair in a label's value", "ns", () => undefined, (store) => store.put("a", target, { labels: { a: "\udfff" } }), "INVALID"],
+  ["a plain key called annotations", "ns", (tx) => imagesOf(tx, "ns").bucket("a")?.put("annotations", "x"), (store) => store.put("a", target, { labels: { b: "2" } }), "CORRUPT"],
+  ["a bucket called createdat", "ns", (tx) => {
+    const bucket = imagesOf(tx, "ns").bucket("a");
+    bucket?.delete("createdat");
+    bucket?.createBucket("createdat");
+  }, (store) => store.put("a", target, { labels: { b: "2" } }), "CORRUPT"],
+  ["a bucket called size in the target", "ns", (tx) => {
+    const bucket = imagesOf(tx, "ns").bucket("a")?.bucket("target");
+    bucket?.delete("size");
+    bucket?.createBucket("size");
+  }, (store) => store.put("a", { ...target, digest: `sha256:${"9".repeat(64)}` }, { labels: { b: "2" } }), "CORRUPT"],
+  ["a bucket called size", undefined, (tx) => {
+    const bucket = imagesOf(tx).bucket("a");
+    bucket?.delete("size");
+    bucket?.createBucket("size");
+  }, (store) => store.put("a", { ...target, digest: "other" }), "CORRUPT"],
+];
+
+for (const [what, namespace, prepare, call, code] of REFUSED) {
+  test(`${what} is ${code}, and the images stay as they were`, () => {
+    const db = openMemory();
+    initDB(db);
+    db.update((tx) => {
+      const store = new TxImageStore(tx, namespace === undefined ? {} : { namespace });
+      store.put("a", target, namespace === undefined ? {} : { labels: { a: "1" } });
+      prepare(tx);
+      const before = contentOf(imagesOf(tx, namespace));
+      assert.throws(() => call(store), { code });
+      assert.deepEqual(contentOf(imagesOf(tx, namespace)), before);
+    });
+    db.close();
+  });
+}
+
+test("a put replaces a creation time that is none", () => {
+  const db = openMemory();
+  db.update((tx) => {
+    const store = new TxImageStore(tx, { namespace: "ns" });
+    store.put("a", target);
+    imagesOf(tx, "ns").bucket("a")?.put("createdat", Buffer.alloc(3));
+    assert.throws(() => store.get("a"), { code: "CORRUPT" });
+    store.put("a", target);
+    assert.ok(store.get("a").createdAt instanceof Date);
+  });
+  db.close();
+});
+
+test("a name with half a surrogate pair names no image", () => {
+  const db = openMemory();
+  initDB(db);
+  db.update((tx) => {
+    const store = new TxImageStore(tx);
+    store.put("\ufffd", target);
+    for (const call of [(): unknown => store.get("\ud800"), (): unknown => store.delete("\udfff"), (): unknown => store.put("\ud800", target)]) {
+      assert.throws(call, { code: "INVALID", message: /half a surrogate pair/ });
+    }
+    assert.equal(store.get("\ufffd").name, "\ufffd");
+  });
+  db.close();
+});
 
 test("a put or delete on a plain key is CORRUPT with the engine's error as its cause", () => {
   const db = openMemory();
@@ -240,6 +327,8 @@ test("a database may hold both layouts; the early images are no namespace, a nam
   early.view((tx) => assert.deepEqual([listNamespaces(tx), hasEarlyLayout(tx)], [[], true]));
   early.update((tx) => {
     new TxImageStore(tx).put("labels", target);
+    // The first one in byte order, and it lacks its digest.
+    imagesOf(tx).createBucket("a").put("mediatype", "m");
     new TxImageStore(tx, { namespace: "ns" }).put("a", target);
   });
   early.view((tx) => {

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { statSync, writeFileSync } from "node:fs";
+import { createServer as createHttp2Server } from "node:http2";
 import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { after, before, describe, it, test } from "node:test";
@@ -291,10 +292,76 @@ test("a list with damaged images gives the others and says which are damaged", a
   const session = rawSession(server.address);
   const answer = await rawCall(session, LIST, frame(Buffer.alloc(0)));
   assert.equal(answer.grpcStatus, Status.DATA_LOSS);
-  assert.equal(String(answer.trailers["hexbolt-corrupt-bin"]), encodeCorrupt(broken.corrupt).toString("base64"));
-  assert.deepEqual(decodeImages(answer.body.subarray(5)), [good]);
+  assert.equal(String(answer.trailers["hexbolt-corrupt-bin"]), encodeCorrupt(broken.corrupt, 6000).toString("base64"));
+  assert.deepEqual(decodeImages(answer.body.subarray(5)), { images: [good], broken: [] });
   session.destroy();
   client.close();
+  await server.close();
+});
+
+for (const [what, corrupt, named] of [
+  ["names that fill many headers", Array.from({ length: 50 }, (_, i) => ({ name: `${i}${"n".repeat(3000)}`, reason: "damaged" })), 1],
+  ["a name longer than all headers", [{ name: "n".repeat(60_000), reason: "damaged" }, { name: "short", reason: "damaged" }], 1],
+  ["many names", Array.from({ length: 1000 }, (_, i) => ({ name: `n${i}`, reason: "damaged" })), 50],
+] as const) {
+  test(`a list with damaged images that have ${what} gives the others, and says how many are damaged`, async () => {
+    class DamagedStore extends MapImageStore {
+      override async list(): Promise<Image[]> {
+        throw new CorruptImagesError(corrupt, [{ name: "good", target }]);
+      }
+    }
+    const server = await serveImages(new DamagedStore(), {});
+    const client = connectImages(server.address, { namespace: "default" });
+    await assert.rejects(client.list(), (error) => {
+      assert.ok(error instanceof CorruptImagesError, String(error));
+      assert.deepEqual(error.images.map(({ name }) => name), ["good"]);
+      assert.ok(error.corrupt.length >= named && error.corrupt.length < corrupt.length);
+      assert.match(error.message, new RegExp(`and ${corrupt.length - Math.min(10, error.corrupt.length)} more$`));
+      return true;
+    });
+    client.close();
+    await server.close();
+  });
+}
+
+test("a server's image with a text that is no UTF-8 is CORRUPT, named, and hides no other", async () => {
+  const server = createHttp2Server();
+  // The same answer to List and, as its first image, to Get.
+  const body = Buffer.concat([0xe9, 0x65].map((byte) => {
+    const image = encodeImageField({ name: "caf?", target });
+    image[image.indexOf("?")] = byte;
+    return image;
+  }));
+  server.on("stream", (stream, headers) => {
+    stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
+    stream.once("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
+    stream.end(frame(headers[":path"] === GET ? body.subarray(0, body.length / 2) : body));
+  });
+  const path = tempPath("latin.sock");
+  await new Promise<void>((resolve) => { server.listen(path, resolve); });
+  const client = connectImages(path, { namespace: "default" });
+  await assert.rejects(client.list(), (error) => error instanceof CorruptImagesError &&
+    error.corrupt[0]?.name === "caf\ufffd" && error.images[0]?.name === "cafe" && error.images.length === 1);
+  await assert.rejects(client.get("caf?"), { code: "CORRUPT", message: /UTF-8/ });
+  client.close();
+  server.close();
+});
+
+test("a filter that takes long holds up no other call, and ends at its deadline", async () => {
+  const store = new MapImageStore();
+  for (let i = 0; i < 400; i++) await store.put(`${"a".repeat(3000)}${i}`, target);
+  const server = await serveImages(store, {});
+  const session = rawSession(server.address);
+  const slow = rawCall(session, LIST, frame(encodeTexts([`name~="^(${"a?".repeat(600)})*!$"`])), { "grpc-timeout": "300m" });
+  const others: number[] = [];
+  for (let round = 0; round < 5; round++) {
+    const begin = performance.now();
+    assert.equal((await rawCall(session, GET, frame(encodeName("missing")))).grpcStatus, Status.NOT_FOUND);
+    others.push(performance.now() - begin);
+  }
+  assert.equal((await slow).grpcStatus, Status.DEADLINE_EXCEEDED);
+  assert.ok(Math.min(...others) < 5000, `${others}`);
+  session.destroy();
   await server.close();
 });
 

@@ -1,0 +1,56 @@
+/** What answers on an endpoint need not be etcd: nothing it says is believed. */
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { test } from "node:test";
+import { EtcdImageStore } from "../../images/index.js";
+import type { Server } from "node:http";
+
+const target = { mediaType: "application/test", digest: `sha256:${"0".repeat(64)}`, size: 1 };
+const header = { cluster_id: "1", member_id: "1", revision: "7", raft_term: "2" };
+const base64 = (text: string): string => Buffer.from(text).toString("base64");
+const record = base64(JSON.stringify({ target: { mediaType: "m", digest: "d", size: "1" } }));
+
+/** Answers every request alike. */
+async function endpointOf(answer: unknown): Promise<{ readonly url: string; readonly server: Server }> {
+  const server = createServer((request, response) => {
+    request.resume();
+    request.once("end", () => response.end(typeof answer === "string" ? answer : JSON.stringify(answer)));
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  assert.ok(typeof address === "object" && address !== null);
+  return { url: `http://127.0.0.1:${address.port}`, server };
+}
+
+const FOREIGN: readonly [string, unknown][] = [
+  ["an empty object", {}],
+  ["an object of something else", { status: "ok" }],
+  ["a page", "<html>hello</html>"],
+  ["a header that is none", { header: "x", kvs: [] }],
+  ["a key that was not asked for", { header, kvs: [{ key: base64("/other"), mod_revision: "3", value: record }], count: "1" }],
+];
+
+for (const [what, answer] of FOREIGN) {
+  test(`an endpoint that answers with ${what} is UNAVAILABLE in every call`, async () => {
+    const { url, server } = await endpointOf(answer);
+    const store = new EtcdImageStore({ endpoints: url, timeoutMs: 5000 });
+    for (const call of [store.get("a"), store.list(), store.delete("a")]) {
+      await assert.rejects(call, { code: "UNAVAILABLE", message: /none of etcd's/ });
+    }
+    await assert.rejects(store.put("a", target), { code: "UNAVAILABLE" });
+    server.close();
+    server.closeAllConnections();
+  });
+}
+
+test("an endpoint that is none of etcd's leads on to one that is", async () => {
+  const foreign = await endpointOf({ status: "ok" });
+  const etcd = await endpointOf({ header, kvs: [{ key: base64("/hexbolt/images/a"), mod_revision: "3", value: record }], count: "1" });
+  const store = new EtcdImageStore({ endpoints: [foreign.url, etcd.url] });
+  assert.deepEqual(await store.get("a"), { name: "a", target: { mediaType: "m", digest: "d", size: 1 } });
+  for (const { server } of [foreign, etcd]) {
+    server.close();
+    server.closeAllConnections();
+  }
+});

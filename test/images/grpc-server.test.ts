@@ -1,0 +1,119 @@
+/** Clients that cost a server connections, memory or time, and what a client says of a server that is gone. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import { test } from "node:test";
+import { MessageReader } from "../../images/grpc-frame.js";
+import { connectImages, serveImages } from "../../images/index.js";
+import { tempPath } from "../support/temp.js";
+import { MapImageStore } from "./map-store.js";
+import type { Socket } from "node:net";
+
+const target = { mediaType: "application/test", digest: `sha256:${"0".repeat(64)}`, size: 1 };
+const PREFACE = Buffer.concat([Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0])]);
+
+/** Connects, says what HTTP/2 wants to hear first, and never reads. A process of its own: this one reads all of its sockets. */
+async function silentClient(path: string, said: Buffer): Promise<() => void> {
+  const program = `
+    const socket = require("node:net").connect(${JSON.stringify(path)});
+    socket.on("error", () => undefined);
+    socket.pause();
+    socket.write(Buffer.from(${JSON.stringify(said.toString("base64"))}, "base64"), () => console.log("there"));
+    setInterval(() => undefined, 1000);`;
+  const child = spawn(process.execPath, ["-e", program], { stdio: ["ignore", "pipe", "inherit"] });
+  await once(child.stdout, "data");
+  return () => child.kill("SIGKILL");
+}
+
+for (const [what, said] of [["has said nothing", Buffer.alloc(0)], ["has said that it speaks HTTP/2", PREFACE]] as const) {
+  test(`a server that closes cuts off a client that ${what} and does not read`, async () => {
+    const path = tempPath("silent.sock");
+    const server = await serveImages(new MapImageStore(), { path });
+    const end = await silentClient(path, said);
+    await sleep(50);
+    await server.close({ graceMs: 100 });
+    end();
+  });
+}
+
+test("clients that do nothing give their connections up to others", async () => {
+  const path = tempPath("idle.sock");
+  const server = await serveImages(new MapImageStore(), { path, limits: { idleMs: 100, handshakeMs: 200, connections: 2 } });
+  const ends = await Promise.all([silentClient(path, PREFACE), silentClient(path, PREFACE)]);
+  const client = connectImages(path, { namespace: "default" });
+  await assert.rejects(client.list(), { code: "UNAVAILABLE" });
+  for (let isServed = false; !isServed;) isServed = await client.list().then(() => true, () => sleep(50, false));
+  client.close();
+  for (const end of ends) end();
+  await server.close();
+});
+
+test("a client that was idle for too long calls again without noticing", async () => {
+  const server = await serveImages(new MapImageStore(), { limits: { idleMs: 50, handshakeMs: 50 } });
+  const client = connectImages(server.address, { namespace: "default" });
+  for (let round = 0; round < 4; round++) {
+    assert.deepEqual(await client.list(), []);
+    await sleep(40 * round);
+  }
+  client.close();
+  await server.close();
+});
+
+test("a message in pieces of one byte takes memory for its bytes, not for its pieces", () => {
+  const reader = new MessageReader();
+  const size = 300_000;
+  reader.push(Buffer.from([0, 0, size >> 16, (size >> 8) & 0xff, size & 0xff]));
+  const byte = Buffer.from([7]);
+  const before = process.memoryUsage();
+  for (let i = 0; i < size; i++) reader.push(byte);
+  const after = process.memoryUsage();
+  // An object a piece would take over fifty times as much.
+  assert.ok(after.heapUsed + after.arrayBuffers - before.heapUsed - before.arrayBuffers < 8_000_000);
+  assert.deepEqual(reader.finish(), Buffer.alloc(size, 7));
+});
+
+/** A server that takes calls and never answers, in a process that can be killed. */
+const MUTE = `
+  const server = require("node:http2").createServer();
+  server.on("stream", () => console.log("called"));
+  server.listen(0, "127.0.0.1", () => console.log(server.address().port));`;
+
+test("a server that dies in the middle of calls is UNAVAILABLE, whatever they were", async () => {
+  const child = spawn(process.execPath, ["-e", MUTE], { stdio: ["ignore", "pipe", "inherit"] });
+  const [port] = await once(child.stdout, "data") as [Buffer];
+  const client = connectImages(`127.0.0.1:${port.toString().trim()}`, { namespace: "default" });
+  const calls = [client.get("a"), client.list(), client.put("a", target)];
+  const rejections = Promise.all(calls.map((call) => assert.rejects(call, { code: "UNAVAILABLE", name: "ImagesError" })));
+  await once(child.stdout, "data");
+  child.kill("SIGKILL");
+  await rejections;
+  client.close();
+});
+
+test("a server that hangs up at once is UNAVAILABLE", async () => {
+  const server = createServer((socket) => socket.destroy()).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  assert.ok(typeof address === "object" && address !== null);
+  const client = connectImages(`127.0.0.1:${address.port}`, { namespace: "default" });
+  await assert.rejects(client.list(), { code: "UNAVAILABLE" });
+  client.close();
+  server.close();
+});
+
+test("a client that closes ends its own calls with UNAVAILABLE", async () => {
+  const sockets: Socket[] = [];
+  const server = createServer((socket) => { sockets.push(socket.resume()); }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  assert.ok(typeof address === "object" && address !== null);
+  const client = connectImages(`127.0.0.1:${address.port}`, { namespace: "default" });
+  const call = assert.rejects(client.list(), { code: "UNAVAILABLE" });
+  await once(server, "connection");
+  client.close();
+  await call;
+  for (const socket of sockets) socket.destroy();
+  server.close();
+});
