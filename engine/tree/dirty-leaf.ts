@@ -70,6 +70,10 @@ export class DirtyLeaf {
     return leaf;
   }
 
+  get isEmpty(): boolean {
+    return this.image === NO_IMAGE ? this.nodes[0]!.count === 0 : pageElementCount(this.#pages, this.image) === 0;
+  }
+
   flagsAt(nodeAt: number, i: number): number {
     return this.image === NO_IMAGE ? this.nodes[nodeAt]!.column(i, FLAGS) : elementFlags(this.#pages, this.image, i);
   }

@@ -12,14 +12,15 @@ import {
   type Pgid,
 } from "../format/constants.js";
 import { elementAt } from "../format/page-index.js";
-import { copyBytes } from "./arena.js";
 import { type DirtyLeaf, NO_IMAGE } from "./dirty-leaf.js";
 import { inlineCount, searchInline } from "./inline-page.js";
+import { KeptKey } from "./kept-key.js";
 import { FLAGS, KEY_SIZE, type Node, OFFSET, VALUE_SIZE } from "./node.js";
 import { branchChild, childOf, fetchHeaders, pageElementCount, pageIsBranch, provedBelow, requireProved, searchPage } from "./search.js";
 import { MAX_DEPTH, type Tree } from "./tree.js";
 
 const NO_BYTES: Uint8Array = new Uint8Array(0);
+const BROKEN = -1;
 
 /** A place in a tree. */
 export class TreeCursor {
@@ -39,7 +40,8 @@ export class TreeCursor {
   /** A view of the page was handed out: its bytes stay where they are, whatever becomes of its frame. See `keepPage`. */
   isKept = false;
 
-  #version = -1;
+  /** The tree's when the place was found; BROKEN from where a move begins to go elsewhere until it has arrived. */
+  #version = BROKEN;
   #depth = 0;
   readonly #pgids: Pgid[] = [];
   readonly #indexes: number[] = [];
@@ -56,16 +58,20 @@ export class TreeCursor {
   /** The page's element headers, for `stepInPage`; undefined until `prepareSteps`. */
   #words: Uint32Array | undefined;
   /** Key at the edge of the leaf that was left, to compare with where the next one begins. */
-  #edge: Uint8Array = NO_BYTES;
-  #edgeSize = 0;
+  readonly #edge = new KeptKey();
 
   constructor(tree: Tree) {
     this.tree = tree;
   }
 
-  /** Whether the place still is where it was: nothing has been put or deleted since the last move. */
+  /** Whether the place still is where it was: nothing has been put or deleted since the last move, and that did not fail on its way to another leaf. */
   isCurrent(): boolean {
     return this.#version === this.tree.version;
+  }
+
+  /** After a move to the next or previous element that failed: a copy of the key it began at. */
+  edgeKey(): Uint8Array {
+    return this.#edge.copy();
   }
 
   /** The leaf page it is on, for errors; of no meaning in a tree without pages and in a changed leaf. */
@@ -76,29 +82,35 @@ export class TreeCursor {
   /** Goes to the first element; false when there is none. */
   first(): boolean {
     this.#start(undefined, false);
-    return this.#count > 0 ? this.#load(0) : this.#nextLeaf();
+    return this.#count > 0 ? this.#load(0) : this.#leave(1);
   }
 
   /** Goes to the last element; false when there is none. */
   last(): boolean {
     this.#start(undefined, true);
-    return this.#count > 0 ? this.#load(this.#count - 1) : this.#previousLeaf();
+    return this.#count > 0 ? this.#load(this.#count - 1) : this.#leave(-1);
   }
 
   /** Goes to the first element whose key is not less than `key`; false when there is none. */
   seek(key: Uint8Array): boolean {
     this.#start(key, false);
-    return this.#index < this.#count ? this.#load(this.#index) : this.#nextLeaf();
+    return this.#index < this.#count ? this.#load(this.#index) : this.#leave(1);
+  }
+
+  /** Goes to the last element whose key is less than `key`; false when there is none. */
+  seekBefore(key: Uint8Array): boolean {
+    this.#start(key, false);
+    return this.#index > 0 ? this.#load(this.#index - 1) : this.#leave(-1);
   }
 
   /** Goes to the next element; false at the end: then it is nowhere. The place must be current. */
   next(): boolean {
-    return this.#index + 1 < this.#count ? this.#load(this.#index + 1) : this.#nextLeaf();
+    return this.#index + 1 < this.#count ? this.#load(this.#index + 1) : this.#leave(1);
   }
 
   /** Goes to the element before; false at the start: then it is nowhere. The place must be current. */
   previous(): boolean {
-    return this.#index > 0 ? this.#load(this.#index - 1) : this.#previousLeaf();
+    return this.#index > 0 ? this.#load(this.#index - 1) : this.#leave(-1);
   }
 
   // ---- steps within a page: what scans of many elements are made of
@@ -171,9 +183,9 @@ export class TreeCursor {
 
   /** Loads the fields of element `i` of the leaf. */
   #load(i: number): boolean {
-    this.#index = i;
     const node = this.#node;
     if (node !== undefined) {
+      this.#index = i;
       this.bytes = node.keyBytes(i);
       this.keyStart = node.column(i, OFFSET);
       this.keySize = node.column(i, KEY_SIZE);
@@ -182,6 +194,7 @@ export class TreeCursor {
       return true;
     }
     if (this.frame >= 0 && this.#leaf === undefined && !this.#isInPlace()) this.#useFrame(this.tree.pages.locate(this.#pgid));
+    this.#index = i;
     const { bytes } = this;
     const element = elementAt(this.#pageStart, i);
     this.flags = readU32(bytes, element + LEAF_FLAGS);
@@ -213,7 +226,7 @@ export class TreeCursor {
   /** Goes down from the root: to where `key` is or would be, or to the first or last leaf. */
   #start(key: Uint8Array | undefined, toLast: boolean): void {
     const { tree } = this;
-    this.#version = tree.version;
+    this.#version = BROKEN;
     this.#depth = 0;
     if (tree.root !== 0) {
       if (key === undefined) this.#descendToEnd(tree.root, toLast);
@@ -223,6 +236,7 @@ export class TreeCursor {
     } else {
       this.#enterInline(tree.inline!, key);
     }
+    this.#version = tree.version;
   }
 
   /**
@@ -242,7 +256,9 @@ export class TreeCursor {
       fetchHeaders(bytes, page);
       const count = readU16(bytes, page + PAGE_COUNT);
       if (readU16(bytes, page + PAGE_FLAGS) !== FLAG_BRANCH) return this.#enterPage(pgid, frame, count, undefined, 0);
-      const i = toLast ? count - 1 : 0;
+      const end = toLast ? count - 1 : 0;
+      const nearest = this.#passEmptied(pgid, end, count, toLast ? -1 : 1);
+      const i = nearest >= 0 && nearest < count ? nearest : end;
       this.#noteBranch(pgid, i, count);
       pgid = branchChild(pages, frame, i);
     }
@@ -322,20 +338,12 @@ export class TreeCursor {
 
   // ---- going sideways
 
-  #nextLeaf(): boolean {
-    if (this.#leaf !== undefined && this.#nodeAt + 1 < this.#leaf.nodes.length) {
-      this.#enterNode(this.#nodeAt + 1);
-      return this.#load(0);
-    }
-    return this.#goToLeaf(1);
-  }
-
-  #previousLeaf(): boolean {
-    if (this.#leaf !== undefined && this.#nodeAt > 0) {
-      this.#enterNode(this.#nodeAt - 1);
-      return this.#load(this.#count - 1);
-    }
-    return this.#goToLeaf(-1);
+  /** Goes to the nearest element behind (1) or before (-1) all of this leaf, or of this node of a changed one; false when there is none. */
+  #leave(direction: 1 | -1): boolean {
+    const at = this.#nodeAt + direction;
+    if (this.#leaf === undefined || at < 0 || at >= this.#leaf.nodes.length) return this.#goToLeaf(direction);
+    this.#enterNode(at);
+    return this.#load(direction > 0 ? 0 : this.#count - 1);
   }
 
   /** Goes to the nearest leaf in a direction that is not empty; false when there is none. */
@@ -343,37 +351,45 @@ export class TreeCursor {
     const hasEdge = this.#count > 0;
     if (hasEdge) {
       this.#load(direction > 0 ? this.#count - 1 : 0);
-      this.#keepEdge();
+      this.#edge.keep(this.bytes, this.keyStart, this.keySize);
     }
-    while (this.#step(direction)) {
-      if (this.#count === 0) continue;
-      this.#load(direction > 0 ? 0 : this.#count - 1);
-      if (hasEdge && compareBytes(this.bytes, this.keyStart, this.keySize, this.#edge, 0, this.#edgeSize) * direction <= 0) {
-        throw corrupt(this.#pgid, "keys do not go on in order from the leaf before");
-      }
+    this.#version = BROKEN;
+    const found = this.#stepToElement(direction);
+    if (found && hasEdge && this.#edge.compare(this.bytes, this.keyStart, this.keySize) * direction >= 0) {
+      throw corrupt(this.#pgid, "keys do not go on in order from the leaf before");
+    }
+    this.#version = this.tree.version;
+    return found;
+  }
+
+  #stepToElement(direction: 1 | -1): boolean {
+    while (this.#step(direction)) if (this.#count > 0) return this.#load(direction > 0 ? 0 : this.#count - 1);
+    return false;
+  }
+
+  /** Goes down into the next subtree in a direction; false when there is none. */
+  #step(direction: 1 | -1): boolean {
+    const { pages } = this.tree;
+    for (let level = this.#depth - 1; level >= 0; level--) {
+      const i = this.#passEmptied(this.#pgids[level]!, this.#indexes[level]! + direction, this.#counts[level]!, direction);
+      if (i < 0 || i >= this.#counts[level]!) continue;
+      // The branches above are used again only after many leaves: without a word for them a small cache would drop them and read them again.
+      for (let above = 0; above < level; above++) pages.locate(this.#pgids[above]!);
+      this.#indexes[level] = i;
+      this.#depth = level + 1;
+      this.#descendToEnd(branchChild(pages, pages.locate(this.#pgids[level]!), i), direction < 0);
       return true;
     }
     return false;
   }
 
-  #keepEdge(): void {
-    const size = this.keySize;
-    if (size > this.#edge.length) this.#edge = new Uint8Array(Math.max(64, 2 * size));
-    copyBytes(this.#edge, 0, this.bytes, this.keyStart, size);
-    this.#edgeSize = size;
-  }
-
-  /** Goes down into the next subtree in a direction; false when there is none. */
-  #step(direction: 1 | -1): boolean {
-    let level = this.#depth - 1;
-    while (level >= 0 && (direction > 0 ? this.#indexes[level]! + 1 >= this.#counts[level]! : this.#indexes[level] === 0)) level--;
-    if (level < 0) return false;
-    const { pages } = this.tree;
-    // The branches above are used again only after many leaves: without a word for them a small cache would drop them and read them again.
-    for (let above = 0; above < level; above++) pages.locate(this.#pgids[above]!);
-    const i = (this.#indexes[level]! += direction);
-    this.#depth = level + 1;
-    this.#descendToEnd(branchChild(pages, pages.locate(this.#pgids[level]!), i), direction < 0);
-    return true;
+  /** The nearest child from `from` on that the transaction has not emptied; behind the end of the branch when there is none. */
+  #passEmptied(branch: Pgid, from: number, count: number, direction: 1 | -1): number {
+    const { tree } = this;
+    if (!tree.hasEmptied) return from;
+    const frame = tree.pages.locate(branch);
+    let i = from;
+    while (i >= 0 && i < count && tree.isEmptied(branchChild(tree.pages, frame, i))) i += direction;
+    return i;
   }
 }

@@ -30,15 +30,22 @@ export interface DirtyBranch {
   readonly isBranch: true;
   readonly pgid: Pgid;
   readonly children: Map<number, DirtyBranch | DirtyLeaf>;
+  /** Elements of the page, and how many of them lead to what is empty by now. */
+  readonly childCount: number;
+  emptiedCount: number;
 }
 
 interface Changes {
   readonly leaves: Map<Pgid, DirtyLeaf>;
   readonly branches: Map<Pgid, DirtyBranch>;
+  /** Leaves that have lost all their elements, and branches of which all children have: whoever walks passes them by. */
+  readonly emptied: Set<Pgid>;
 }
 
-/** The way of the last descent: page ids and element indexes of the branches, and the bytes of the key that they prove. One at a time; nobody keeps it. */
-const path = { depth: 0, leaf: 0, proved: 0, pgids: new Float64Array(MAX_DEPTH), indexes: new Int32Array(MAX_DEPTH), rightmost: false };
+/** The way of the last descent: page ids, element indexes and counts of the branches, and the bytes of the key that they prove. One at a time; nobody keeps it. */
+const path = {
+  depth: 0, leaf: 0, proved: 0, pgids: new Float64Array(MAX_DEPTH), indexes: new Int32Array(MAX_DEPTH), counts: new Int32Array(MAX_DEPTH), rightmost: false,
+};
 
 const NO_BYTES: Uint8Array = new Uint8Array(0);
 
@@ -207,7 +214,9 @@ export class Tree {
       proved = provedBelow(pages, frame, result, proved);
       path.pgids[depth] = pgid;
       path.indexes[depth] = i;
-      rightmost = rightmost && i === pageElementCount(pages, frame) - 1;
+      const count = pageElementCount(pages, frame);
+      path.counts[depth] = count;
+      rightmost = rightmost && i === count - 1;
       pgid = branchChild(pages, frame, i);
     }
     throw corrupt(pgid, `the tree is deeper than ${MAX_DEPTH} levels`);
@@ -223,14 +232,14 @@ export class Tree {
   put(key: Uint8Array, value: Uint8Array, flags: number): void {
     const exact = this.#seekForWrite(key);
     if (exact) this.#requireFlags(flags);
-    const leaf = this.#leaf ?? this.#change(this.#pageFrame);
+    const leaf = this.#leafToFill();
     if (leaf.put(this.#nodeAt, this.#index, exact, key, value, flags)) this.version++;
   }
 
   /** Puts a key that is not there. Gives NOTHING, or, with nothing done, the flags of the element that is there. */
   putNew(key: Uint8Array, value: Uint8Array, flags: number): number {
     if (this.#seekForWrite(key)) return this.#foundFlags();
-    const leaf = this.#leaf ?? this.#change(this.#pageFrame);
+    const leaf = this.#leafToFill();
     if (leaf.put(this.#nodeAt, this.#index, false, key, value, flags)) this.version++;
     return NOTHING;
   }
@@ -239,7 +248,7 @@ export class Tree {
   putUnfinished(key: Uint8Array, value: Uint8Array, flags: number): void {
     const exact = this.#seekForWrite(key);
     if (exact) this.#requireFlags(flags);
-    const leaf = this.#leaf ?? this.#change(this.#pageFrame);
+    const leaf = this.#leafToFill();
     if (leaf.putUnfinished(this.#nodeAt, this.#index, exact, key, value, flags)) this.version++;
   }
 
@@ -264,7 +273,44 @@ export class Tree {
     const leaf = this.#leaf ?? this.#change(this.#pageFrame);
     leaf.remove(this.#nodeAt, this.#index);
     this.version++;
+    if (leaf.isEmpty && this.#changes !== undefined) this.#noteEmptied(leaf, this.#changes);
     return true;
+  }
+
+  /** The leaf that `#seekForWrite` came to, about to get an element. */
+  #leafToFill(): DirtyLeaf {
+    const leaf = this.#leaf ?? this.#change(this.#pageFrame);
+    if (this.hasEmptied) this.#noteFilled(leaf, this.#changes!);
+    return leaf;
+  }
+
+  /** The leaf that `#descend` came to has lost its last element. */
+  #noteEmptied(leaf: DirtyLeaf, { branches, emptied }: Changes): void {
+    emptied.add(leaf.pgid);
+    for (let depth = path.depth - 1; depth >= 0; depth--) {
+      const branch = branches.get(path.pgids[depth]!)!;
+      if (++branch.emptiedCount < branch.childCount) return;
+      emptied.add(branch.pgid);
+    }
+  }
+
+  #noteFilled(leaf: DirtyLeaf, { branches, emptied }: Changes): void {
+    if (!emptied.delete(leaf.pgid)) return;
+    for (let depth = path.depth - 1; depth >= 0; depth--) {
+      const branch = branches.get(path.pgids[depth]!)!;
+      branch.emptiedCount--;
+      if (!emptied.delete(branch.pgid)) return;
+    }
+  }
+
+  /** Whether the transaction has emptied any page. */
+  get hasEmptied(): boolean {
+    return this.#changes !== undefined && this.#changes.emptied.size > 0;
+  }
+
+  /** Whether the transaction has left nothing on a page and below it. */
+  isEmptied(pgid: Pgid): boolean {
+    return this.#changes !== undefined && this.#changes.emptied.has(pgid);
   }
 
   /** The changed leaf of a page, if it is one. */
@@ -317,7 +363,7 @@ export class Tree {
   /** Makes the leaf page that `#descend` came to a changed one. */
   #change(frame: number): DirtyLeaf {
     const leaf = DirtyLeaf.ofPage(this.pages, this.arena!, path.leaf, frame);
-    this.#changes ??= { leaves: new Map(), branches: new Map() };
+    this.#changes ??= { leaves: new Map(), branches: new Map(), emptied: new Set() };
     this.#changes.leaves.set(path.leaf, leaf);
     if (path.rightmost) this.#edge = leaf;
     this.#registerPath(leaf, this.#changes.branches);
@@ -330,7 +376,7 @@ export class Tree {
     for (let depth = path.depth - 1; depth >= 0; depth--) {
       const pgid = path.pgids[depth]!;
       const known = branches.get(pgid);
-      const branch: DirtyBranch = known ?? { isBranch: true, pgid, children: new Map() };
+      const branch: DirtyBranch = known ?? { isBranch: true, pgid, children: new Map(), childCount: path.counts[depth]!, emptiedCount: 0 };
       branch.children.set(path.indexes[depth]!, child);
       if (known !== undefined) return;
       branches.set(pgid, branch);

@@ -138,14 +138,21 @@ export class BucketState {
   /** @throws BoltError BUCKET_NOT_FOUND, INCOMPATIBLE_VALUE */
   delete(name: Uint8Array): void {
     const child = this.#require(name);
-    try {
+    this.#changeWholly(() => {
       child.#dismantle();
+      this.children.delete(childId(name));
+      this.tree.remove(name, BUCKET_FLAG);
+    });
+  }
+
+  /** Makes a change of several steps, of which any may have to read a page: where one fails the transaction can only be rolled back. */
+  #changeWholly(change: () => void): void {
+    try {
+      change();
     } catch (error) {
       this.tx.damage = error as Error;
       throw error;
     }
-    this.children.delete(childId(name));
-    this.tree.remove(name, BUCKET_FLAG);
   }
 
   /**
@@ -162,11 +169,13 @@ export class BucketState {
     this.tree.lookup(name);
     const { bytes, keyStart, keySize, valueSize } = this.tree;
     const value = copyOut(bytes, keyStart + keySize, valueSize);
-    this.tree.remove(name, BUCKET_FLAG);
-    this.children.delete(childId(name));
-    target.tree.put(name, value, BUCKET_FLAG);
-    target.#noteChild(childId(name), child);
-    child.parent = target;
+    this.#changeWholly(() => {
+      this.tree.remove(name, BUCKET_FLAG);
+      this.children.delete(childId(name));
+      target.tree.put(name, value, BUCKET_FLAG);
+      target.#noteChild(childId(name), child);
+      child.parent = target;
+    });
   }
 
   #require(name: Uint8Array): BucketState {

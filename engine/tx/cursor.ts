@@ -14,13 +14,17 @@ export interface CursorEntry {
  * Moves over the keys of a bucket, nested buckets among them, in byte order.
  *
  * It knows its key: in a write transaction `next` is the first key greater and `prev` the last key smaller, whatever was put or deleted meanwhile.
- * A move to a key whose value cannot be read throws CORRUPT or IO and is made all the same: the next one goes on from there.
+ * A move to a key whose value cannot be read throws CORRUPT or IO and is made all the same: the next one goes on from there. Where the key itself cannot be
+ * read, `next` and `prev` stay where they are and may be called again; after `first`, `last` or `seek` one of these must be.
  */
 export class Cursor {
   readonly #bucket: BucketState;
   readonly #place: Place;
-  /** Not placed yet, nowhere in a bucket without keys, on a key (which may have been deleted since), or behind the last key after a seek. */
-  #state: "unplaced" | "nowhere" | "on" | "behind" = "unplaced";
+  /**
+   * Not placed yet, nowhere in a bucket without keys, on a key (which may have been deleted since), behind the last key after a seek, or where nobody
+   * knows, because going to the first or last key or to one that was sought has failed.
+   */
+  #state: "unplaced" | "nowhere" | "on" | "behind" | "failed" = "unplaced";
   #key: Buffer | undefined;
 
   /** Cursors come from a bucket or a transaction. @internal */
@@ -32,24 +36,29 @@ export class Cursor {
   /** Goes to the first key; undefined when there is none. @throws BoltError TX_CLOSED */
   first(): CursorEntry | undefined {
     this.#bucket.requireReadable();
+    this.#state = "failed";
     return this.#arrive(this.#place.first(), "nowhere");
   }
 
   /** Goes to the last key; undefined when there is none. @throws BoltError TX_CLOSED */
   last(): CursorEntry | undefined {
     this.#bucket.requireReadable();
+    this.#state = "failed";
     return this.#arrive(this.#place.last(), "nowhere");
   }
 
   /** Goes to the key, or the next one; undefined when there is none: then `prev` gives the last key. @throws BoltError TX_CLOSED */
   seek(key: BytesLike): CursorEntry | undefined {
     this.#bucket.requireReadable();
-    return this.#arrive(this.#place.seek(toBytes(key, "key")), "behind");
+    const keyBytes = toBytes(key, "key");
+    this.#state = "failed";
+    return this.#arrive(this.#place.seek(keyBytes), "behind");
   }
 
   /** Goes to the next key; undefined at the end, where it stays. @throws BoltError TX_CLOSED */
   next(): CursorEntry | undefined {
     this.#bucket.requireReadable();
+    this.#requirePlace();
     this.#place.isBackward = false;
     if (this.#state !== "on" || !this.#place.next()) return undefined;
     return this.#arrive(true, "on");
@@ -58,6 +67,7 @@ export class Cursor {
   /** Goes to the key before; undefined at the start, where it stays. @throws BoltError TX_CLOSED */
   prev(): CursorEntry | undefined {
     this.#bucket.requireReadable();
+    this.#requirePlace();
     this.#place.isBackward = true;
     if (this.#state === "unplaced" || this.#state === "nowhere") return undefined;
     if (this.#state === "behind") return this.#arrive(this.#place.last(), "behind");
@@ -66,12 +76,17 @@ export class Cursor {
 
   /**
    * Deletes the key it is on. Then `next` gives the one that followed and `prev` the one before.
-   * @throws BoltError TX_CLOSED, TX_NOT_WRITABLE, INCOMPATIBLE_VALUE for a nested bucket, KEY_REQUIRED before any positioning
+   * @throws BoltError TX_CLOSED, TX_NOT_WRITABLE, INCOMPATIBLE_VALUE for a nested bucket, KEY_REQUIRED before any positioning, and after one that failed
    */
   delete(): void {
     this.#bucket.requireWritable();
+    this.#requirePlace();
     if (this.#state === "unplaced") throw boltError("KEY_REQUIRED", "the cursor is on no key; call first, last or seek before delete");
     if (this.#state === "on") this.#bucket.tree.remove(this.#key!, 0);
+  }
+
+  #requirePlace(): void {
+    if (this.#state === "failed") throw boltError("KEY_REQUIRED", "the cursor was to go elsewhere and could not; call first, last or seek");
   }
 
   #arrive(found: boolean, otherwise: "nowhere" | "on" | "behind"): CursorEntry | undefined {

@@ -1,6 +1,6 @@
 /**
  * A place in a bucket that stays right while the same transaction puts and deletes: it knows its key, and where the tree has changed since
- * the last move it finds the key's place again. What cursors and iterators are made of.
+ * the last move, or a move has failed, it finds the key's place again. What cursors and iterators are made of.
  */
 import { BUCKET_FLAG } from "../format/constants.js";
 import { bufferAt, compareBytes, copyFrom, copyOut, TINY_SIZE } from "../base/bytes.js";
@@ -62,7 +62,7 @@ export class Place {
   /** Goes to the first key that is greater than the one it is on. False at the end: then it stays where it is. */
   next(): boolean {
     const cursor = this.cursor;
-    const found = this.#isThere() ? cursor.next() : cursor.seek(this.#key!) && (this.compareKey(this.#key!) !== 0 || cursor.next());
+    const found = this.#isThere() ? cursor.next() : this.#findNext(this.#key ?? cursor.edgeKey());
     if (found) return this.#arrive(true);
     if (this.#keepsKey) this.#isLost = true;
     else cursor.last();
@@ -72,7 +72,7 @@ export class Place {
   /** Goes to the last key that is less than the one it is on. False at the start: then it stays where it is, though that key may have been deleted. */
   previous(): boolean {
     const cursor = this.cursor;
-    const found = this.#isThere() ? cursor.previous() : cursor.seek(this.#key!) ? cursor.previous() : cursor.last();
+    const found = this.#isThere() ? cursor.previous() : cursor.seekBefore(this.#key ?? cursor.edgeKey());
     if (found) return this.#arrive(true);
     if (this.#keepsKey) this.#isLost = true;
     else cursor.first();
@@ -81,8 +81,11 @@ export class Place {
 
   /** Goes to the last key less than `key`. */
   seekBefore(key: Uint8Array): boolean {
-    const cursor = this.cursor;
-    return this.#arrive(cursor.seek(key) ? cursor.previous() : cursor.last());
+    return this.#arrive(this.cursor.seekBefore(key));
+  }
+
+  #findNext(key: Uint8Array): boolean {
+    return this.cursor.seek(key) && (this.compareKey(key) !== 0 || this.cursor.next());
   }
 
   #arrive(found: boolean): boolean {
@@ -92,7 +95,7 @@ export class Place {
   }
 
   #isThere(): boolean {
-    return !this.#keepsKey || (!this.#isLost && this.cursor.isCurrent());
+    return this.cursor.isCurrent() && (!this.#keepsKey || !this.#isLost);
   }
 
   // ---- the element
