@@ -14,6 +14,7 @@ const TIMEOUT_MS_MAX = 2 ** 31 - 1;
  */
 export function callSignal(options: CallOptions | undefined, defaultMs?: number): AbortSignal | undefined {
   const timeoutMs = callTimeoutMs(options, defaultMs);
+  if (options?.signal !== undefined && !(options.signal instanceof AbortSignal)) throw new TypeError("a call's signal is an AbortSignal");
   if (timeoutMs === undefined) return options?.signal;
   const timeout = AbortSignal.timeout(timeoutMs);
   return options?.signal === undefined ? timeout : AbortSignal.any([options.signal, timeout]);
@@ -21,6 +22,7 @@ export function callSignal(options: CallOptions | undefined, defaultMs?: number)
 
 /** Checks and gives a call's time limit in milliseconds; undefined where there is none. */
 export function callTimeoutMs(options: CallOptions | undefined, defaultMs?: number): number | undefined {
+  if (options !== undefined && (typeof options !== "object" || options === null)) throw new TypeError("a call's options are an object");
   const timeoutMs = options?.timeoutMs ?? defaultMs;
   if (timeoutMs === undefined) return undefined;
   if (!Number.isFinite(timeoutMs) || timeoutMs <= 0) throw invalid(`timeoutMs ${timeoutMs} is no positive number`);

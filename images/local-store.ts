@@ -60,9 +60,23 @@ export class LocalImageStore implements EditableImageStore {
   async #write<T>(options: CallOptions | undefined, change: (store: TxImageStore) => T): Promise<T> {
     const signal = callSignal(options);
     throwIfGivenUp(signal);
-    return this.#db.batch((tx) => {
+    let hasBegun = false;
+    const result = this.#db.batch((tx) => {
       if (signal?.aborted === true) throw givenUp(signal);
+      hasBegun = true;
       return change(new TxImageStore(tx, this.#options));
     });
+    return signal === undefined ? result : untilGivenUp(result, signal, () => hasBegun);
   }
+}
+
+/** Rejects as soon as the signal comes, unless the change is under way: then as that ends. */
+function untilGivenUp<T>(result: Promise<T>, signal: AbortSignal, hasBegun: () => boolean): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const giveUp = (): void => {
+      if (!hasBegun()) reject(givenUp(signal));
+    };
+    signal.addEventListener("abort", giveUp, { once: true });
+    result.then(resolve, reject).finally(() => signal.removeEventListener("abort", giveUp));
+  });
 }

@@ -1,6 +1,6 @@
 /** Bytes in and out: comparing, little-endian integers, and what callers pass as keys and values. */
 
-/** What callers pass: bytes, or a string that stands for its UTF-8. */
+/** What callers pass: bytes, or a string that stands for its UTF-8 (in which half a surrogate pair is U+FFFD: two such strings can be one key). */
 export type BytesLike = Uint8Array | string;
 
 const TWO_POW_32 = 0x1_0000_0000;

@@ -1,6 +1,6 @@
 /** Many callers, one commit. @see bbolt DB.Batch */
 import { nextTurn, Turn } from "../base/turns.js";
-import { refusePromise } from "./callback.js";
+import { refusePromise, runHooks } from "./callback.js";
 
 /** Calls that one transaction takes at most. */
 const MAX_BATCH_SIZE = 1000;
@@ -11,6 +11,17 @@ interface Call<Tx> {
   readonly reject: (error: unknown) => void;
 }
 
+/** What a batch needs of a transaction: what is to be called after the commit, see `Tx.takeCommitHooks`. */
+interface Hooked {
+  takeCommitHooks(): (() => void)[];
+}
+
+/** What a call gave: its result, and what it wants to be called after the commit. */
+interface Outcome {
+  readonly result: unknown;
+  readonly hooks: readonly (() => void)[];
+}
+
 /** What a batch needs of the database. */
 export interface BatchHost<Tx> {
   /** Runs `work` in one write transaction, when it is its turn; rejects, with nothing changed, with what `work` throws or the commit fails with. */
@@ -19,9 +30,10 @@ export interface BatchHost<Tx> {
 
 /**
  * Collects calls until the writer's turn comes, then runs them in one transaction. A call that throws takes the transaction with it, so the rest
- * run again without it and it runs again alone: its outcome is its own, and every function must be able to run more than once.
+ * run again without it and it runs again alone: its outcome is its own, and every function must be able to run more than once. So are the functions
+ * that it wants to be called after the commit: what these throw rejects no other call.
  */
-export class Batch<Tx> {
+export class Batch<Tx extends Hooked> {
   readonly #host: BatchHost<Tx>;
   #calls: Call<Tx>[] = [];
   #isScheduled = false;
@@ -61,18 +73,19 @@ export class Batch<Tx> {
   /** Runs calls in one transaction; gives those to run again when one of them failed. */
   async #transact(again: Call<Tx>[] | undefined): Promise<Call<Tx>[] | undefined> {
     let calls = again ?? [];
-    let results: unknown[] = [];
+    let outcomes: Outcome[] = [];
     let failing: Call<Tx> | undefined;
     try {
       await this.#host.transact(async (tx) => {
         // What has arrived while the writer was busy comes along.
         if (again === undefined) calls = this.#calls.splice(0, MAX_BATCH_SIZE);
-        results = [];
+        outcomes = [];
         let turn = new Turn();
         for (const call of calls) {
           if (turn.isOver) turn = await nextTurn();
           failing = call;
-          results.push(refusePromise(call.fn(tx)));
+          const result = refusePromise(call.fn(tx));
+          outcomes.push({ result, hooks: tx.takeCommitHooks() });
         }
         failing = undefined;
         // The commit is prepared in turns of its own.
@@ -88,7 +101,7 @@ export class Batch<Tx> {
       void this.#alone(failing);
       return calls.filter((call) => call !== failing);
     }
-    for (const [i, call] of calls.entries()) call.resolve(results[i]);
+    for (const [i, call] of calls.entries()) settle(call, outcomes[i]!);
     return undefined;
   }
 
@@ -103,4 +116,13 @@ export class Batch<Tx> {
     }
     resolve(result);
   }
+}
+
+function settle<Tx>({ resolve, reject }: Call<Tx>, { result, hooks }: Outcome): void {
+  try {
+    runHooks(hooks);
+  } catch (error) {
+    return reject(error);
+  }
+  resolve(result);
 }

@@ -8,7 +8,6 @@ import { boltError, BoltError, corrupt } from "../base/errors.js";
 import { freelistByteSize } from "../format/freelist-page.js";
 import type { Pager } from "../pager/pager.js";
 import type { Recovery } from "../base/recovery.js";
-import { MemoryStorage } from "../storage/memory-storage.js";
 import { writeFileAtomically } from "../storage/atomic-file.js";
 import { Arena } from "../tree/arena.js";
 import { abandon, commitLater, commitNow, type CommitReport } from "../tx/commit.js";
@@ -21,9 +20,10 @@ import { backUp, type BackupResult } from "./backup.js";
 import { Batch } from "./batch.js";
 import { refusePromise, runHooks } from "./callback.js";
 import { compactTo, type CompactOptions, type CompactResult } from "./compact.js";
-import { publish } from "./events.js";
+import { publish, warnOfRecovery } from "./events.js";
 import { openPager } from "./opening.js";
-import { requirePath, settingsFrom, type OpenOptions, type Settings } from "./options.js";
+import type { Settings } from "./options.js";
+import { requireTarget } from "./target.js";
 import { Shrinker, type ShrinkOptions, type ShrinkResult } from "./shrink.js";
 import { WriterQueue } from "./writer-queue.js";
 
@@ -34,21 +34,6 @@ const LIVE_VIEW_ATTEMPTS = 100;
 interface OpenTx {
   readonly state: TxState;
   readonly tx: Tx;
-}
-
-/**
- * Opens the database file at a path; makes it (mode 0600) unless `readOnly`.
- * @throws BoltError TIMEOUT when somebody else has it locked; INVALID, VERSION_MISMATCH, CHECKSUM, CORRUPT for a file that is no sound database; IO
- * @throws TypeError for an option that is none
- */
-export function open(path: string, options?: OpenOptions): DB {
-  requirePath(path);
-  return new DB(path, settingsFrom(options));
-}
-
-/** Opens a new database in memory: the same engine, nothing on disk. */
-export function openMemory(options?: Omit<OpenOptions, "storage" | "lock" | "timeout" | "mode" | "readOnly">): DB {
-  return new DB(":memory:", settingsFrom({ ...options, storage: new MemoryStorage() }));
 }
 
 /** A database. Made by `open` and `openMemory`; to be closed. */
@@ -79,7 +64,10 @@ export class DB implements Database {
       db: this,
       commit: (state) => this.#commit(state),
       rollback: (state) => this.#rollback(state),
-      copyTo: (state, target) => writeFileAtomically(target, (storage) => copySnapshot(state, storage)),
+      copyTo: (state, target) => {
+        requireTarget(target, this.#pager.storage);
+        writeFileAtomically(target, (storage) => copySnapshot(state, storage));
+      },
       checked: (state, problemCount) => publish("check", () => ({ path, txid: state.id, problemCount })),
     };
     this.#shrinker = new Shrinker({
@@ -92,17 +80,8 @@ export class DB implements Database {
     this.#queue = new WriterQueue(() => this.#writer === undefined);
     this.#batch = new Batch({ transact: (work) => this.#enqueue(work, storeInTurns) });
     publish("open", () => ({ path, readOnly: settings.readOnly, pageSize: this.pageSize, txid: this.#pager.meta.txid }));
-    this.#warnOfRecovery();
+    if (this.recovery !== undefined) warnOfRecovery(path, this.recovery);
     this.#settle();
-  }
-
-  /** Never in silence: an event and `recovery`; for a commit that is lost, a process warning too (a torn meta page is what any power cut leaves). */
-  #warnOfRecovery(): void {
-    const { recovery } = this.#pager;
-    if (recovery === undefined) return;
-    publish("recovery", () => ({ path: this.path, ...recovery }));
-    if (recovery.lostTxid === undefined) return;
-    process.emitWarning(`${this.path}: went back to transaction ${recovery.txid}: ${recovery.reason}`, { code: "HEXBOLT_RECOVERY" });
   }
 
   /**
@@ -232,6 +211,8 @@ export class DB implements Database {
    * @throws BoltError DATABASE_NOT_OPEN, DATABASE_READ_ONLY, TX_WRITER_BUSY, STALE_SNAPSHOT, IO
    */
   begin(writable = false): ReadTx | Tx {
+    if (typeof writable !== "boolean") throw new TypeError(`begin takes true or false, got ${String(writable)}`);
+    if (writable && this.#isOpen && !this.#isAccepting) throw boltError("DATABASE_NOT_OPEN", "it is being closed");
     return writable ? this.#beginWrite().tx : this.#beginRead().tx;
   }
 
@@ -263,8 +244,8 @@ export class DB implements Database {
     let report: CommitReport;
     try {
       report = commitNow(state);
-    } finally {
-      this.#writerEnded(state);
+    } catch (error) {
+      throw this.#commitFailed(state, error);
     }
     this.#committed(state, report);
   }
@@ -273,13 +254,20 @@ export class DB implements Database {
     let report: CommitReport;
     try {
       report = await commitLater(state, store);
-    } finally {
-      this.#writerEnded(state);
+    } catch (error) {
+      throw this.#commitFailed(state, error);
     }
     this.#committed(state, report);
   }
 
+  #commitFailed(state: TxState, error: unknown): unknown {
+    this.#writerEnded(state);
+    this.#publishRollback(state);
+    return error;
+  }
+
   #committed(state: TxState, report: CommitReport): void {
+    this.#writerEnded(state);
     publish("commit", () => ({ path: this.path, ...report }));
     if (this.#settings.strict && this.#isOpen) this.#checkStrictly();
     runHooks(state.commitHooks);
@@ -299,6 +287,10 @@ export class DB implements Database {
       this.#pager.endRead(state.snapshot);
       this.#openTxs.remove(state);
     }
+    this.#publishRollback(state);
+  }
+
+  #publishRollback(state: TxState): void {
     publish("rollback", () => ({ path: this.path, txid: state.id, writable: state.isWritable }));
   }
 
@@ -340,7 +332,7 @@ export class DB implements Database {
    * @throws TypeError for an option that is none
    */
   compact(path: string, options?: CompactOptions): CompactResult {
-    requirePath(path);
+    requireTarget(path, this.#pager.storage);
     return this.view((tx) => compactTo(tx, path, this.#pager.fileSize, options));
   }
 
@@ -351,7 +343,7 @@ export class DB implements Database {
    * the file at `path` is a database that somebody has open; STALE_SNAPSHOT on a file that is read live, when its writer has moved on
    */
   async backup(path: string): Promise<BackupResult> {
-    requirePath(path);
+    requireTarget(path, this.#pager.storage);
     const { state } = this.#beginRead();
     try {
       return await backUp(state, path);
@@ -382,9 +374,11 @@ export class DB implements Database {
     this.#queue.kick();
   }
 
-  /** Lets queued batches and asynchronous updates finish, then closes. */
+  /** Rolls back what `begin(true)` has left open, lets queued batches and asynchronous updates finish, then closes. Awaited inside one of these it would wait for itself. */
   async closeAsync(): Promise<void> {
     this.#isAccepting = false;
+    const writer = this.#writer;
+    if (writer !== undefined && !writer.isManaged && !writer.isCommitting) this.#rollback(writer);
     await this.#batch.drained();
     await this.#queue.drained();
     this.close();

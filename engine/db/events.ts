@@ -1,5 +1,6 @@
 /** Diagnostics channels: who subscribes is told what a database does. Nothing is made for a channel without subscribers. @see node:diagnostics_channel */
 import { channel } from "node:diagnostics_channel";
+import type { Recovery } from "../base/recovery.js";
 
 /** What each channel carries; the channel's name is `hexbolt:` and the key. */
 export interface Events {
@@ -24,4 +25,11 @@ const CHANNELS = {
 export function publish<Name extends keyof Events>(name: Name, makeEvent: () => Events[Name]): void {
   const target = CHANNELS[name];
   if (target.hasSubscribers) target.publish(makeEvent());
+}
+
+/** Never in silence: an event, and for a commit that is lost a process warning too (a torn meta page is what any power cut leaves). */
+export function warnOfRecovery(path: string, recovery: Recovery): void {
+  publish("recovery", () => ({ path, ...recovery }));
+  if (recovery.lostTxid === undefined) return;
+  process.emitWarning(`${path}: went back to transaction ${recovery.txid}: ${recovery.reason}`, { code: "HEXBOLT_RECOVERY" });
 }

@@ -1,7 +1,7 @@
 /** From a path to an open pager: the storage, its lock, and what is in it. */
 import { boltError, BoltError, ioError } from "../base/errors.js";
 import { Pager } from "../pager/pager.js";
-import { openFileStorage } from "../storage/file-storage.js";
+import { FileStorage, openFileStorage } from "../storage/file-storage.js";
 import type { Storage } from "../storage/storage.js";
 import type { Settings } from "./options.js";
 
@@ -14,11 +14,10 @@ const LOCK_RETRY_MS = 50;
  */
 export function openPager(path: string, settings: Settings): Pager {
   const { readOnly, lock } = settings;
-  const storage = settings.storage ?? openFile(path, settings);
+  const storage = openStorage(path, settings);
   try {
     // On Windows a shared lock does not keep Go's bbolt from writing (storage/windows-lock.ts): what it overwrites must be noticed.
     const isLive = readOnly && (lock === "none" || (process.platform === "win32" && settings.storage === undefined));
-    if (lock === "flock") acquireLock(storage, path, settings);
     return Pager.open(storage, { ...settings, live: isLive });
   } catch (error) {
     storage.close();
@@ -26,7 +25,26 @@ export function openPager(path: string, settings: Settings): Pager {
   }
 }
 
-function openFile(path: string, { readOnly, mode, lock }: Settings): Storage {
+/**
+ * Opens the storage and takes its lock. A file may be replaced while its lock is waited for: then it has no name any more, what is written to it would be
+ * lost, and the one that has got the name is opened in its place.
+ */
+function openStorage(path: string, settings: Settings): Storage {
+  const deadline = performance.now() + settings.timeout;
+  for (;;) {
+    const storage = settings.storage ?? openFile(path, settings);
+    try {
+      if (settings.lock === "flock") acquireLock(storage, path, settings, deadline);
+      if (settings.lock === "none" || !(storage instanceof FileStorage) || settings.storage !== undefined || storage.isAt(path)) return storage;
+    } catch (error) {
+      storage.close();
+      throw error;
+    }
+    storage.close();
+  }
+}
+
+function openFile(path: string, { readOnly, mode, lock }: Settings): FileStorage {
   try {
     return openFileStorage(path, { readOnly, mode, lock });
   } catch (error) {
@@ -34,8 +52,7 @@ function openFile(path: string, { readOnly, mode, lock }: Settings): Storage {
   }
 }
 
-function acquireLock(storage: Storage, path: string, { readOnly, timeout }: Settings): void {
-  const deadline = performance.now() + timeout;
+function acquireLock(storage: Storage, path: string, { readOnly, timeout }: Settings, deadline: number): void {
   for (;;) {
     if (tryLock(storage, path, readOnly)) return;
     const left = deadline - performance.now();

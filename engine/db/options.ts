@@ -18,7 +18,7 @@ export interface OpenOptions {
   readonly pageSize?: number | undefined;
   /** Permission bits of a new file. Default 0600. */
   readonly mode?: number | undefined;
-  /** Bytes that the file may have at most. Default: no limit. */
+  /** Bytes that the file may have at most. Default, and 0 as for bbolt: no limit. */
   readonly maxSize?: number | undefined;
   /** Bytes of clean pages kept in memory. Default 256 MiB. */
   readonly cacheSize?: number | undefined;
@@ -78,7 +78,7 @@ export function settingsFrom(options: OpenOptions = {}): Settings {
   require(Number.isInteger(mode) && mode >= 0 && mode <= 0o7777, "mode", mode, "permission bits, 0 to 0o7777");
   require(settings.lock === "flock" || settings.lock === "none", "lock", settings.lock, `"flock" or "none"`);
   require(settings.durability === "two-sync" || settings.durability === "one-sync", "durability", settings.durability, `"two-sync" or "one-sync"`);
-  return settings;
+  return settings.maxSize === 0 ? { ...settings, maxSize: DEFAULTS.maxSize } : settings;
 }
 
 function require(condition: boolean, name: string, got: unknown, expected: string): void {

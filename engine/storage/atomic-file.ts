@@ -5,7 +5,7 @@
 import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { BoltError, boltError, ioError } from "../base/errors.js";
-import { openFileStorage } from "./file-storage.js";
+import { type FileStorage, openFileStorage } from "./file-storage.js";
 import type { Storage } from "./storage.js";
 
 /** Two files may be written to the same path at a time. */
@@ -88,14 +88,21 @@ class FileDestination implements Destination {
   }
 
   open(): Storage {
-    refuseInUse(this.path);
+    lockPresent(this.path)?.close();
     rmSync(this.#temporary, { force: true });
     return openFileStorage(this.#temporary, { lock: "none" });
   }
 
   rename(): void {
-    refuseInUse(this.path);
-    renameSync(this.#temporary, this.path);
+    // Locked until it has lost its name: whoever opens it meanwhile, or waits for its lock, sees that it has and opens the new one.
+    const present = lockPresent(this.path);
+    try {
+      // Windows replaces no file that is open.
+      if (process.platform === "win32") present?.close();
+      renameSync(this.#temporary, this.path);
+    } finally {
+      present?.close();
+    }
   }
 
   syncNames(): void {
@@ -112,13 +119,24 @@ class FileDestination implements Destination {
   }
 }
 
-/** A database that is open must not be replaced: whoever has it open would go on writing to a file without a name. */
-function refuseInUse(path: string): void {
-  if (!existsSync(path)) return;
+/**
+ * Locks the file that is at a path, if there is one: a database that is open must not be replaced, for whoever has it open would go on writing to a
+ * file without a name.
+ * @throws BoltError TIMEOUT
+ */
+function lockPresent(path: string): FileStorage | undefined {
+  if (!existsSync(path)) return undefined;
   const present = openFileStorage(path, { create: false });
   try {
-    if (!present.lock("exclusive")) throw boltError("TIMEOUT", `${path} is in use by another process or another DB, so it cannot be replaced`);
-  } finally {
+    if (!present.lock("exclusive")) throw inUse(path);
+  } catch (error) {
     present.close();
+    throw error;
   }
+  return present;
+}
+
+/** The error for a file that is to be replaced and is open. */
+export function inUse(path: string): BoltError {
+  return boltError("TIMEOUT", `${path} is in use by another process or another DB, so it cannot be replaced`);
 }

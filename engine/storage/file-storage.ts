@@ -10,7 +10,7 @@
  * Errors are the system's own, unwrapped.
  */
 import {
-  closeSync, constants, fdatasync, fdatasyncSync, fstatSync, fsyncSync, ftruncateSync, openSync, readSync, realpathSync,
+  closeSync, constants, fdatasync, fdatasyncSync, fstatSync, fsyncSync, ftruncateSync, openSync, readSync, realpathSync, statSync,
   write, writeSync, writev, writevSync,
 } from "node:fs";
 import { dirname } from "node:path";
@@ -151,6 +151,13 @@ export class FileStorage implements Storage {
     if (this.#reopen !== undefined && this.#isOpen) return this.#lockByReopening(this.#reopen, mode);
     const fd = this.#fd("flock");
     return this.#lockMethod === "none" || tryLock(fd, mode);
+  }
+
+  /** Whether the file is what a path names. False where the path names nothing. */
+  isAt(path: string): boolean {
+    const named = statSync(path, { bigint: true, throwIfNoEntry: false });
+    const own = fstatSync(this.#fd("fstat"), { bigint: true });
+    return named !== undefined && named.ino === own.ino && named.dev === own.dev;
   }
 
   /**

@@ -70,6 +70,9 @@ export class SimulatedDisk implements Storage {
   constructor(options: SimulatedDiskOptions = {}) {
     this.seed = options.seed ?? 0;
     this.capacity = options.capacity ?? DEFAULT_CAPACITY;
+    if (!Number.isFinite(this.seed)) throw new TypeError(`seed must be a number, got ${String(this.seed)}`);
+    if (!(this.capacity >= 0)) throw new TypeError(`capacity must be a number from 0 on, got ${String(this.capacity)}`);
+    if (options.bytes !== undefined && !(options.bytes instanceof Uint8Array)) throw new TypeError("bytes must be a Uint8Array");
     this.#random = new Random(this.seed);
     this.#durable = new DiskImage();
     if (options.bytes !== undefined) this.#durable.write(options.bytes, 0);

@@ -15,6 +15,8 @@ const COLUMNS_CHUNK = 1 << 16;
 /** Where the key of the only element of a leaf page stands. */
 const ONLY_KEY = PAGE_HEADER_SIZE + ELEMENT_SIZE;
 
+const NOTHING = new Uint8Array(0);
+
 /** The memory of a write transaction. */
 export class Arena {
   readonly sources: Uint8Array[] = [];
@@ -29,7 +31,9 @@ export class Arena {
   readonly #pageSize: number;
   /** By slab: its source, -1 when it has none yet. */
   readonly #slabSources: number[] = [];
-  /** Sources that hold one element, in memory for the leaf page it will be alone on. */
+  /** Sources that hold one element and nothing else. */
+  readonly #ownBuffers = new Set<number>();
+  /** Those of them that are memory for the leaf page that the element will be alone on. */
   readonly #leafPages = new Set<number>();
   readonly #spareMemory = new SpareMemory();
   readonly #byteChunks: Uint8Array[] = [];
@@ -52,6 +56,7 @@ export class Arena {
     this.taken.length = 0;
     this.#slabSources.length = 0;
     this.#leafPages.clear();
+    this.#ownBuffers.clear();
     this.#byteChunks.length = Math.min(this.#byteChunks.length, 16);
     this.#byteChunk = -1;
     this.#bytesUsed = BYTES_CHUNK;
@@ -77,9 +82,11 @@ export class Arena {
     if (size >= OWN_BUFFER && ONLY_KEY + size > this.#pageSize) {
       this.source = this.addSource(this.#newLeafPage(size));
       this.#leafPages.add(this.source);
+      this.#ownBuffers.add(this.source);
       this.offset = ONLY_KEY;
     } else if (size >= OWN_BUFFER) {
       this.source = this.addSource(new Uint8Array(size));
+      this.#ownBuffers.add(this.source);
       this.offset = 0;
     } else {
       if (this.#bytesUsed + size > BYTES_CHUNK) this.#nextByteChunk();
@@ -90,6 +97,13 @@ export class Arena {
     const target = this.sources[this.source]!;
     copyBytes(target, this.offset, key, 0, key.length);
     copyBytes(target, this.offset + key.length, value, 0, value.length);
+  }
+
+  /** Says that the element that begins in a source is gone. A large one's memory is given up, not used again: a view of it may have been handed out. */
+  forget(source: number): void {
+    if (!this.#ownBuffers.delete(source)) return;
+    this.#leafPages.delete(source);
+    this.sources[source] = NOTHING;
   }
 
   /**

@@ -112,6 +112,7 @@ export class DirtyLeaf {
     if (this.image !== NO_IMAGE && !this.#pages.isEscaped(this.image)) return removeElement(this.#pages, this.image, i);
     this.#leaveImage();
     const node = this.nodes[nodeAt]!;
+    this.#arena.forget(node.column(i, SOURCE));
     node.remove(i);
     if (node.count === 0 && this.nodes.length > 1) this.nodes.splice(nodeAt, 1);
   }
@@ -137,6 +138,7 @@ export class DirtyLeaf {
     }
     const node = this.nodes[nodeAt]!;
     const growth = value.length - node.column(i, VALUE_SIZE);
+    arena.forget(node.column(i, SOURCE));
     node.set(i, arena.source, arena.offset, key.length, value.length, flags);
     node.byteSize += growth;
     this.#noteGrowth(growth);

@@ -33,7 +33,7 @@ export interface ReadBucket extends Omit<Bucket, WriteMembers | "bucket" | "tx">
  * A collection of keys in byte order, each with a value or a nested bucket. Valid while its transaction is open.
  *
  * Everything handed out belongs to the caller, except by the `…View` members: those give views that must not be changed and are valid
- * while the transaction is open. Every member throws BoltError TX_CLOSED after the transaction, CORRUPT for a page that cannot be, IO when a
+ * while the transaction is open. Every member that looks into it throws BoltError TX_CLOSED after the transaction, CORRUPT for a page that cannot be, IO when a
  * read fails; the writing ones TX_NOT_WRITABLE in a read transaction; all TypeError for arguments of another type.
  */
 export class Bucket {
@@ -206,7 +206,8 @@ export class Bucket {
     this.#state.requireWritable();
     const nameBytes = toBytes(name, "bucket name");
     if (!(target instanceof Bucket)) {
-      if (typeof target?.moveBucket !== "function") throw new TypeError("the target must be a bucket or a transaction");
+      // A typed bucket can move buckets, too, but it is no transaction.
+      if (typeof target?.commit !== "function") throw new TypeError("the target must be a bucket or a transaction");
       return target.moveBucket(name, this, target);
     }
     const targetState = target.#state;

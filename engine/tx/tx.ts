@@ -54,7 +54,7 @@ export interface ReadTx extends Omit<Tx, WriteMembers | "bucket" | "forEach"> {
 
 /**
  * A transaction: one consistent state of the database, and for a write transaction the changes to it, which all become durable at once
- * or leave no trace. Every member throws BoltError TX_CLOSED after its end; the writing ones TX_NOT_WRITABLE in a read transaction.
+ * or leave no trace. Every member that looks into the database throws BoltError TX_CLOSED after its end; the writing ones TX_NOT_WRITABLE in a read transaction.
  */
 export class Tx {
   readonly #state: TxState;
@@ -126,6 +126,7 @@ export class Tx {
   moveBucket(name: BytesLike, source?: Bucket | Tx | null, target?: Bucket | Tx | null): void {
     const from = source ?? this;
     const to = target ?? this;
+    if (!(from instanceof Bucket || from instanceof Tx)) throw new TypeError("the source must be a bucket or a transaction");
     (from instanceof Tx ? from.#root : from).moveBucket(name, to instanceof Tx ? to.#root : to);
   }
 
@@ -146,16 +147,22 @@ export class Tx {
 
   // ---- the end
 
-  /** Has a function called after the commit, when it is durable. */
+  /** Has a function called after the commit, when it is durable. What it throws, its caller gets: `commit`, `update` or that call of `batch`; the commit stays. */
   onCommit(fn: () => void): void {
     this.#state.requireWritable();
     if (typeof fn !== "function") throw new TypeError("onCommit takes a function");
     this.#state.commitHooks.push(fn);
   }
 
+  /** Gives what `onCommit` was given so far; to call it after the commit is the taker's business. @internal */
+  takeCommitHooks(): (() => void)[] {
+    this.#state.requireOpen();
+    return this.#state.commitHooks.splice(0);
+  }
+
   /**
    * Makes the changes durable and ends the transaction. When it throws, nothing has changed and the transaction is over.
-   * @throws BoltError TX_CLOSED, TX_MANAGED, TX_NOT_WRITABLE, MAX_SIZE_REACHED, IO, CORRUPT
+   * @throws BoltError TX_CLOSED, TX_MANAGED, TX_NOT_WRITABLE, MAX_SIZE_REACHED, IO, CORRUPT; after the commit, what a function of `onCommit` throws
    */
   commit(): void {
     this.#state.requireOpen();
@@ -221,7 +228,7 @@ export class Tx {
     };
   }
 
-  /** Writes the snapshot as a database file of its own, by way of a temporary name. @throws BoltError IO */
+  /** Writes the snapshot as a database file of its own, by way of a temporary name. @throws BoltError IO, TIMEOUT when the file at `path` is a database that somebody has open */
   copyTo(path: string): void {
     this.#state.requireOpen();
     this.#owner.copyTo(this.#state, path);

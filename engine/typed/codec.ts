@@ -23,8 +23,13 @@ export interface Codec<T> {
   encodePrefix?(parts: readonly unknown[]): BytesLike;
 }
 
-/** Says what a value is, for messages: short, and without running code of its own. */
-export function describeValue(value: unknown): string {
+/** @throws TypeError unless it is a codec */
+export function requireCodec(name: string, codec: Partial<Codec<unknown>> | undefined): void {
+  if (typeof codec?.encode !== "function" || typeof codec.decode !== "function") throw new TypeError(`${name} must be a codec: an object with encode and decode`);
+}
+
+/** Says what a value is, for messages: short, also of an array that is in itself, and without running code of its own. */
+export function describeValue(value: unknown, depth: number = 0): string {
   switch (typeof value) {
     case "string":
       return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
@@ -36,7 +41,7 @@ export function describeValue(value: unknown): string {
       if (value === null) return "null";
       if (value instanceof Uint8Array) return describeBytes(value);
       if (value instanceof Date) return Number.isNaN(value.getTime()) ? "an invalid Date" : value.toISOString();
-      if (Array.isArray(value)) return `[${value.slice(0, 8).map(describeValue).join(", ")}${value.length > 8 ? ", …" : ""}]`;
+      if (Array.isArray(value)) return depth === DEPTH_SHOWN ? "[…]" : `[${value.slice(0, 8).map((part) => describeValue(part, depth + 1)).join(", ")}${value.length > 8 ? ", …" : ""}]`;
       return "an object";
     case "function":
     case "symbol":
@@ -45,6 +50,9 @@ export function describeValue(value: unknown): string {
       return String(value);
   }
 }
+
+/** Arrays in arrays that a message shows. */
+const DEPTH_SHOWN = 3;
 
 /** Says what bytes are, for messages. */
 export function describeBytes(bytes: Uint8Array): string {
@@ -69,7 +77,7 @@ const LONE_SURROGATE = /\p{Surrogate}/u;
 export const utf8: Codec<string> = {
   encode(value: string): string {
     if (typeof value !== "string") refuse("utf8 takes a string", value);
-    if (LONE_SURROGATE.test(value)) refuse("utf8 takes a string of whole characters", "one with half a surrogate pair");
+    if (LONE_SURROGATE.test(value)) throw new TypeError("utf8 takes a string of whole characters, got one with half a surrogate pair");
     return value;
   },
   decode(bytes: Buffer): string {

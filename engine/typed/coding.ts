@@ -2,9 +2,9 @@
 import { toBytes } from "../base/bytes.js";
 import type { BytesLike } from "../base/bytes.js";
 import { BoltError } from "../base/errors.js";
-import type { Bucket } from "../tx/bucket.js";
+import { Bucket } from "../tx/bucket.js";
 import type { Range } from "../tx/range.js";
-import { describeBytes, describeValue, type Codec } from "./codec.js";
+import { describeBytes, describeValue, requireCodec, type Codec } from "./codec.js";
 
 /** The codecs of a typed bucket. */
 export interface Codecs<K, V> {
@@ -34,12 +34,10 @@ export class Coding<K, V> {
   readonly #key: Codec<K>;
   readonly #value: Codec<V>;
 
-  /** @throws TypeError for a codec that is none */
+  /** @throws TypeError for a bucket or codec that is none */
   constructor(bucket: Bucket, codecs: Codecs<K, V>) {
-    for (const part of ["key", "value"] as const) {
-      const codec: Partial<Codec<unknown>> | undefined = codecs?.[part];
-      if (typeof codec?.encode !== "function" || typeof codec.decode !== "function") throw new TypeError(`${part} must be a codec: an object with encode and decode`);
-    }
+    if (!(bucket instanceof Bucket)) throw new TypeError(`typed takes a bucket, got ${bucket === undefined ? "undefined: is there one of that name?" : describeValue(bucket)}`);
+    for (const part of ["key", "value"] as const) requireCodec(part, codecs?.[part]);
     this.#bucket = bucket;
     this.#key = codecs.key;
     this.#value = codecs.value;

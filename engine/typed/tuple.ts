@@ -5,7 +5,7 @@
  * beginning of another sorts first (01 and every following byte that can stand there sort below ff), and where a part ends is never in doubt.
  */
 import { toBytes } from "../base/bytes.js";
-import { describeBytes, describeValue, type Codec } from "./codec.js";
+import { describeBytes, describeValue, requireCodec, type Codec } from "./codec.js";
 
 const END_MARK = 0x01;
 const ESCAPED_ZERO = 0xff;
@@ -16,9 +16,11 @@ export type PartCodecs<T extends readonly unknown[]> = { readonly [I in keyof T]
 /**
  * Gives the codec of a tuple. Keeps the order where the codecs of all parts do. `prefix` of a range takes the first parts:
  * `{ prefix: ["ada"] }` is every key whose first part is "ada".
+ * @throws TypeError for a part that is no codec
  */
 export function tuple<T extends readonly unknown[]>(...parts: PartCodecs<T>): Codec<T> {
   const codecs: readonly Codec<unknown>[] = parts;
+  for (const [i, codec] of codecs.entries()) requireCodec(`part ${i + 1} of a tuple`, codec);
   const sizes = codecs.map(({ size }) => size);
   const encodeParts = (values: readonly unknown[]): Buffer => Buffer.concat(values.map((value, i) => encodePart(codecs[i]!, value, i)));
   return {

@@ -136,6 +136,27 @@ test("a call that is given up while it waits for its commit does nothing, and th
   close(db);
 });
 
+test("a call that is given up while it waits for the writer ends then, and not when the writer does", async () => {
+  const db = openMemory();
+  initDB(db);
+  const store = new LocalImageStore(db);
+  const tx = db.begin(true);
+  // A time limit alone keeps no process alive.
+  const alive = setInterval(() => undefined, 1000);
+  await assert.rejects(store.put("a", target, { timeoutMs: 20 }), { code: "DEADLINE_EXCEEDED" });
+  const controller = new AbortController();
+  const put = store.put("b", target, { signal: controller.signal });
+  setImmediate(() => controller.abort());
+  await assert.rejects(put, { code: "CANCELLED" });
+  const kept = store.put("c", target, { timeoutMs: 60_000 });
+  tx.rollback();
+  await kept;
+  assert.deepEqual((await store.list()).map(({ name }) => name), ["c"]);
+  for (const wrong of [5, { signal: 5 }]) await assert.rejects(store.put("d", target, wrong as never), TypeError);
+  clearInterval(alive);
+  db.close();
+});
+
 test("the early layout refuses labels and annotations rather than to lose them", async () => {
   const db = openMemory();
   initDB(db);

@@ -30,8 +30,8 @@ export const dbMutants: readonly Mutant[] = [
     harm: "other programs still open the commit that is not whole", tests: ["engine/pager/recovery", "crash/crash"],
   },
   {
-    name: "going back to an older state is silent", file: FILE,
-    find: "    process.emitWarning(`${this.path}: went back", replace: "    if (this.path === \"\") process.emitWarning(`${this.path}: went back",
+    name: "going back to an older state is silent", file: "engine/db/events.ts",
+    find: "  process.emitWarning(`${path}: went back", replace: "  if (path === \"\") process.emitWarning(`${path}: went back",
     harm: "nobody learns that a commit was lost", tests: ["engine/db/recovery-warning"],
   },
   {
@@ -41,8 +41,23 @@ export const dbMutants: readonly Mutant[] = [
   },
   {
     name: "a batch is acknowledged before its commit", file: "engine/db/batch.ts",
-    find: "          results.push(refusePromise(call.fn(tx)));\n", replace: "          const result = refusePromise(call.fn(tx));\n          call.resolve(result);\n          results.push(result);\n",
+    find: "          const result = refusePromise(call.fn(tx));\n", replace: "          const result = refusePromise(call.fn(tx));\n          call.resolve(result);\n",
     harm: "a power cut takes back what a caller was told is durable", tests: ["engine/db/queue", "engine/faults", "engine/misuse"],
+  },
+  {
+    name: "a hook of one call is called for all", file: "engine/db/batch.ts",
+    find: "hooks: tx.takeCommitHooks()", replace: "hooks: []",
+    harm: "callers whose commit is durable are told that it failed, and make it again", tests: ["engine/db/queue"],
+  },
+  {
+    name: "who waited for a file that lost its name goes on with it", file: "engine/db/opening.ts",
+    find: "|| storage.isAt(path)) return storage;", replace: "|| true) return storage;",
+    harm: "acknowledged commits go to a file without a name", tests: ["engine/db/target"],
+  },
+  {
+    name: "a copy may replace its own database", file: "engine/db/target.ts",
+    find: "if (own instanceof FileStorage && own.isAt(path)) throw inUse(path);", replace: "",
+    harm: "commits after it go to a file without a name", tests: ["engine/db/target"],
   },
   {
     name: "the queue does not wait for a writer that is open", file: "engine/db/writer-queue.ts",

@@ -184,7 +184,27 @@ export const treeMutants: readonly Mutant[] = [
   },
   {
     name: "a cursor follows pages in a circle", file: "engine/tree/tree-cursor.ts",
-    find: "if (hasEdge && compareBytes(", replace: "if (hasEdge && this.#depth < 0 && compareBytes(",
+    find: "if (found && hasEdge && this.#edge.compare(", replace: "if (found && hasEdge && this.#depth < 0 && this.#edge.compare(",
     harm: "walking a damaged file never ends", tests: ["engine/tree/tree-cursor"],
+  },
+  {
+    name: "a failed move to another leaf leaves its place current", file: "engine/tree/tree-cursor.ts",
+    find: "    this.#version = BROKEN;\n    const found", replace: "    const found",
+    harm: "a walk that is asked again after a failed read skips a page", tests: ["engine/tx/failed-reads"],
+  },
+  {
+    name: "a leaf that is filled again stays among the emptied ones", file: "engine/tree/tree.ts",
+    find: "    if (this.hasEmptied) this.#noteFilled(leaf, this.#changes!);\n", replace: "",
+    harm: "a walk passes by what the transaction has put", tests: ["engine/tx/emptied-leaves"],
+  },
+  {
+    name: "a branch with one emptied child is taken for empty", file: "engine/tree/tree.ts",
+    find: "if (++branch.emptiedCount < branch.childCount) return;", replace: "if (++branch.emptiedCount < 1) return;",
+    harm: "a walk passes by pages that were not touched", tests: ["engine/tx/emptied-leaves"],
+  },
+  {
+    name: "memory of a large value that was replaced is kept", file: "engine/tree/arena.ts",
+    find: "    this.sources[source] = NOTHING;\n", replace: "",
+    harm: "a transaction that overwrites large values takes the memory of all of them", tests: ["engine/tree/arena"],
   },
 ];

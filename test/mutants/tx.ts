@@ -42,6 +42,11 @@ export const txMutants: readonly Mutant[] = [
     harm: "a commit is refused that fits into the holes of the file", tests: ["engine/pager/placement"],
   },
   {
+    name: "a bucket of which the name is not removed is committed", file: BUCKET,
+    find: "      this.tree.remove(name, BUCKET_FLAG);\n    });\n  }\n\n  /** Makes a change", replace: "    });\n    this.tree.remove(name, BUCKET_FLAG);\n  }\n\n  /** Makes a change",
+    harm: "the name leads to pages that are free, and the next commits overwrite them", tests: ["engine/tx/failed-reads"],
+  },
+  {
     name: "a new sequence alone is not stored", file: COMMIT,
     find: "if (bucket.isSequenceNew) this.#putHeader(bucket, tree.root, tree.inline);", replace: "",
     harm: "nextSequence gives the same number twice", tests: ["engine/tx/bucket", "engine/tx/commit", "engine/model"],
@@ -113,7 +118,7 @@ export const txMutants: readonly Mutant[] = [
   },
   {
     name: "a cursor steps on a key twice", file: "engine/tx/place.ts",
-    find: "cursor.seek(this.#key!) && (this.compareKey(this.#key!) !== 0 || cursor.next());", replace: "cursor.seek(this.#key!);",
+    find: "return this.cursor.seek(key) && (this.compareKey(key) !== 0 || this.cursor.next());", replace: "return this.cursor.seek(key);",
     harm: "a loop that writes while it walks never ends", tests: ["engine/tx/cursor"],
   },
   {

@@ -312,6 +312,37 @@ test("events: open, begin, commit, rollback, check and recovery, with the facts"
   assert.equal(eventOf("recovery")["lostTxid"], undefined);
 });
 
+test("events: a commit that fails ends its transaction with a rollback, in every way to write", async () => {
+  const events: string[] = [];
+  const names = ["begin", "commit", "rollback"];
+  const listeners = names.map((name) => (): void => { events.push(name); });
+  const db = open("events.db", { storage: new MemoryStorage(), maxSize: 20_000 });
+  const tooMuch = (tx: Tx): void => { tx.createBucketIfNotExists("b").put("k", Buffer.alloc(100_000)); };
+  for (const [i, name] of names.entries()) channel(`hexbolt:${name}`).subscribe(listeners[i]!);
+  try {
+    assert.throws(() => db.update(tooMuch), boltError("MAX_SIZE_REACHED", /./));
+    await assert.rejects(db.updateAsync(tooMuch), boltError("MAX_SIZE_REACHED", /./));
+    await assert.rejects(db.batch(tooMuch), boltError("MAX_SIZE_REACHED", /./));
+    const tx = db.begin(true);
+    tooMuch(tx);
+    assert.throws(() => tx.commit(), boltError("MAX_SIZE_REACHED", /./));
+  } finally {
+    for (const [i, name] of names.entries()) channel(`hexbolt:${name}`).unsubscribe(listeners[i]!);
+  }
+  assert.deepEqual(events, Array.from({ length: 4 }, () => ["begin", "rollback"]).flat());
+  db.close();
+});
+
+test("a maxSize of 0 is no limit", () => {
+  withDatabase(({ db }) => db.update((tx) => tx.createBucket("b").put("k", Buffer.alloc(100_000))), { maxSize: 0 });
+});
+
+test("begin takes true or false", () => {
+  withDatabase(({ db }) => {
+    for (const wrong of ["false", {}, 1, null]) assert.throws(() => db.begin(wrong as never), TypeError);
+  });
+});
+
 test("errors are BoltErrors: an Error with name, code, and details where the text is bbolt's alone", () => {
   withDatabase(({ db }) => {
     const error = errorOf(() => db.update((tx) => tx.createBucket("bucket").put(Buffer.alloc(40_000), "")));

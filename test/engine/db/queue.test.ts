@@ -246,14 +246,64 @@ test("the writer queue runs one after the other and only when the place is free"
   await queue.drained();
 });
 
+test("batch: what a hook of one call throws rejects that call alone; all are committed, and the others' hooks are called", async () => {
+  await withDatabaseAsync(async ({ db }) => {
+    db.update((tx) => tx.createBucket("bucket"));
+    const called: number[] = [];
+    const settled = await Promise.allSettled([1, 2, 3].map((i) => db.batch((tx) => {
+      requireBucket(tx.bucket("bucket")).put(keyOf(i), "v");
+      tx.onCommit(() => {
+        called.push(i);
+        assert.ok(db.view((reader) => requireBucket(reader.bucket("bucket")).has(keyOf(i))));
+        if (i === 2) throw new Error("hook of 2");
+      });
+      return i;
+    })));
+    assert.deepEqual(settled.map((outcome) => (outcome.status === "fulfilled" ? outcome.value : String(outcome.reason))), [1, "Error: hook of 2", 3]);
+    assert.deepEqual(called, [1, 2, 3]);
+    assert.equal(db.view((tx) => requireBucket(tx.bucket("bucket")).count()), 3);
+  });
+});
+
+test("batch: hooks of a run that is made again are called once", async () => {
+  await withDatabaseAsync(async ({ db }) => {
+    db.update((tx) => tx.createBucket("bucket"));
+    const called: number[] = [];
+    await Promise.allSettled([1, 2, 3].map((i) => db.batch((tx) => {
+      tx.onCommit(() => called.push(i));
+      if (i === 2) throw new Error("call 2");
+    })));
+    assert.deepEqual(called, [1, 3]);
+  });
+});
+
+test("closeAsync rolls back what begin(true) has left open, so that those who wait behind it come to their turn", async () => {
+  const storage = new MemoryStorage();
+  const db = open("left-open.db", { storage });
+  db.update((tx) => tx.createBucket("bucket"));
+  const tx = db.begin(true);
+  tx.createBucket("left open");
+  const waiting = [db.batch((batched) => requireBucket(batched.bucket("bucket")).put("a", "v")), db.updateAsync((later) => requireBucket(later.bucket("bucket")).put("b", "v"))];
+  const closed = db.closeAsync();
+  assert.throws(() => db.begin(true), boltError("DATABASE_NOT_OPEN", /being closed/));
+  await Promise.all([closed, ...waiting]);
+  assert.throws(() => tx.commit(), boltError("TX_CLOSED", "tx closed"));
+  const again = open("left-open.db", { storage });
+  again.view((reader) => {
+    assert.deepEqual([...requireBucket(reader.bucket("bucket")).keys()].map(String), ["a", "b"]);
+    assert.equal(reader.bucket("left open"), undefined);
+  });
+  again.close();
+});
+
 test("a batch takes calls that arrive while it waits for its turn, a thousand at most", async () => {
   const sizes: number[] = [];
   let size = 0;
-  const batch = new Batch<number>({
+  const batch = new Batch<{ takeCommitHooks(): [] }>({
     transact: async (work) => {
       await nextTurn();
       size = 0;
-      await work(sizes.length);
+      await work({ takeCommitHooks: () => [] });
       sizes.push(size);
     },
   });

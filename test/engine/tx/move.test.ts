@@ -1,7 +1,7 @@
 /** moveBucket: what it moves, what it refuses, and in which order the reasons count. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { openMemory } from "../../../engine/index.js";
+import { openMemory, typed, utf8 } from "../../../engine/index.js";
 import { boltError, errorOf, keyOf, requireBucket, withBucket, withDatabase } from "./database.js";
 
 test("a bucket moves with all in it: committed, changed, nested, its sequence; and its handles go on", () => {
@@ -123,4 +123,19 @@ test("a move that is rolled back has not happened", () => {
       assert.equal(read.bucket("to")?.bucket("moved"), undefined);
     });
   });
+});
+
+test("a bucket is moved to a bucket or a transaction and to nothing else: of a typed bucket it would be moved away", () => {
+  withDatabase(({ db }) => db.update((tx) => {
+    const [from, to] = [tx.createBucket("from"), tx.createBucket("to")];
+    from.createBucket("x");
+    to.createBucket("y");
+    for (const wrong of [typed(to, { key: utf8, value: utf8 }), {}, 5, null]) {
+      assert.throws(() => from.moveBucket("x", wrong as never), TypeError);
+      assert.throws(() => from.moveBucket("y", wrong as never), TypeError);
+    }
+    assert.throws(() => tx.moveBucket("x", 5 as never, to), TypeError);
+    assert.throws(() => tx.moveBucket("x", from, "to" as never), TypeError);
+    assert.deepEqual([[...from.buckets()].map(String), [...to.buckets()].map(String)], [["x"], ["y"]]);
+  }));
 });

@@ -1,0 +1,19 @@
+/** How callers come to a database. */
+import { MemoryStorage } from "../storage/memory-storage.js";
+import { DB } from "./db.js";
+import { requirePath, settingsFrom, type OpenOptions } from "./options.js";
+
+/**
+ * Opens the database file at a path; makes it (mode 0600) unless `readOnly`.
+ * @throws BoltError TIMEOUT when somebody else has it locked; INVALID, VERSION_MISMATCH, CHECKSUM, CORRUPT for a file that is no sound database; IO
+ * @throws TypeError for an option that is none
+ */
+export function open(path: string, options?: OpenOptions): DB {
+  requirePath(path);
+  return new DB(path, settingsFrom(options));
+}
+
+/** Opens a new database in memory: the same engine, nothing on disk. */
+export function openMemory(options?: Omit<OpenOptions, "storage" | "lock" | "timeout" | "mode" | "readOnly">): DB {
+  return new DB(":memory:", settingsFrom({ ...options, storage: new MemoryStorage() }));
+}

@@ -1,0 +1,14 @@
+/** Where a copy of the database is to go: a path that is one, and not the database itself. */
+import { inUse } from "../storage/atomic-file.js";
+import { FileStorage } from "../storage/file-storage.js";
+import type { Storage } from "../storage/storage.js";
+import { requirePath } from "./options.js";
+
+/**
+ * Checks the path that a copy is to get. That nobody else has the file there open its lock tells; a database that was opened without one tells it here.
+ * @throws TypeError unless it is a path; BoltError TIMEOUT when it is the file of the database itself
+ */
+export function requireTarget(path: string, own: Storage): void {
+  requirePath(path);
+  if (own instanceof FileStorage && own.isAt(path)) throw inUse(path);
+}

@@ -1,0 +1,104 @@
+/** A database must not be replaced by its own copy, and who waits for a file gets the one that has its name. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { linkSync, readdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
+import { test } from "node:test";
+import { type DB, open, type ReadTx } from "../../../engine/index.js";
+import { tempFolder, tempPath } from "../../support/temp.js";
+import { boltError, requireBucket } from "../tx/database.js";
+
+const ENGINE = new URL("../../../engine/index.js", import.meta.url).href;
+
+function made(name: string, options: Parameters<typeof open>[1] = {}): { readonly path: string; readonly db: DB } {
+  const path = tempPath(name);
+  const db = open(path, options);
+  db.update((tx) => tx.createBucket("a"));
+  return { path, db };
+}
+
+for (const lock of ["flock", "none"] as const) {
+  test(`a database opened with lock "${lock}" is not replaced by its own copy, under whatever name`, async () => {
+    const { path, db } = made("own.db", { lock });
+    const [symbolic, hard] = [tempPath("symbolic.db"), tempPath("hard.db")];
+    symlinkSync(path, symbolic);
+    linkSync(path, hard);
+    for (const name of [path, symbolic, hard]) {
+      assert.throws(() => db.compact(name), boltError("TIMEOUT", /cannot be replaced/));
+      await assert.rejects(db.backup(name), boltError("TIMEOUT", /cannot be replaced/));
+      db.view((tx: ReadTx) => assert.throws(() => tx.copyTo(name), boltError("TIMEOUT", /cannot be replaced/)));
+    }
+    db.update((tx) => tx.createBucket("b"));
+    db.close();
+    const again = open(path);
+    again.view((tx) => assert.deepEqual([...tx.buckets()].map(String), ["a", "b"]));
+    again.close();
+  });
+}
+
+test("copyTo takes a path and nothing else, and makes nothing", () => {
+  const { db } = made("path.db");
+  const before = readdirSync(".");
+  db.view((tx) => {
+    for (const wrong of [5, undefined, {}, ""]) assert.throws(() => tx.copyTo(wrong as string), TypeError);
+  });
+  assert.deepEqual(readdirSync("."), before);
+  db.close();
+});
+
+/** Opens the file in another process, which waits for the lock, and commits there. */
+function waiter(path: string, options: object = {}): { readonly waits: Promise<unknown>; readonly end: Promise<readonly unknown[]> } {
+  const child = spawn(process.execPath, ["--input-type=module", "-e", `
+    import { open } from ${JSON.stringify(ENGINE)};
+    console.log("waits");
+    const db = open(${JSON.stringify(path)}, { timeout: 20_000, ...${JSON.stringify(options)} });
+    db.update((tx) => tx.createBucketIfNotExists("a").put("from", "the one that waited"));
+    db.close();`], { stdio: ["ignore", "pipe", "inherit"] });
+  return { waits: once(child.stdout, "data"), end: once(child, "exit") };
+}
+
+/** What may become of a file while somebody waits for its lock. */
+const REPLACED: Readonly<Record<string, (path: string, db: DB) => void>> = {
+  "its own compacted copy": (path, db) => {
+    const copy = tempPath("copy.db");
+    db.compact(copy);
+    db.close();
+    renameSync(copy, path);
+  },
+  "another database's compacted copy": (path, db) => {
+    const other = made("other.db");
+    db.close();
+    other.db.compact(path);
+    other.db.close();
+  },
+  "nothing": (path, db) => {
+    db.close();
+    rmSync(path);
+  },
+};
+
+for (const [what, replace] of Object.entries(REPLACED)) {
+  test(`who waits for a file that is replaced by ${what} meanwhile commits to what has the name`, async () => {
+    const { path, db } = made("waited.db");
+    const { waits, end } = waiter(path);
+    await waits;
+    // It is in its first tries by now; an earlier one would find the file that is replaced below just as well.
+    await new Promise((resolve) => { setTimeout(resolve, 150); });
+    try {
+      replace(path, db);
+    } catch (error) {
+      // It has got the lock of the old file just before: then there is nothing to replace.
+      boltErrorCode(error, "TIMEOUT");
+      db.close();
+    }
+    assert.deepEqual((await end).slice(0, 2), [0, null]);
+    const again = open(path);
+    again.view((tx) => assert.equal(requireBucket(tx.bucket("a")).get("from")?.toString(), "the one that waited"));
+    again.close();
+    assert.deepEqual(readdirSync(tempFolder()).filter((name) => name.endsWith(".tmp")), []);
+  });
+}
+
+function boltErrorCode(error: unknown, code: string): void {
+  assert.ok(error instanceof Error && "code" in error && error.code === code, String(error));
+}
