@@ -4,6 +4,7 @@
  *
  * @see https://protobuf.dev/programming-guides/encoding/
  */
+import { isUtf8 } from "node:buffer";
 
 /** The bytes are no message: cut off, an impossible tag or length, text that is no UTF-8. */
 export class ProtobufError extends Error {}
@@ -18,14 +19,21 @@ const FIXED32 = 5;
 /** Groups in groups that are skipped: as deep as Go's decoder goes. */
 const GROUP_DEPTH_MAX = 100;
 
+/** A message of few fields takes so many bytes; longer ones grow. */
+const FIRST_SIZE = 128;
+/** Bytes of the longest varint. */
+const VARINT_MAX = 10;
+
 /** Gathers the fields of one message. */
 export class MessageWriter {
-  readonly #pieces: Uint8Array[] = [];
+  #bytes = Buffer.allocUnsafe(FIRST_SIZE);
+  #size = 0;
 
   /** Writes a 64-bit integer; 0 is left out. */
   integer(field: number, value: number | bigint): this {
     if (value === 0 || value === 0n) return this;
-    this.#pieces.push(varint((field << 3) | VARINT), varint(value));
+    this.#varint((field << 3) | VARINT);
+    this.#varint(value);
     return this;
   }
 
@@ -36,17 +44,23 @@ export class MessageWriter {
 
   /** Writes a text; the empty one is left out. */
   text(field: number, value: string): this {
-    return value === "" ? this : this.bytes(field, Buffer.from(value));
+    return value === "" ? this : this.element(field, value);
   }
 
   /** Writes an element of a repeated text: the empty one too. */
   element(field: number, value: string): this {
-    return this.bytes(field, Buffer.from(value));
+    const size = Buffer.byteLength(value);
+    this.#begin(field, size);
+    this.#bytes.write(value, this.#size);
+    this.#size += size;
+    return this;
   }
 
   /** Writes bytes, which may be a message: also when they are none, because presence says something. */
   bytes(field: number, value: Uint8Array): this {
-    this.#pieces.push(varint((field << 3) | BYTES), varint(value.length), value);
+    this.#begin(field, value.length);
+    this.#bytes.set(value, this.#size);
+    this.#size += value.length;
     return this;
   }
 
@@ -58,22 +72,40 @@ export class MessageWriter {
     return this;
   }
 
-  /** Gives the message. */
+  /** Gives the message; nothing can be added then. */
   finish(): Buffer {
-    return Buffer.concat(this.#pieces);
+    return this.#bytes.subarray(0, this.#size);
   }
-}
 
-/** Encodes an unsigned varint; a negative value in its 64-bit two's complement, ten bytes long. */
-function varint(value: number | bigint): Buffer {
-  let rest = BigInt.asUintN(64, BigInt(value));
-  const bytes: number[] = [];
-  while (rest >= 0x80n) {
-    bytes.push(Number(rest & 0x7fn) | 0x80);
-    rest >>= 7n;
+  /** Writes what stands before a length-delimited field, and makes room for it. */
+  #begin(field: number, size: number): void {
+    this.#varint((field << 3) | BYTES);
+    this.#varint(size);
+    this.#reserve(size);
   }
-  bytes.push(Number(rest));
-  return Buffer.from(bytes);
+
+  /** Writes an unsigned varint; a negative value in its 64-bit two's complement, ten bytes long. */
+  #varint(value: number | bigint): void {
+    this.#reserve(VARINT_MAX);
+    const bytes = this.#bytes;
+    // Tags, lengths and most sizes: a bigint a byte costs ten times as much.
+    if (typeof value === "number" && value >= 0 && value < 2 ** 31) {
+      let rest = value;
+      for (; rest >= 0x80; rest >>>= 7) bytes[this.#size++] = (rest & 0x7f) | 0x80;
+      bytes[this.#size++] = rest;
+      return;
+    }
+    let rest = BigInt.asUintN(64, BigInt(value));
+    for (; rest >= 0x80n; rest >>= 7n) bytes[this.#size++] = Number(rest & 0x7fn) | 0x80;
+    bytes[this.#size++] = Number(rest);
+  }
+
+  #reserve(size: number): void {
+    if (this.#size + size <= this.#bytes.length) return;
+    const larger = Buffer.allocUnsafe(Math.max(this.#size + size, 2 * this.#bytes.length));
+    this.#bytes.copy(larger, 0, 0, this.#size);
+    this.#bytes = larger;
+  }
 }
 
 /** One field as it stood in the message. */
@@ -112,16 +144,16 @@ class FieldReader {
 
   /** Reads a field, or skips a group, or comes to the end of the group `insideGroup`, which is in `depth` groups. */
   next(depth: number, insideGroup = 0): Field | "group" | "end" {
-    const tag = this.#varint();
-    const number = Number(tag >> 3n);
+    const tag = this.#length();
+    const number = Math.floor(tag / 8);
     if (number < 1 || number > 2 ** 29 - 1) throw new ProtobufError(`field number ${number} is none`);
-    switch (Number(tag & 7n)) {
+    switch (tag % 8) {
       case VARINT:
         return { number, integer: this.#varint(), bytes: undefined };
       case FIXED64:
         return { number, integer: this.#take(8).readBigUInt64LE(), bytes: undefined };
       case BYTES:
-        return { number, integer: undefined, bytes: this.#take(Number(this.#varint())) };
+        return { number, integer: undefined, bytes: this.#take(this.#length()) };
       case FIXED32:
         return { number, integer: BigInt(this.#take(4).readUInt32LE()), bytes: undefined };
       case GROUP_START:
@@ -134,6 +166,20 @@ class FieldReader {
       default:
         throw new ProtobufError(`field ${number} has a wire type that is not in use`);
     }
+  }
+
+  /** Reads a tag or a length: short ones without a bigint. What a number does not hold exactly is too large for either. */
+  #length(): number {
+    let value = 0;
+    for (let shift = 0; shift < 28; shift += 7) {
+      const byte = this.#bytes[this.#position + shift / 7];
+      if (byte === undefined) break;
+      value |= (byte & 0x7f) << shift;
+      if (byte >= 0x80) continue;
+      this.#position += shift / 7 + 1;
+      return value;
+    }
+    return Number(this.#varint());
   }
 
   #varint(): bigint {
@@ -158,16 +204,11 @@ class FieldReader {
 /** A text field whose bytes are no UTF-8: the message is whole, but this text cannot be kept. */
 export class NoUtf8Error extends ProtobufError {}
 
-const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-
 /** Reads a text field. @throws ProtobufError when it is no text in UTF-8 */
 export function textOf(field: Field): string {
-  try {
-    return decoder.decode(bytesOf(field));
-  } catch (error) {
-    if (error instanceof ProtobufError) throw error;
-    throw new NoUtf8Error(`field ${field.number} is no UTF-8`, { cause: error });
-  }
+  const bytes = bytesOf(field);
+  if (!isUtf8(bytes)) throw new NoUtf8Error(`field ${field.number} is no UTF-8`);
+  return bytes.toString();
 }
 
 /** Reads a field that is bytes or a message. @throws ProtobufError for another wire type */

@@ -1,10 +1,12 @@
 /** From a path to an open pager: the storage, its lock, and what is in it. */
 import { boltError, BoltError, ioError } from "../base/errors.js";
 import { Pager } from "../pager/pager.js";
-import { FileStorage, openFileStorage } from "../storage/file-storage.js";
+import { type FileStorage, openFileStorage } from "../storage/file-storage.js";
 import type { Storage } from "../storage/storage.js";
 import type { Settings } from "./options.js";
 
+/** So often a file that has lost its name is opened anew. There are file systems that number their files differently from one call to the next. */
+const REPLACED_MAX = 5;
 /** Between two tries to get the lock, as bbolt. */
 const LOCK_RETRY_MS = 50;
 
@@ -31,16 +33,31 @@ export function openPager(path: string, settings: Settings): Pager {
  */
 function openStorage(path: string, settings: Settings): Storage {
   const deadline = performance.now() + settings.timeout;
-  for (;;) {
-    const storage = settings.storage ?? openFile(path, settings);
-    try {
-      if (settings.lock === "flock") acquireLock(storage, path, settings, deadline);
-      if (settings.lock === "none" || !(storage instanceof FileStorage) || settings.storage !== undefined || storage.isAt(path)) return storage;
-    } catch (error) {
-      storage.close();
-      throw error;
-    }
+  if (settings.storage !== undefined) return locked(settings.storage, path, settings, deadline);
+  for (let replaced = 0; ; replaced++) {
+    const file = locked(openFile(path, settings), path, settings, deadline);
+    if (settings.lock === "none" || replaced === REPLACED_MAX || hasItsName(file, path)) return file;
+    file.close();
+  }
+}
+
+function hasItsName(file: FileStorage, path: string): boolean {
+  try {
+    return file.isAt(path);
+  } catch (error) {
+    file.close();
+    throw ioError(`open ${path}`, error);
+  }
+}
+
+/** Takes the lock of a storage, which is closed where that fails. */
+function locked<S extends Storage>(storage: S, path: string, settings: Settings, deadline: number): S {
+  try {
+    if (settings.lock === "flock") acquireLock(storage, path, settings, deadline);
+    return storage;
+  } catch (error) {
     storage.close();
+    throw error;
   }
 }
 

@@ -51,7 +51,7 @@ export const dbMutants: readonly Mutant[] = [
   },
   {
     name: "who waited for a file that lost its name goes on with it", file: "engine/db/opening.ts",
-    find: "|| storage.isAt(path)) return storage;", replace: "|| true) return storage;",
+    find: "|| hasItsName(file, path)) return file;", replace: "|| true) return file;",
     harm: "acknowledged commits go to a file without a name", tests: ["engine/db/target"],
   },
   {

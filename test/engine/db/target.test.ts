@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { linkSync, readdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { test } from "node:test";
 import { type DB, open, type ReadTx } from "../../../engine/index.js";
+import { FileStorage } from "../../../engine/storage/file-storage.js";
 import { tempFolder, tempPath } from "../../support/temp.js";
 import { boltError, requireBucket } from "../tx/database.js";
 
@@ -102,3 +103,19 @@ for (const [what, replace] of Object.entries(REPLACED)) {
 function boltErrorCode(error: unknown, code: string): void {
   assert.ok(error instanceof Error && "code" in error && error.code === code, String(error));
 }
+
+test("a file system that numbers its files anew with every call is no reason to open for ever", (t) => {
+  const asked = t.mock.method(FileStorage.prototype, "isAt", () => false).mock;
+  const { db } = made("numbers.db");
+  assert.equal(asked.callCount(), 5);
+  db.update((tx) => tx.createBucket("b"));
+  db.close();
+});
+
+test("where the file's name cannot be looked up that is said, and nothing stays open", (t) => {
+  t.mock.method(FileStorage.prototype, "isAt", () => { throw new Error("EACCES: permission denied"); });
+  const path = tempPath("hidden.db");
+  assert.throws(() => open(path), boltError("IO", /^open .*hidden\.db: EACCES/));
+  t.mock.restoreAll();
+  open(path).close();
+});
