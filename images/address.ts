@@ -24,7 +24,7 @@ export function parseAddress(address: string): Endpoint {
 }
 
 /** Bytes of a socket's path that the system takes; of a longer one Node would use the beginning. */
-const PATH_BYTES_MAX = process.platform === "linux" ? 107 : 103;
+const PATH_BYTES_MAX = process.platform === "linux" ? 108 : 103;
 
 /** Checks a socket's path. @throws ImagesError INVALID */
 export function requireSocketPath(path: string): string {

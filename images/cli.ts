@@ -36,6 +36,11 @@ Options
       --timeout MS               give up a call after so long
   -h, --help                     this text
 
+Examples
+  hexbolt images ls /var/lib/containerd/io.containerd.metadata.v1.bolt/meta.db -n k8s.io
+  hexbolt images put images.db example.com/app:1 --digest sha256:… --size 1234
+  hexbolt images serve images.db unix:///tmp/images.sock
+
 Exit status: 0 done, 1 failed, 2 wrong usage
 `;
 
@@ -71,12 +76,22 @@ export async function imagesCommand(argv: readonly string[], io: CommandIo): Pro
     if (command === undefined) throw new UsageError(`unknown command ${JSON.stringify(name)}`);
     return await command(rest, optionsOf(values), io);
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    io.stderr.write(`hexbolt images: ${message}\n`);
-    if (!(error instanceof UsageError)) return 1;
-    io.stderr.write("Try: hexbolt images --help\n");
-    return 2;
+    return report(error, argv.includes("--json"), io);
   }
+}
+
+/** Writes an error as the other commands do: a line of text, or of JSON. @returns the exit status */
+function report(error: unknown, asJson: boolean, io: CommandIo): number {
+  const message = error instanceof Error ? error.message : String(error);
+  const isUsage = error instanceof UsageError;
+  if (asJson) {
+    const code = isUsage ? "USAGE" : error instanceof Error && "code" in error ? String(error.code) : "UNEXPECTED";
+    io.stderr.write(`${JSON.stringify({ error: { code, message } })}\n`);
+  } else {
+    io.stderr.write(`hexbolt images: ${message}\n`);
+    if (isUsage) io.stderr.write("Try: hexbolt images --help\n");
+  }
+  return isUsage ? 2 : 1;
 }
 
 const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([

@@ -29,8 +29,8 @@ const REPEAT_MAX = 1000;
 const NESTING_MAX = 100;
 /** Code points of a pattern: of a longer one the automaton would be too long, too, unless most of it stood in brackets. */
 const LENGTH_MAX = 10_000;
-/** How far ahead is looked for the end of a repetition, a flag or a name. */
-const HEAD_LENGTH_MAX = 100;
+/** Go reads no number with more digits. */
+const DIGITS_MAX = 8;
 
 /** Parses a pattern. @returns undefined for one that Go would refuse */
 export function parseGoRegexp(pattern: string): Node | undefined {
@@ -52,6 +52,11 @@ const POSIX_CLASSES: Readonly<Record<string, RegExp>> = {
   graph: /[!-~]/, lower: /[a-z]/, print: /[ -~]/, punct: /[!-/:-@[-`{-~]/, space: /[\t\n\v\f\r ]/, upper: /[A-Z]/,
   word: /[0-9A-Za-z_]/, xdigit: /[0-9A-Fa-f]/,
 };
+
+const DIGIT = /^[0-9]$/;
+const HEX = /^[0-9A-Fa-f]$/;
+const WORD = /^\w$/;
+const FLAG = /^[imsU]$/;
 
 class Parser {
   readonly #characters: readonly string[];
@@ -102,14 +107,24 @@ class Parser {
     if (this.#skip("*")) return [0, undefined];
     if (this.#skip("+")) return [1, undefined];
     if (this.#skip("?")) return [0, 1];
-    if (this.#peek() !== "{") return undefined;
-    const parts = /^\{(\d+)(,(\d*))?\}/.exec(this.#head());
-    if (parts === null) return undefined;
-    this.#position += parts[0].length;
-    const min = Number(parts[1]);
-    const max = parts[2] === undefined ? min : parts[3] === "" ? undefined : Number(parts[3]);
-    if (min > REPEAT_MAX || (max ?? 0) > REPEAT_MAX || (max ?? min) < min) throw new RefusedPattern("bad repetition");
-    return [min, max];
+    const start = this.#position;
+    if (!this.#skip("{")) return undefined;
+    const min = this.#count();
+    const max = !this.#skip(",") ? min : this.#peek() === "}" ? Infinity : this.#count();
+    if (min === undefined || max === undefined || !this.#skip("}")) {
+      this.#position = start;
+      return undefined;
+    }
+    if (min > REPEAT_MAX || (max > REPEAT_MAX && max !== Infinity) || max < min) throw new RefusedPattern("bad repetition");
+    return [min, max === Infinity ? undefined : max];
+  }
+
+  /** Reads a number without leading zeros; undefined where there is none. */
+  #count(): number | undefined {
+    const digits = this.#take(DIGIT);
+    if (digits === "" || (digits.length > 1 && digits.startsWith("0"))) return undefined;
+    if (digits.length > DIGITS_MAX) throw new RefusedPattern("bad repetition");
+    return Number(digits);
   }
 
   /** Reads one part; none for a group of flags alone. */
@@ -136,21 +151,29 @@ class Parser {
 
   #group(): Node[] {
     const before = this.#flags;
-    if (this.#skip("?")) {
-      const rest = this.#head();
-      const named = /^P?<\w+>/.exec(rest);
-      const flags = /^([imsU]*)(-[imsU]+)?([:)])/.exec(rest);
-      const head = named ?? flags;
-      if (head === null) throw new RefusedPattern("unknown group");
-      this.#position += head[0].length;
-      if (flags !== null) this.#flags = withFlags(before, flags[1] ?? "", flags[2] ?? "");
-      // Flags alone hold to the end of the group around them.
-      if (flags?.[3] === ")") return [];
-    }
+    // Flags alone hold to the end of the group around them.
+    if (this.#skip("?") && this.#groupHead(before)) return [];
     const inner = this.#alternation();
     if (!this.#skip(")")) throw new RefusedPattern("missing )");
     this.#flags = before;
     return [inner];
+  }
+
+  /** Reads a name, or flags and sets them. @returns whether that was all of the group */
+  #groupHead(before: Flags): boolean {
+    const isNamed = this.#skip("P");
+    if (this.#skip("<")) {
+      if (this.#take(WORD) === "" || !this.#skip(">")) throw new RefusedPattern("bad name");
+      return false;
+    }
+    if (isNamed) throw new RefusedPattern("unknown group");
+    const on = this.#take(FLAG);
+    const off = this.#skip("-") ? this.#take(FLAG) : undefined;
+    if (off === "") throw new RefusedPattern("unknown group");
+    this.#flags = withFlags(before, on, off ?? "");
+    if (this.#skip(")")) return true;
+    if (!this.#skip(":")) throw new RefusedPattern("unknown group");
+    return false;
   }
 
   #escape(): Node {
@@ -207,10 +230,10 @@ class Parser {
   }
 
   #hexRune(): number {
-    const parts = /^(?:\{([0-9A-Fa-f]{1,6})\}|([0-9A-Fa-f]{2}))/.exec(this.#head());
-    const rune = Number.parseInt(parts?.[1] ?? parts?.[2] ?? "", 16);
-    if (parts === null || rune > 0x10ffff) throw new RefusedPattern("bad \\x");
-    this.#position += parts[0].length;
+    const isBraced = this.#skip("{");
+    const digits = isBraced ? this.#take(HEX) : `${this.#next()}${this.#next()}`;
+    const rune = /^[0-9A-Fa-f]+$/.test(digits) ? Number.parseInt(digits, 16) : Infinity;
+    if (rune > 0x10ffff || (isBraced && !this.#skip("}"))) throw new RefusedPattern("bad \\x");
     return rune;
   }
 
@@ -253,9 +276,11 @@ class Parser {
     return (rune) => matches(rune) || (caseVariants().get(caseKey(rune)) ?? []).some(matches);
   }
 
-  /** What comes next, as far as anything short may reach: to look further at each place would take quadratic time. */
-  #head(): string {
-    return this.#characters.slice(this.#position, this.#position + HEAD_LENGTH_MAX).join("");
+  /** Reads characters as long as they have a form. */
+  #take(form: RegExp): string {
+    const start = this.#position;
+    while (form.test(this.#peek() ?? "")) this.#position++;
+    return this.#characters.slice(start, this.#position).join("");
   }
 
   #peek(): string | undefined {

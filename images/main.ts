@@ -9,5 +9,5 @@ const stop = new AbortController();
 if (argv.includes("serve")) for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());
 
 process.exitCode = await imagesCommand(argv, {
-  stdout: process.stdout, stderr: process.stderr, env: process.env, signal: stop.signal,
+  stdout: { write: (text) => process.stdout.write(text) }, stderr: process.stderr, env: process.env, signal: stop.signal,
 });

@@ -182,7 +182,7 @@ export function encodeUpdate(image: Image, fields: readonly string[]): Buffer {
 /** Decodes an Update request. */
 export function decodeUpdate(message: Uint8Array): { image: Image | undefined; fields: string[] } {
   const fields: string[] = [];
-  read(message, { 2: (field) => { fields.push(...decodeTexts(bytesOf(field))); } });
+  read(message, { 2: (field) => { for (const path of decodeTexts(bytesOf(field))) fields.push(path); } });
   return { image: decodeImageField(message), fields };
 }
 

@@ -2,6 +2,7 @@
  * Parses a command line. Options may stand before, between and behind the arguments; `--` ends them. Both `--name` and `-name` are taken,
  * since bbolt's scripts use either.
  */
+import { MAX_PAGE_SIZE, MIN_PAGE_SIZE } from "../format/constants.js";
 import { UsageError, JSON_OPTION, type Command, type OptionSpec } from "./command.js";
 import { didYouMean } from "./suggest.js";
 
@@ -51,6 +52,13 @@ export class Arguments {
   integer(name: string, least: number, most: number = Number.MAX_SAFE_INTEGER): number | undefined {
     const value = this.text(name);
     return value === undefined ? undefined : parseInteger(value, `--${name}`, least, most);
+  }
+
+  /** The size of a new file's pages, given as an option. */
+  pageSize(name: string): number | undefined {
+    const size = this.integer(name, MIN_PAGE_SIZE, MAX_PAGE_SIZE);
+    if (size !== undefined && !Number.isInteger(Math.log2(size))) throw new UsageError(`--${name} must be a power of two, got ${size}`);
+    return size;
   }
 
   /** A whole number that must be given as an option. */

@@ -165,7 +165,7 @@ export const benchCommand: Command = {
     const isKept = args.has("work");
     if (isKept) io.stderr.write(`work: ${path}\n`);
     else io.temporary(path);
-    const pageSize = args.integer("page-size", 1024, 65_536);
+    const pageSize = args.pageSize("page-size");
     const db = open(path, { noSync: args.has("no-sync"), ...(pageSize === undefined ? {} : { pageSize }) });
     try {
       return bench(db, plan, args, io);

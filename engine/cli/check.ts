@@ -94,7 +94,7 @@ export const checkCommand: Command = {
   details: "Looks at every page that can be reached: references, overflow, the order of keys, the freelist. Exit status 1 when anything is wrong.\nA sound file that misbehaves elsewhere: compare `hexbolt pages` and `hexbolt stats`. A broken one: `hexbolt surgery salvage`.",
   example: "hexbolt check app.db",
   options: [{ name: "from-page", value: "ID", help: "check only what this page reaches" }],
-  minimum: 1, maximum: 1,
+  minimum: 1, maximum: 1, statusOfCutOutput: EXIT_FAILED,
   run: (args, io) => {
     const paint = paintFor(io.stdout, io.env);
     const fromPage = args.integer("from-page", 0);

@@ -29,6 +29,8 @@ export interface Command {
   readonly maximum: number;
   /** Runs in a thread of its own, so that Ctrl-C can end it at any moment and clean up. */
   readonly makesFile?: boolean;
+  /** The exit status where the reader of the output goes away in the middle; default 0. For commands that print only what makes them fail. */
+  readonly statusOfCutOutput?: number;
   /** @returns the exit status */
   run(args: Arguments, io: Io): number | Promise<number>;
 }

@@ -23,7 +23,7 @@ export const compactCommand: Command = {
     const target = args.text("output");
     if (target === undefined || target === "") throw new UsageError("output file required");
     const txMaxSize = args.integer("tx-max-size", 0);
-    const pageSize = args.integer("page-size", 1024, 65_536);
+    const pageSize = args.pageSize("page-size");
     const before = requireFile(source);
     if (isSameFile(source, target)) throw new UsageError("the output must be another file than the original");
     const progress = new Progress(io, "compacting", usedSize(source));

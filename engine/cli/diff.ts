@@ -116,7 +116,7 @@ export const diffCommand: Command = {
     { name: "full", help: "print long values whole" },
     { name: "quiet", short: "q", help: "print nothing; the exit status tells" },
   ],
-  minimum: 2, maximum: 2,
+  minimum: 2, maximum: 2, statusOfCutOutput: EXIT_FAILED,
   run: (args, io) => {
     const paint = paintFor(io.stdout, io.env);
     const format = args.text("format") ?? "auto";

@@ -82,7 +82,11 @@ export function formatBytes(bytes: Uint8Array, format: string): string | Uint8Ar
 
 /** Reads an argument in one of the PARSE_FORMATS. */
 export function parseBytes(text: string, format: string): Buffer {
-  if (format === "ascii-encoded") return Buffer.from(text, "utf8");
+  if (format === "ascii-encoded") {
+    // Node puts it in place of bytes that are no UTF-8.
+    if (text.includes("\ufffd")) throw new UsageError(`${JSON.stringify(text)} has bytes that are no UTF-8, or U+FFFD: give it in hexadecimal, see --parse-format and --value-format`);
+    return Buffer.from(text, "utf8");
+  }
   if (format !== "hex") throw new UsageError(`parseBytes: unsupported format: ${format}`);
   if (!/^(?:[0-9a-fA-F]{2})*$/.test(text)) throw new UsageError(`${JSON.stringify(text)} is not hexadecimal: it takes two digits 0-9a-f a byte`);
   return Buffer.from(text, "hex");

@@ -2,7 +2,9 @@
  * `hexbolt import`: makes a database of JSON lines, or adds them to one. A new file appears whole or not at all; into a file that is there
  * everything goes in one transaction, or nothing.
  */
+import { isUtf8 } from "node:buffer";
 import { statSync } from "node:fs";
+import { MAX_PAGE_SIZE, MIN_PAGE_SIZE } from "../format/constants.js";
 import { open, type Bucket, type DB, type Tx } from "../index.js";
 import { EXIT_OK, Failure, UsageError, type Command } from "./command.js";
 import { EXPORT_VERSION } from "./export.js";
@@ -26,13 +28,20 @@ type Item =
   | { readonly kind: "bucket"; readonly path: readonly Buffer[]; readonly sequence: bigint | undefined }
   | { readonly kind: "pair"; readonly path: readonly Buffer[]; readonly key: Buffer; readonly value: Buffer };
 
+/** What a line may hold, beside a header's. */
+const MEMBERS: readonly string[] = ["bucket", "key", "value", "sequence"];
+
 function parseItem(line: Buffer): Item {
+  if (!isUtf8(line)) throw new Error('it is no UTF-8: bytes that are no text are given as {"hex": "…"}');
   const value: unknown = JSON.parse(line.toString("utf8"));
   if (typeof value !== "object" || value === null) throw new Error("a line must be an object");
   if ("hexbolt" in value) {
     if (value.hexbolt !== EXPORT_VERSION) throw new Error(`the lines are of version ${JSON.stringify(value.hexbolt)}, this program reads version ${EXPORT_VERSION}`);
-    return { kind: "header", pageSize: "pageSize" in value && typeof value.pageSize === "number" ? value.pageSize : undefined };
+    return { kind: "header", pageSize: "pageSize" in value ? pageSizeOf(value.pageSize) : undefined };
   }
+  const unknown = Object.keys(value).find((name) => !MEMBERS.includes(name));
+  if (unknown !== undefined) throw new Error(`a line has no ${JSON.stringify(unknown)}; it has ${MEMBERS.join(", ")}`);
+  if ("value" in value && !("key" in value)) throw new Error('a line with "value" needs "key"');
   if (!("bucket" in value) || !Array.isArray(value.bucket)) throw new Error('a line needs "bucket": [names]');
   const path = value.bucket.map((name: unknown) => fromJsonBytes(name, "a bucket's name"));
   if ("key" in value) {
@@ -44,6 +53,14 @@ function parseItem(line: Buffer): Item {
   if (!("sequence" in value)) return { kind: "bucket", path, sequence: undefined };
   if (typeof value.sequence !== "string" || !/^\d{1,20}$/.test(value.sequence)) throw new Error('"sequence" must be a string of digits');
   return { kind: "bucket", path, sequence: BigInt(value.sequence) };
+}
+
+/** The page size of the exported file; one that Go can make and this program cannot becomes the nearest. */
+function pageSizeOf(value: unknown): number {
+  if (typeof value !== "number" || !(value > 0) || !Number.isInteger(Math.log2(value)) || value > MAX_PAGE_SIZE) {
+    throw new Error(`"pageSize" must be a power of two up to ${MAX_PAGE_SIZE}`);
+  }
+  return Math.max(value, MIN_PAGE_SIZE);
 }
 
 /** Writes items into a transaction; keeps the last bucket open, since lines of one bucket follow each other. */
@@ -80,8 +97,15 @@ class Writer {
   }
 }
 
-/** Reads lines and hands them on; an error names the line. */
-function* itemsOf(path: string, io: Io, progress: Progress): Generator<{ readonly item: Item; readonly size: number; readonly fail: (error: unknown) => Failure }> {
+/** One line; an error about it names it. */
+interface Line {
+  readonly item: Item;
+  readonly size: number;
+  readonly fail: (error: unknown) => Failure;
+}
+
+/** Reads lines and hands them on. */
+function* itemsOf(path: string, io: Io, progress: Progress): Generator<Line> {
   let number = 0;
   let byteCount = 0;
   for (const line of linesOf(path, io)) {
@@ -103,24 +127,28 @@ function* itemsOf(path: string, io: Io, progress: Progress): Generator<{ readonl
 
 type Items = ReturnType<typeof itemsOf>;
 
+function writeLine(writer: Writer, { item, fail }: Line): void {
+  try {
+    writer.write(item);
+  } catch (error) {
+    throw fail(error);
+  }
+}
+
 /** Writes items until the batch is full. @returns false when there are no more */
 function writeBatch(tx: Tx, items: Items, limit: number, counts: Counts): boolean {
   const writer = new Writer(tx, counts);
   for (let size = 0; size < limit;) {
     const next = items.next();
     if (next.done === true) return false;
-    try {
-      writer.write(next.value.item);
-    } catch (error) {
-      throw next.value.fail(error);
-    }
+    writeLine(writer, next.value);
     size += next.value.size;
   }
   return true;
 }
 
-function fill(db: DB, items: Items, first: Item | undefined, counts: Counts): void {
-  if (first !== undefined) db.update((tx) => new Writer(tx, counts).write(first));
+function fill(db: DB, items: Items, first: Line | undefined, counts: Counts): void {
+  if (first !== undefined) db.update((tx) => writeLine(new Writer(tx, counts), first));
   while (db.update((tx) => writeBatch(tx, items, BATCH_SIZE, counts)));
 }
 
@@ -128,11 +156,11 @@ async function importNew(io: Io, path: string, items: Items, pageSize: number | 
   await withNewFile(io, path, (temporary) => {
     // The header, when there is one, is the first line, and must be known before the file is made.
     const first = items.next();
-    const item = first.done === true ? undefined : first.value.item;
-    const size = pageSize ?? (item?.kind === "header" ? item.pageSize : undefined);
+    const line = first.done === true ? undefined : first.value;
+    const size = pageSize ?? (line?.item.kind === "header" ? line.item.pageSize : undefined);
     const db = open(temporary, { noSync: true, ...(size === undefined ? {} : { pageSize: size }) });
     try {
-      fill(db, items, item, counts);
+      fill(db, items, line, counts);
     } finally {
       db.close();
     }
@@ -153,7 +181,7 @@ export const importCommand: Command = {
     const path = args.at(0);
     const source = args.positionals[1] ?? "-";
     if (source !== "-") requireInput(source);
-    const pageSize = args.integer("page-size", 1024, 65_536);
+    const pageSize = args.pageSize("page-size");
     if (pageSize !== undefined && args.has("merge")) throw new UsageError("--page-size is for a new file");
     const progress = new Progress(io, "importing", source === "-" ? 0 : statSync(source).size, " bytes");
     const items = itemsOf(source, io, progress);

@@ -51,11 +51,35 @@ function cutText(bytes: Uint8Array): string | undefined {
 function jsonOf(text: string): string | undefined {
   if (!/^\s*[[{"]/.test(text)) return undefined;
   try {
-    return JSON.stringify(JSON.parse(text), undefined, 2);
+    JSON.parse(text);
   } catch {
     return undefined;
   }
+  return indented(text);
 }
+
+/** Indents JSON as it stands: what comes out of a parser may have other digits, another order, and no second one of a name. */
+function indented(json: string): string {
+  let result = "";
+  let depth = 0;
+  let last = "";
+  const newLine = (): string => `\n${"  ".repeat(depth)}`;
+  for (const [token] of json.matchAll(JSON_TOKENS)) {
+    const isClosing = token === "}" || token === "]";
+    const isFirst = last === "{" || last === "[";
+    if (isClosing) depth--;
+    if (isFirst !== isClosing) result += newLine();
+    result += token;
+    if (token === ":") result += " ";
+    if (token === ",") result += newLine();
+    if (token === "{" || token === "[") depth++;
+    last = token;
+  }
+  return result;
+}
+
+/** Strings, punctuation, and what else is not space. */
+const JSON_TOKENS = /"(?:[^"\\]|\\.)*"|[{}[\]:,]|[^\s{}[\]:,"]+/g;
 
 /** A varint that the value is from its first byte to its last. */
 function varintOf(value: Uint8Array): string | undefined {

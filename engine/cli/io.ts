@@ -27,7 +27,7 @@ export interface Io {
   temporary(path: string): void;
 }
 
-/** The reader of a pipe has gone away: no reason to complain, as with `hexbolt keys … | head`. */
+/** The reader of the output has gone away: no reason to complain, as with `hexbolt keys … | head`. */
 export class ClosedPipe extends Error {}
 
 const BLOCK_SIZE = 65_536;
@@ -38,18 +38,18 @@ export class DescriptorOutput implements Output {
   readonly isTerminal: boolean;
   readonly columns: number;
   readonly #descriptor: number;
-  readonly #isDirect: boolean;
+  readonly #isForErrors: boolean;
   #waiting: Buffer[] = [];
   /** Text behind what waits; joining strings is far cheaper than making a buffer a line. */
   #text = "";
   #waitingSize = 0;
 
-  /** @param isDirect writes at once, as a terminal or standard error wants it */
-  constructor(descriptor: number, isTerminal: boolean, columns: number, isDirect: boolean) {
+  /** @param isForErrors writes at once, and what cannot be written is left out: nobody is there to be told, and the work goes on */
+  constructor(descriptor: number, isTerminal: boolean, columns: number, isForErrors: boolean) {
     this.#descriptor = descriptor;
     this.isTerminal = isTerminal;
     this.columns = columns;
-    this.#isDirect = isDirect;
+    this.#isForErrors = isForErrors;
   }
 
   write(data: string | Uint8Array): void {
@@ -60,7 +60,7 @@ export class DescriptorOutput implements Output {
       this.#waiting.push(Buffer.from(data));
     }
     this.#waitingSize += data.length;
-    if (this.#isDirect || this.#waitingSize >= BLOCK_SIZE) this.flush();
+    if (this.#isForErrors || this.#waitingSize >= BLOCK_SIZE) this.flush();
   }
 
   #endText(): void {
@@ -68,13 +68,17 @@ export class DescriptorOutput implements Output {
     this.#text = "";
   }
 
-  /** Writes what was gathered. @throws ClosedPipe */
+  /** Writes what was gathered. @throws ClosedPipe; the system's error, as for a full disk */
   flush(): void {
     this.#endText();
     const bytes = this.#waiting.length === 1 ? this.#waiting[0]! : Buffer.concat(this.#waiting);
     this.#waiting = [];
     this.#waitingSize = 0;
-    for (let at = 0; at < bytes.length;) at += this.#writeSome(bytes, at);
+    try {
+      for (let at = 0; at < bytes.length;) at += this.#writeSome(bytes, at);
+    } catch (error) {
+      if (!this.#isForErrors) throw error;
+    }
   }
 
   #writeSome(bytes: Buffer, at: number): number {

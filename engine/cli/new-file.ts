@@ -2,7 +2,7 @@
  * New files: made under a temporary name beside their place, made durable, and given their name at the end, so that the name stands for a
  * whole file or for none. A name that is taken is never replaced.
  */
-import { closeSync, copyFileSync, existsSync, fsyncSync, linkSync, lstatSync, openSync, readdirSync, readSync, realpathSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
+import { chmodSync, closeSync, copyFileSync, existsSync, fsyncSync, linkSync, lstatSync, openSync, readdirSync, readSync, realpathSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { Failure } from "./command.js";
 import type { Io } from "./io.js";
@@ -64,13 +64,21 @@ function makeDurable(path: string): void {
 const WATCHED_SIZE = 64 << 20;
 const COPY_BLOCK_SIZE = 8 << 20;
 
-/** Copies a file; on a terminal a bar shows how far a large one is. */
+/** Copies a file into one that its owner can write, though the original may only be read; on a terminal a bar shows how far a large one is. */
 export function copyFile(io: Io, source: string, target: string): void {
-  const size = statSync(source).size;
-  if (!io.stderr.isTerminal || size < WATCHED_SIZE) return copyFileSync(source, target);
+  const { mode, size } = statSync(source);
+  if (!io.stderr.isTerminal || size < WATCHED_SIZE) copyFileSync(source, target);
+  else copyWatched(io, source, target, size);
+  chmodSync(target, (mode | OWNER_WRITES) & PERMISSIONS);
+}
+
+const OWNER_WRITES = 0o200;
+const PERMISSIONS = 0o777;
+
+function copyWatched(io: Io, source: string, target: string, size: number): void {
   const progress = new Progress(io, "copying", size);
   const from = openSync(source, "r");
-  const to = openSync(target, "wx", statSync(source).mode);
+  const to = openSync(target, "wx", 0o600);
   try {
     const block = Buffer.allocUnsafe(COPY_BLOCK_SIZE);
     for (let at = 0; ;) {

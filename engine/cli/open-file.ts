@@ -212,6 +212,8 @@ export function holdLock(io: Io, path: string, inUse: InUse): { readonly lock: D
   } catch (error) {
     const trouble = lockTrouble(error);
     if (trouble === "in use" && inUse === "refuse") throw inUseOr(error, path);
+    // A plain copy is no live read: nobody would notice what is written meanwhile.
+    if (trouble === "no locks" && inUse === "refuse") throw error;
     if (trouble !== undefined) {
       tellLive(io, path, trouble);
       return { lock: undefined, isLive: true };

@@ -1,6 +1,6 @@
 /** What the program's main thread and the thread beside it have in common: how a command line is run on the real streams, and what they tell each other. */
-import { DescriptorOutput, readStandardInput, type Io } from "./io.js";
-import { run } from "./run.js";
+import { ClosedPipe, DescriptorOutput, readStandardInput, type Io } from "./io.js";
+import { reportError, run } from "./run.js";
 
 /** What the thread tells: a temporary file is about to be made, or the end. */
 export type Message =
@@ -32,10 +32,11 @@ export async function runHere(setting: Setting, signal: AbortSignal, temporary: 
   const status = await run(setting.argv, io);
   try {
     io.stdout.flush();
-  } catch {
-    // The reader has gone: nobody is left to tell.
+    return status;
+  } catch (error) {
+    // Where the reader has gone, nobody is left to tell.
+    return error instanceof ClosedPipe ? status : reportError(error, undefined, setting.argv, io);
   }
-  return status;
 }
 
 /** Tells a recovery while opening in the command's own way; Node's form would name a process id and a flag of its own. */

@@ -53,7 +53,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     }
     return await found.command.run(args, io);
   } catch (error) {
-    return reportError(error, found?.command.name, argv, io);
+    return reportError(error, found?.command, argv, io);
   }
 }
 
@@ -124,9 +124,10 @@ function hintFor({ cause, code, detail, message }: BoltError): string | undefine
   return detail === undefined || message.includes(detail) ? undefined : detail;
 }
 
-function reportError(error: unknown, name: string | undefined, argv: readonly string[], io: Io): number {
-  if (error instanceof ClosedPipe) return EXIT_OK;
-  const program = name === undefined ? "hexbolt" : `hexbolt ${name}`;
+/** Writes what ended a command to standard error. @returns the exit status */
+export function reportError(error: unknown, command: Command | undefined, argv: readonly string[], io: Io): number {
+  if (error instanceof ClosedPipe) return command?.statusOfCutOutput ?? EXIT_OK;
+  const program = command === undefined ? "hexbolt" : `hexbolt ${command.name}`;
   const isJson = argv.some((word) => /^--?json$/.test(word));
   if (error instanceof UsageError) {
     if (isJson) writeJson(io.stderr, { error: { code: "USAGE", message: error.message } });

@@ -169,8 +169,8 @@ async function showValue(key) {
   $("value-forms").replaceChildren(...forms.map(([name, title]) => make("button", { "data-form": name, onclick: () => { form = name; show(name); } }, title)));
   show(chosen === "text" && value.json !== undefined && form === "text" ? "json" : chosen);
   $("value-edit").hidden = !canWrite || value.isCut;
-  // Bytes that are no text would be lost in a field of text: they are changed as hexadecimal digits.
-  editsHex = value.text === undefined;
+  // Bytes that are no text would be lost in a field of text, and its lines end in one way only: these are changed as hexadecimal digits.
+  editsHex = value.text === undefined || value.text.includes("\\r");
   $("edit-text").value = editsHex ? value.hex.replace(/../g, "$& ").trim() : value.text;
   $("edit-save").textContent = editsHex ? "Save as hex" : "Save as text";
   $("edit-done").textContent = "";

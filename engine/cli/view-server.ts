@@ -138,12 +138,12 @@ class ViewerServer {
     if (!isOurs || !this.#isToken(token)) return send(response, 403, { type: "text/plain; charset=utf-8", body: "Forbidden: use the address that hexbolt view has printed.\n" });
     const name = rest.join("/");
     if (request.method === "GET" || request.method === "HEAD") {
-      const file = this.#files[name];
+      const file = own(this.#files, name);
       if (file !== undefined) return send(response, 200, file);
-      const answer = name.startsWith("api/") ? this.#answers[name.slice(4)] : undefined;
+      const answer = name.startsWith("api/") ? own(this.#answers, name.slice(4)) : undefined;
       if (answer !== undefined) return sendJson(response, 200, answer(url.searchParams));
     }
-    const change = request.method === "POST" && name.startsWith("api/") ? this.#changes[name.slice(4)] : undefined;
+    const change = request.method === "POST" && name.startsWith("api/") ? own(this.#changes, name.slice(4)) : undefined;
     if (change !== undefined) return sendJson(response, 200, change(await bodyOf(request)));
     send(response, request.method === "POST" && !this.#options.canWrite ? 405 : 404, { type: "text/plain; charset=utf-8", body: "Not found\n" });
   }
@@ -152,6 +152,11 @@ class ViewerServer {
     const [a, b] = [Buffer.from(given), Buffer.from(this.#token)];
     return a.length === b.length && timingSafeEqual(a, b);
   }
+}
+
+/** Looks a name up among the record's own: `constructor` is none of them. */
+function own<T>(record: Readonly<Record<string, T>>, name: string): T | undefined {
+  return Object.hasOwn(record, name) ? record[name] : undefined;
 }
 
 /** Starts a viewer. */

@@ -14,6 +14,7 @@ import { chooseMeta } from "../pager/recovery.js";
 import { readStoredFreelist } from "../pager/stored-freelist.js";
 import { writeFileAtomicallyLater } from "../storage/atomic-file.js";
 import type { Storage } from "../storage/storage.js";
+import { modeOfCopy } from "./target.js";
 import { checkStepwise } from "../tx/check.js";
 import { metaPages } from "../tx/copy.js";
 import type { TxState } from "../tx/tx-state.js";
@@ -38,7 +39,7 @@ const PROBLEMS_SHOWN = 5;
 /** Makes the backup of the snapshot that an open read transaction has. @throws BoltError as `DB.backup` */
 export async function backUp(state: TxState, path: string): Promise<BackupResult> {
   const start = performance.now();
-  await writeFileAtomicallyLater(path, (storage) => backUpInto(state, storage));
+  await writeFileAtomicallyLater(path, modeOfCopy(state.pager.storage), (storage) => backUpInto(state, storage));
   const { highWaterMark, pageSize, txid } = state.snapshot.meta;
   return { path, size: highWaterMark * pageSize, txid, durationMs: performance.now() - start };
 }

@@ -73,11 +73,18 @@ function isPageSize(size: number): boolean {
   return Number.isInteger(size) && size >= MIN_PAGE_SIZE && size <= MAX_PAGE_SIZE && (size & (size - 1)) === 0;
 }
 
+/** The new file, and how large the old one is. */
+interface CompactTarget {
+  readonly path: string;
+  readonly mode: number;
+  readonly sizeBefore: number;
+}
+
 /** Writes the compacted content of a snapshot to a new file. @throws BoltError as `DB.compact` */
-export function compactTo(tx: ReadTx, path: string, sizeBefore: number, options: CompactOptions | undefined): CompactResult {
+export function compactTo(tx: ReadTx, { path, mode, sizeBefore }: CompactTarget, options: CompactOptions | undefined): CompactResult {
   const settings = settingsFrom(options, tx.db.pageSize);
   let counts: ReturnType<typeof compactInto> | undefined;
-  writeFileAtomically(path, (storage) => { counts = compactInto(tx, storage, settings); });
+  writeFileAtomically(path, mode, (storage) => { counts = compactInto(tx, storage, settings); });
   return { path, sizeBefore, ...counts! };
 }
 

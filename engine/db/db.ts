@@ -23,7 +23,7 @@ import { compactTo, type CompactOptions, type CompactResult } from "./compact.js
 import { publish, warnOfRecovery } from "./events.js";
 import { openPager } from "./opening.js";
 import type { Settings } from "./options.js";
-import { requireTarget } from "./target.js";
+import { modeOfCopy, requireTarget } from "./target.js";
 import { Shrinker, type ShrinkOptions, type ShrinkResult } from "./shrink.js";
 import { WriterQueue } from "./writer-queue.js";
 
@@ -66,7 +66,7 @@ export class DB implements Database {
       rollback: (state) => this.#rollback(state),
       copyTo: (state, target) => {
         requireTarget(target, this.#pager.storage);
-        writeFileAtomically(target, (storage) => copySnapshot(state, storage));
+        writeFileAtomically(target, modeOfCopy(this.#pager.storage), (storage) => copySnapshot(state, storage));
       },
       checked: (state, problemCount) => publish("check", () => ({ path, txid: state.id, problemCount })),
     };
@@ -332,8 +332,9 @@ export class DB implements Database {
    * @throws TypeError for an option that is none
    */
   compact(path: string, options?: CompactOptions): CompactResult {
+    this.#requireOpen();
     requireTarget(path, this.#pager.storage);
-    return this.view((tx) => compactTo(tx, path, this.#pager.fileSize, options));
+    return this.view((tx) => compactTo(tx, { path, mode: modeOfCopy(this.#pager.storage), sizeBefore: this.#pager.fileSize }, options));
   }
 
   /**
@@ -343,6 +344,7 @@ export class DB implements Database {
    * the file at `path` is a database that somebody has open; STALE_SNAPSHOT on a file that is read live, when its writer has moved on
    */
   async backup(path: string): Promise<BackupResult> {
+    this.#requireOpen();
     requireTarget(path, this.#pager.storage);
     const { state } = this.#beginRead();
     try {

@@ -1,4 +1,4 @@
-/** Where a copy of the database is to go: a path that is one, and not the database itself. */
+/** Where a copy of the database is to go: a path that is one, and not the database itself; and who may read and write it: who may the database. */
 import { inUse } from "../storage/atomic-file.js";
 import { FileStorage } from "../storage/file-storage.js";
 import type { Storage } from "../storage/storage.js";
@@ -10,5 +10,19 @@ import { requirePath } from "./options.js";
  */
 export function requireTarget(path: string, own: Storage): void {
   requirePath(path);
-  if (own instanceof FileStorage && own.isAt(path)) throw inUse(path);
+  if (own instanceof FileStorage && isAt(own, path)) throw inUse(path);
+}
+
+function isAt(own: FileStorage, path: string): boolean {
+  try {
+    return own.isAt(path);
+  } catch {
+    // What is wrong with the path, writing to it will tell.
+    return false;
+  }
+}
+
+/** Permission bits for a copy: those of the database's file; 0600 where it is none. */
+export function modeOfCopy(own: Storage): number {
+  return own instanceof FileStorage ? own.mode : 0o600;
 }

@@ -27,15 +27,16 @@ export interface Destination {
 
 /**
  * Has `fill` write a new file and puts it in place of `path`. When anything fails, `path` is as it was and nothing is left behind.
+ * @param mode permission bits of the new file, less the umask
  * @throws BoltError TIMEOUT when the file at `path` is a database that somebody has open; IO; and what `fill` throws
  */
-export function writeFileAtomically(path: string, fill: (storage: Storage) => void): void {
-  writeAtomically(new FileDestination(path), fill);
+export function writeFileAtomically(path: string, mode: number, fill: (storage: Storage) => void): void {
+  writeAtomically(new FileDestination(path, mode), fill);
 }
 
 /** `writeFileAtomically` with a `fill` that may await; the last sync is off the calling thread. */
-export function writeFileAtomicallyLater(path: string, fill: (storage: Storage) => Promise<void>): Promise<void> {
-  return writeAtomicallyLater(new FileDestination(path), fill);
+export function writeFileAtomicallyLater(path: string, mode: number, fill: (storage: Storage) => Promise<void>): Promise<void> {
+  return writeAtomicallyLater(new FileDestination(path, mode), fill);
 }
 
 /** `writeFileAtomically` to any destination. */
@@ -73,24 +74,30 @@ function putInPlace(destination: Destination, storage: Storage): void {
 /** Leaves nothing behind; gives the error to throw. */
 function abandoned(destination: Destination, storage: Storage | undefined, error: unknown): Error {
   storage?.close();
-  destination.remove();
+  try {
+    destination.remove();
+  } catch {
+    // What is wrong with the path says the error that there is.
+  }
   return error instanceof BoltError ? error : ioError(`write ${destination.path}`, error);
 }
 
 /** A path of the file system. */
 class FileDestination implements Destination {
   readonly path: string;
+  readonly #mode: number;
   readonly #temporary: string;
 
-  constructor(path: string) {
+  constructor(path: string, mode: number) {
     this.path = path;
+    this.#mode = mode;
     this.#temporary = `${path}.${process.pid}-${++temporaryCount}.tmp`;
   }
 
   open(): Storage {
     lockPresent(this.path)?.close();
     rmSync(this.#temporary, { force: true });
-    return openFileStorage(this.#temporary, { lock: "none" });
+    return openFileStorage(this.#temporary, { lock: "none", mode: this.#mode });
   }
 
   rename(): void {

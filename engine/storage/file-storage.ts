@@ -153,11 +153,16 @@ export class FileStorage implements Storage {
     return this.#lockMethod === "none" || tryLock(fd, mode);
   }
 
+  /** The file's permission bits. */
+  get mode(): number {
+    return fstatSync(this.#fd("fstat")).mode & 0o777;
+  }
+
   /** Whether the file is what a path names. False where the path names nothing. */
   isAt(path: string): boolean {
     const named = statSync(path, { bigint: true, throwIfNoEntry: false });
     const own = fstatSync(this.#fd("fstat"), { bigint: true });
-    return named !== undefined && named.ino === own.ino && named.dev === own.dev;
+    return named !== undefined && named.ino === own.ino && deviceOf(named) === deviceOf(own);
   }
 
   /**
@@ -201,6 +206,11 @@ export class FileStorage implements Storage {
     syncFolder(this.#newIn);
     this.#newIn = undefined;
   }
+}
+
+/** On Windows there are Nodes of which `stat` gives the volume's number with 64 bits and `fstat` with 32. */
+function deviceOf({ dev }: { readonly dev: bigint }): bigint {
+  return process.platform === "win32" ? BigInt.asUintN(32, dev) : dev;
 }
 
 function writeOnce(fd: number, batch: readonly Uint8Array[], position: number): number {

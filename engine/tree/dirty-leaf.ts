@@ -13,6 +13,7 @@ import { elementFlags, insertElement, removeElement, replaceValue, usedSize, val
 import { decodeLeaf, FLAGS, type LargePage, type Node, OFFSET, SOURCE, VALUE_SIZE } from "./node.js";
 import type { Pages } from "./pages.js";
 import { pageElementCount, pageIsCompact, pageOverflow } from "./search.js";
+import type { DirtyBranch } from "./tree.js";
 
 /** There is no frame: the leaf is nodes. */
 export const NO_IMAGE = -1;
@@ -25,6 +26,8 @@ export class DirtyLeaf {
   readonly isBranch = false;
   /** The page it was, 0 when it was none. */
   readonly pgid: Pgid;
+  /** The branch that led to it when it was changed first, undefined where it is the root. */
+  parent: DirtyBranch | undefined;
   /** 1 and the overflow pages it had. */
   readonly pageCount: number;
   /** Set where it had overflow pages and one element. */

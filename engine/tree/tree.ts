@@ -29,6 +29,7 @@ export const NOTHING = -1;
 export interface DirtyBranch {
   readonly isBranch: true;
   readonly pgid: Pgid;
+  parent: DirtyBranch | undefined;
   readonly children: Map<number, DirtyBranch | DirtyLeaf>;
   /** Elements of the page, and how many of them lead to what is empty by now. */
   readonly childCount: number;
@@ -284,20 +285,18 @@ export class Tree {
     return leaf;
   }
 
-  /** The leaf that `#descend` came to has lost its last element. */
-  #noteEmptied(leaf: DirtyLeaf, { branches, emptied }: Changes): void {
+  /** A leaf has lost its last element. */
+  #noteEmptied(leaf: DirtyLeaf, { emptied }: Changes): void {
     emptied.add(leaf.pgid);
-    for (let depth = path.depth - 1; depth >= 0; depth--) {
-      const branch = branches.get(path.pgids[depth]!)!;
+    for (let branch = leaf.parent; branch !== undefined; branch = branch.parent) {
       if (++branch.emptiedCount < branch.childCount) return;
       emptied.add(branch.pgid);
     }
   }
 
-  #noteFilled(leaf: DirtyLeaf, { branches, emptied }: Changes): void {
+  #noteFilled(leaf: DirtyLeaf, { emptied }: Changes): void {
     if (!emptied.delete(leaf.pgid)) return;
-    for (let depth = path.depth - 1; depth >= 0; depth--) {
-      const branch = branches.get(path.pgids[depth]!)!;
+    for (let branch = leaf.parent; branch !== undefined; branch = branch.parent) {
       branch.emptiedCount--;
       if (!emptied.delete(branch.pgid)) return;
     }
@@ -376,8 +375,9 @@ export class Tree {
     for (let depth = path.depth - 1; depth >= 0; depth--) {
       const pgid = path.pgids[depth]!;
       const known = branches.get(pgid);
-      const branch: DirtyBranch = known ?? { isBranch: true, pgid, children: new Map(), childCount: path.counts[depth]!, emptiedCount: 0 };
+      const branch: DirtyBranch = known ?? { isBranch: true, pgid, parent: undefined, children: new Map(), childCount: path.counts[depth]!, emptiedCount: 0 };
       branch.children.set(path.indexes[depth]!, child);
+      child.parent = branch;
       if (known !== undefined) return;
       branches.set(pgid, branch);
       child = branch;

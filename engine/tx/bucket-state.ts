@@ -147,6 +147,8 @@ export class BucketState {
 
   /** Makes a change of several steps, of which any may have to read a page: where one fails the transaction can only be rolled back. */
   #changeWholly(change: () => void): void {
+    // Begun once more it would meet its own half, and take it for a damaged file.
+    if (this.tx.damage !== undefined) throw this.tx.damage;
     try {
       change();
     } catch (error) {

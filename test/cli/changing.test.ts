@@ -129,7 +129,8 @@ test("a line that cannot be taken names itself, and nothing is left of the impor
   const lines: readonly (readonly [string, RegExp])[] = [
     ['{"bucket":["b"],"key":"k","value":1}', /line 2: "value" must be/], ["{oops", /line 2: .*JSON/], ['{"bucket":[],"key":"k","value":"v"}', /outside of every bucket/],
     ['{"bucket":["b","k"]}\n{"bucket":["b"],"key":"k","value":"v"}', /line 3: incompatible value/], ['{"bucket":["b"],"key":"","value":"v"}', /line 2: key required/],
-    ['{"hexbolt":2}', /version 2/], ['{"bucket":["b"],"key":"\\ud800","value":"v"}', /surrogate/], ["[]", /"bucket"/],
+    ['{"bucket":["b"],"Key":"k","value":"v"}', /line 2: a line has no "Key"/], ['{"bucket":["b"],"value":"v"}', /line 2: .*needs "key"/],
+    ['{"hexbolt":1,"pageSize":12345}', /line 2: "pageSize" must be a power of two/], ['{"hexbolt":2}', /version 2/], ['{"bucket":["b"],"key":"\\ud800","value":"v"}', /surrogate/], ["[]", /"bucket"/],
   ];
   for (const [line, expected] of lines) {
     const run = await here(["import", path], `{"hexbolt":1}\n${line}\n`);
@@ -145,6 +146,38 @@ test("a line that cannot be taken names itself, and nothing is left of the impor
   await outputHere(["import", "--merge", path], '{"bucket":["b"],"key":"k","value":"new"}\n{"bucket":["c"],"sequence":"9"}\n');
   assert.equal(await outputHere(["get", path, "b", "k"]), "new\n");
   assert.match((await here(["import", path], "")).stderr, /already exists/);
+});
+
+test("the first line is a line too: what is wrong with it is told with its number; and bytes that are no UTF-8 are not taken for others", async () => {
+  const path = tempPath("first-line.db");
+  for (const [line, expected] of [
+    ['{"bucket":["b"],"key":"","value":"v"}', /line 1: key required/], ['{"hexbolt":1,"pageSize":-1}', /line 1: "pageSize"/],
+    ['{"bucket":["b"],"sequence":"99999999999999999999"}', /line 1: a sequence must be/], [Buffer.from('{"bucket":["a"],"key":"k","value":"caf\xe9"}', "latin1"), /line 1: it is no UTF-8/],
+  ] as const) {
+    const { status, stderr } = await here(["import", path], line);
+    assert.equal(status, 1);
+    assert.match(stderr, expected);
+  }
+  await outputHere(["import", path], '{"hexbolt":1,"pageSize":512}\n{"bucket":["b"],"key":"k","value":"v"}\n');
+  assert.equal(await outputHere(["get", path, "b", "k"]), "v\n");
+});
+
+test("an argument that is no UTF-8 is refused, not changed", async () => {
+  const path = tempPath("argument.db");
+  await outputHere(["put", "--create", path, "b", "k", "v"]);
+  for (const argv of [["put", path, "b", "caf\ufffd", "v"], ["get", path, "b", "caf\ufffd"]]) {
+    const { status, stderr } = await here(argv);
+    assert.equal(status, 2);
+    assert.match(stderr, /no UTF-8.*hexadecimal, see --parse-format/);
+  }
+});
+
+test("page sizes that are none are a user's mistake", async () => {
+  for (const argv of [["compact", "--page-size", "3000", "-o", tempPath("x.db"), fixtureOriginal("one-key")], ["import", "--page-size", "3000", tempPath("y.db")], ["bench", "--page-size", "3000"]]) {
+    const { status, stderr } = await here(argv);
+    assert.equal(status, 2, stderr);
+    assert.match(stderr, /--page-size must be a power of two, got 3000/);
+  }
 });
 
 test("Ctrl-C during an import leaves neither the file nor a half one", async () => {

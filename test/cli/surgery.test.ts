@@ -1,11 +1,11 @@
 /** Surgery: every operation on a copy, the original untouched, bbolt's words; and salvage of the damaged fixtures. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { open } from "../../engine/index.js";
 import { contentOf } from "../support/content.js";
-import { fixtureNames, fixtureOriginal, readFixture } from "../support/fixtures.js";
+import { fixtureCopy, fixtureNames, fixtureOriginal, readFixture } from "../support/fixtures.js";
 import { tempPath } from "../support/temp.js";
 import { here, jsonLinesHere, outputHere } from "./command.js";
 
@@ -223,4 +223,12 @@ test("--scan finds leaves that nothing leads to any more", async () => {
   const { keys } = JSON.parse(await outputHere(["surgery", "salvage", source, "--output", target, "--scan", "--json"])) as { keys: number };
   assert.ok(keys > 500, String(keys));
   assert.match(await outputHere(["buckets", target, "lost+found"]), /^page \d+\n/);
+});
+
+test("surgery needs to read the original, not to write it: the copy is its owner's to write", async () => {
+  const path = fixtureCopy("one-key");
+  chmodSync(path, 0o444);
+  const copy = tempPath("abandoned.db");
+  await outputHere(["surgery", "freelist", "abandon", path, "-o", copy]);
+  assert.equal(statSync(copy).mode & 0o777, 0o644);
 });

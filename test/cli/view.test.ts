@@ -68,7 +68,7 @@ describe("the viewer's server", () => {
     assert.equal((await get(viewer.address, { host: "evil.example" })).status, 403);
     assert.equal((await get(viewer.address, { host: `evil.example:${new URL(viewer.address).port}` })).status, 403);
     assert.equal((await get(`${viewer.address}api/info`, { origin: "http://evil.example" })).status, 403);
-    assert.equal((await get(`${viewer.address}api/nothing`)).status, 404);
+    for (const name of ["api/nothing", "api/constructor", "api/toString", "constructor", "__proto__"]) assert.equal((await get(`${viewer.address}${name}`)).status, 404, name);
     assert.match(String((await get(viewer.address)).headers["content-security-policy"]), /default-src 'none'/);
   });
 

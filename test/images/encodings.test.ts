@@ -125,6 +125,8 @@ test("a condition or a mask that is there in parts is the whole of them", () => 
   assert.deepEqual(decodeDelete(condition), { name: "a", digest });
   const mask = Buffer.concat([encodeUpdate(SAMPLE_IMAGE, ["labels.x"]), new MessageWriter().bytes(2, encodeTexts(["annotations.q"])).finish()]);
   assert.deepEqual(decodeUpdate(mask).fields, ["labels.x", "annotations.q"]);
+  const many = Array.from({ length: 200_000 }, () => "labels.x");
+  assert.equal(decodeUpdate(encodeUpdate(SAMPLE_IMAGE, many)).fields.length, many.length);
 });
 
 test("isNotFound and isExists look through causes, and do not run in circles", () => {

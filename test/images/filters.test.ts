@@ -67,6 +67,12 @@ const PATTERNS: readonly [pattern: string, matching: readonly string[], others: 
   ["^\\x41\\x{1F600}\\101\\n$", ["A\u{1f600}A\n"], ["A"]],
   ["\\Aab\\z", ["ab"], ["ab\n"]],
   ["^(|a)+b$", ["b", "aab"], ["a"]],
+  ["^x{01}$", ["x{01}"], ["x"]],
+  ["^x{1,01}$", ["x{1,01}"], ["x"]],
+  ["^x{1,2$", ["x{1,2"], ["x", "xx"]],
+  ["^\\x{0000041}$", ["A"], ["a"]],
+  [`^(?P<${"n".repeat(200)}>b)$`, ["b"], ["n"]],
+  [`^(?${"i".repeat(120)}:A)$`, ["a", "A"], ["b"]],
   ["^(a*)*$", ["", "aaa"], ["b"]],
 ];
 
@@ -80,7 +86,7 @@ test("a pattern means what it means to Go", () => {
 });
 
 test("what Go refuses is refused", () => {
-  for (const pattern of ["(", ")", "[", "[z-a]", "*", "a**", "a+*", "(?=a)", "(?<!a)", "\\1", "\\q", "\\p{Nonsense}", "a{1001}", "a{3,2}", "(?z)", "\\", "[[:nope:]]", "x{2}{3}", "\\x{110000}"]) {
+  for (const pattern of ["(", ")", "[", "[z-a]", "*", "a**", "a+*", "(?=a)", "(?<!a)", "\\1", "\\q", "\\p{Nonsense}", "a{1001}", "a{3,2}", "(?z)", "\\", "[[:nope:]]", "x{2}{3}", "\\x{110000}", "\\x{}", "\\x4", "\\xg0", `x{${"1".repeat(120)}}`, `x{1,${"9".repeat(120)}}`, "(?P<>a)", "(?P<a", "(?Pa)", "(?i-)", "(?i-:a)"]) {
     assert.equal(compileGoRegexp(pattern), undefined, pattern);
   }
 });

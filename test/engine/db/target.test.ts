@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { linkSync, readdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
+import { linkSync, readdirSync, renameSync, rmSync, statSync, symlinkSync } from "node:fs";
 import { test } from "node:test";
-import { type DB, open, type ReadTx } from "../../../engine/index.js";
+import { type DB, open, openMemory, type ReadTx } from "../../../engine/index.js";
 import { FileStorage } from "../../../engine/storage/file-storage.js";
 import { tempFolder, tempPath } from "../../support/temp.js";
 import { boltError, requireBucket } from "../tx/database.js";
@@ -48,13 +48,13 @@ test("copyTo takes a path and nothing else, and makes nothing", () => {
 });
 
 /** Opens the file in another process, which waits for the lock, and commits there. */
-function waiter(path: string, options: object = {}): { readonly waits: Promise<unknown>; readonly end: Promise<readonly unknown[]> } {
-  const child = spawn(process.execPath, ["--input-type=module", "-e", `
-    import { open } from ${JSON.stringify(ENGINE)};
+function waiter(path: string): { readonly waits: Promise<unknown>; readonly end: Promise<readonly unknown[]> } {
+  const child = spawn(process.execPath, ["-e", `import(${JSON.stringify(ENGINE)}).then(({ open }) => {
     console.log("waits");
-    const db = open(${JSON.stringify(path)}, { timeout: 20_000, ...${JSON.stringify(options)} });
+    const db = open(${JSON.stringify(path)}, { timeout: 20_000 });
     db.update((tx) => tx.createBucketIfNotExists("a").put("from", "the one that waited"));
-    db.close();`], { stdio: ["ignore", "pipe", "inherit"] });
+    db.close();
+  });`], { stdio: ["ignore", "pipe", "inherit"] });
   return { waits: once(child.stdout, "data"), end: once(child, "exit") };
 }
 
@@ -103,6 +103,38 @@ for (const [what, replace] of Object.entries(REPLACED)) {
 function boltErrorCode(error: unknown, code: string): void {
   assert.ok(error instanceof Error && "code" in error && error.code === code, String(error));
 }
+
+test("on a closed database a copy is DATABASE_NOT_OPEN; a path that leads nowhere is the system's error, named", async () => {
+  const { path, db } = made("closed.db");
+  const loop = tempPath("loop.db");
+  symlinkSync(loop, loop);
+  assert.throws(() => db.compact(`${path}/inside.db`), boltError("IO", /ENOTDIR/));
+  await assert.rejects(db.backup(`${path}/inside.db`), boltError("IO", /ENOTDIR/));
+  db.compact(loop);
+  db.close();
+  assert.throws(() => db.compact(tempPath("copy.db")), boltError("DATABASE_NOT_OPEN", /./));
+  await assert.rejects(db.backup(tempPath("copy.db")), boltError("DATABASE_NOT_OPEN", /./));
+});
+
+test("copies have the permissions of the database's file", async () => {
+  const before = process.umask(0o002);
+  try {
+    const { db } = made("shared.db", { mode: 0o664 });
+    const names = [tempPath("compacted.db"), tempPath("backup.db"), tempPath("copy.db")] as const;
+    db.compact(names[0]);
+    await db.backup(names[1]);
+    db.view((tx: ReadTx) => tx.copyTo(names[2]));
+    for (const name of names) assert.equal(statSync(name).mode & 0o777, 0o664);
+    db.close();
+    const memory = openMemory();
+    const name = tempPath("of-memory.db");
+    memory.compact(name);
+    assert.equal(statSync(name).mode & 0o777, 0o600);
+    memory.close();
+  } finally {
+    process.umask(before);
+  }
+});
 
 test("a file system that numbers its files anew with every call is no reason to open for ever", (t) => {
   const asked = t.mock.method(FileStorage.prototype, "isAt", () => false).mock;

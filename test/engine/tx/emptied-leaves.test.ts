@@ -1,7 +1,7 @@
 /** Walks in a transaction that has emptied whole pages: right, and without a step for each of them. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Bucket, openMemory } from "../../../engine/index.js";
+import { BoltError, type Bucket, MemoryStorage, open, openMemory } from "../../../engine/index.js";
 import { Random, seedOfRun } from "../../support/random.js";
 import { keyOf, requireBucket, withDatabase } from "./database.js";
 
@@ -86,5 +86,39 @@ test(`stretches that are emptied and filled again, with walks in between, give w
       });
       db.view((tx) => assert.deepEqual([...requireBucket(tx.bucket("b")).keys()].map(String), [...model].sort()));
     }, { pageSize: 1024 });
+  }
+});
+
+test("in a damaged file in which two branches lead to one leaf, putting and deleting keys is CORRUPT or works, and nothing else", () => {
+  const PAGE_SIZE = 1024;
+  const storage = new MemoryStorage();
+  const made = open("shared-leaf.db", { storage, pageSize: PAGE_SIZE });
+  made.update((tx) => {
+    const bucket = tx.createBucket("b");
+    for (let i = 0; i < 2000; i++) bucket.put(keyOf(i), "v".repeat(60));
+  });
+  const root = made.view((tx) => requireBucket(tx.bucket("b")).root);
+  made.close();
+  const bytes = Buffer.from(storage.bytes());
+  const elementAt = (page: number, i: number): number => page * PAGE_SIZE + 16 + 16 * i;
+  const childOf = (page: number, i: number): number => Number(bytes.readBigUInt64LE(elementAt(page, i) + 8));
+  const [first, second] = [childOf(root, 0), childOf(root, 1)];
+  const shared = childOf(first, bytes.readUInt16LE(first * PAGE_SIZE + 10) - 1);
+  bytes.writeBigUInt64LE(BigInt(shared), elementAt(second, 0) + 8);
+  storage.write([bytes], 0);
+  for (let from = 480; from < 600; from += 4) {
+    const db = open("shared-leaf.db", { storage });
+    const tx = db.begin(true);
+    const bucket = requireBucket(tx.bucket("b"));
+    try {
+      for (let i = from; i < from + 40; i++) bucket.delete(keyOf(i));
+      for (let i = from; i < from + 60; i++) bucket.put(`${keyOf(i)}x`, "again");
+      for (let i = from; i < from + 60; i++) bucket.delete(`${keyOf(i)}x`);
+      assert.ok([...bucket.keys()].length > 0);
+    } catch (error) {
+      assert.ok(error instanceof BoltError && error.code === "CORRUPT", String(error));
+    }
+    tx.rollback();
+    db.close();
   }
 });

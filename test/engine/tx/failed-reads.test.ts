@@ -171,3 +171,29 @@ test("a moveBucket of which any read fails leaves the bucket in one place", () =
     assert.equal(tx.bucket("to")?.bucket(name) !== undefined, isChanged);
   });
 });
+
+test("a change that failed half-way and is made again fails as it did: the file is sound", () => {
+  const image = imageWith((tx) => {
+    const big = tx.createBucket("big");
+    for (let i = 0; i < 2000; i++) big.put(KEYS[i]!, "v".repeat(50));
+  }, 1024);
+  let halves = 0;
+  for (let nth = 1; nth < 200; nth += 7) {
+    const disk = new SimulatedDisk({ bytes: image });
+    const db = open("reads.db", { storage: disk, cacheSize: 0 });
+    const tx = db.begin(true);
+    disk.inject({ failure: "error", on: "read", nth });
+    const failures: unknown[] = [];
+    for (const step of [() => tx.deleteBucket("big"), () => tx.deleteBucket("big"), () => tx.commit()]) {
+      try {
+        step();
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    for (const failure of failures) assert.ok(failure instanceof BoltError && (failure.code === "IO" || failure.code === "BUCKET_NOT_FOUND"), String(failure));
+    if (failures.length === 3) halves++;
+    db.close();
+  }
+  assert.ok(halves > 5, `${halves} failed`);
+});
