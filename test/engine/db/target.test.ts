@@ -4,12 +4,13 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { linkSync, readdirSync, renameSync, rmSync, statSync, symlinkSync } from "node:fs";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { type DB, open, openMemory, type ReadTx } from "../../../engine/index.js";
 import { FileStorage } from "../../../engine/storage/file-storage.js";
 import { tempFolder, tempPath } from "../../support/temp.js";
 import { boltError, requireBucket } from "../tx/database.js";
 
-const ENGINE = new URL("../../../engine/index.js", import.meta.url).href;
+const CHILD = fileURLToPath(new URL("./waiting-child.js", import.meta.url));
 
 function made(name: string, options: Parameters<typeof open>[1] = {}): { readonly path: string; readonly db: DB } {
   const path = tempPath(name);
@@ -49,12 +50,7 @@ test("copyTo takes a path and nothing else, and makes nothing", () => {
 
 /** Opens the file in another process, which waits for the lock, and commits there. */
 function waiter(path: string): { readonly waits: Promise<unknown>; readonly end: Promise<readonly unknown[]> } {
-  const child = spawn(process.execPath, ["-e", `import(${JSON.stringify(ENGINE)}).then(({ open }) => {
-    console.log("waits");
-    const db = open(${JSON.stringify(path)}, { timeout: 20_000 });
-    db.update((tx) => tx.createBucketIfNotExists("a").put("from", "the one that waited"));
-    db.close();
-  });`], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, [CHILD, path], { stdio: ["ignore", "pipe", "inherit"] });
   return { waits: once(child.stdout, "data"), end: once(child, "exit") };
 }
 
@@ -108,8 +104,8 @@ test("on a closed database a copy is DATABASE_NOT_OPEN; a path that leads nowher
   const { path, db } = made("closed.db");
   const loop = tempPath("loop.db");
   symlinkSync(loop, loop);
-  assert.throws(() => db.compact(`${path}/inside.db`), boltError("IO", /ENOTDIR/));
-  await assert.rejects(db.backup(`${path}/inside.db`), boltError("IO", /ENOTDIR/));
+  assert.throws(() => db.compact(`${path}/inside.db`), boltError("IO", /^write .*inside\.db: /));
+  await assert.rejects(db.backup(`${path}/inside.db`), boltError("IO", /^write .*inside\.db: /));
   db.compact(loop);
   db.close();
   assert.throws(() => db.compact(tempPath("copy.db")), boltError("DATABASE_NOT_OPEN", /./));
