@@ -56,7 +56,7 @@ export const dbMutants: readonly Mutant[] = [
   },
   {
     name: "a copy may replace its own database", file: "engine/db/target.ts",
-    find: "if (own instanceof FileStorage && own.isAt(path)) throw inUse(path);", replace: "",
+    find: "if (own instanceof FileStorage && isAt(own, path)) throw inUse(path);", replace: "",
     harm: "commits after it go to a file without a name", tests: ["engine/db/target"],
   },
   {
