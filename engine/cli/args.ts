@@ -3,6 +3,7 @@
  * since bbolt's scripts use either.
  */
 import { MAX_PAGE_SIZE, MIN_PAGE_SIZE } from "../format/constants.js";
+import { isPageSize } from "../format/page-size.js";
 import { UsageError, JSON_OPTION, type Command, type OptionSpec } from "./command.js";
 import { didYouMean } from "./suggest.js";
 
@@ -57,7 +58,7 @@ export class Arguments {
   /** The size of a new file's pages, given as an option. */
   pageSize(name: string): number | undefined {
     const size = this.integer(name, MIN_PAGE_SIZE, MAX_PAGE_SIZE);
-    if (size !== undefined && !Number.isInteger(Math.log2(size))) throw new UsageError(`--${name} must be a power of two, got ${size}`);
+    if (size !== undefined && !isPageSize(size)) throw new UsageError(`--${name} must be a power of two, got ${size}`);
     return size;
   }
 

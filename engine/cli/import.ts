@@ -5,6 +5,7 @@
 import { isUtf8 } from "node:buffer";
 import { statSync } from "node:fs";
 import { MAX_PAGE_SIZE, MIN_PAGE_SIZE } from "../format/constants.js";
+import { isReadablePageSize } from "../format/page-size.js";
 import { open, type Bucket, type DB, type Tx } from "../index.js";
 import { EXIT_OK, Failure, UsageError, type Command } from "./command.js";
 import { EXPORT_VERSION } from "./export.js";
@@ -55,12 +56,10 @@ function parseItem(line: Buffer): Item {
   return { kind: "bucket", path, sequence: BigInt(value.sequence) };
 }
 
-/** The page size of the exported file; one that Go can make and this program cannot becomes the nearest. */
+/** The page size of the exported file; of one that can be read and not made, the nearest. */
 function pageSizeOf(value: unknown): number {
-  if (typeof value !== "number" || !(value > 0) || !Number.isInteger(Math.log2(value)) || value > MAX_PAGE_SIZE) {
-    throw new Error(`"pageSize" must be a power of two up to ${MAX_PAGE_SIZE}`);
-  }
-  return Math.max(value, MIN_PAGE_SIZE);
+  if (typeof value !== "number" || !isReadablePageSize(value)) throw new Error('"pageSize" must be a power of two, as that of a file');
+  return Math.min(MAX_PAGE_SIZE, Math.max(MIN_PAGE_SIZE, value));
 }
 
 /** Writes items into a transaction; keeps the last bucket open, since lines of one bucket follow each other. */

@@ -10,6 +10,7 @@ import { BoltError } from "../base/errors.js";
 import { LARGEST_READABLE_PAGE_SIZE, MAGIC, PAGE_HEADER_SIZE, PAGE_ID, PAGE_OVERFLOW, SMALLEST_READABLE_PAGE_SIZE, type Pgid } from "../format/constants.js";
 import { readFreelistPage } from "../format/freelist-page.js";
 import { decodeMeta, META_SIZE, type Meta } from "../format/meta.js";
+import { isReadablePageSize } from "../format/page-size.js";
 import { readPageHeader, type PageHeader } from "../format/page.js";
 import type { RawPages } from "../format/walk.js";
 import { readMetaFields, type MetaFields } from "./meta-fields.js";
@@ -86,7 +87,7 @@ export class RawFile {
       const meta = decodeMeta(this.readBytes(size, META_SIZE), 0);
       if (typeof meta !== "string" && meta.pageSize === size) return size;
     }
-    if (fields0?.magic === MAGIC && isPageSize(fields0.pageSize)) return fields0.pageSize;
+    if (fields0?.magic === MAGIC && isReadablePageSize(fields0.pageSize)) return fields0.pageSize;
     for (let size = SMALLEST_READABLE_PAGE_SIZE; size <= LARGEST_READABLE_PAGE_SIZE && size + META_SIZE <= this.size; size *= 2) {
       const bytes = this.readBytes(size, META_SIZE);
       if (readU32(bytes, PAGE_HEADER_SIZE) === MAGIC) return size;
@@ -168,8 +169,4 @@ export class RawFile {
     if (bytes === undefined) throw new BoltError("CORRUPT", `page ${meta.freelist}: freelist lies beyond the end of the file`);
     return readFreelistPage(bytes, meta.freelist);
   }
-}
-
-function isPageSize(size: number): boolean {
-  return size >= SMALLEST_READABLE_PAGE_SIZE && size <= LARGEST_READABLE_PAGE_SIZE && (size & (size - 1)) === 0;
 }

@@ -1,6 +1,7 @@
 /** `hexbolt surgery meta validate, meta update` and `freelist abandon, freelist rebuild`. */
 import { open } from "../index.js";
-import { DEFAULT_PAGE_SIZE, FLAG_META, LARGEST_READABLE_PAGE_SIZE, SMALLEST_READABLE_PAGE_SIZE } from "../format/constants.js";
+import { DEFAULT_PAGE_SIZE, FLAG_META } from "../format/constants.js";
+import { isReadablePageSize } from "../format/page-size.js";
 import { META_SIZE } from "../format/meta.js";
 import { EXIT_OK, Failure, OUTPUT_OPTION, UsageError, type Command } from "./command.js";
 import { writeJson } from "./io.js";
@@ -50,7 +51,7 @@ function parseFields(texts: readonly string[]): MetaChange {
 /** Where neither meta page looks like one, what the first says of the page size is the best there is, when it can be. */
 function pageSizeOf(meta: MetaFields | undefined): number {
   const size = meta?.pageSize ?? 0;
-  return size >= SMALLEST_READABLE_PAGE_SIZE && size <= LARGEST_READABLE_PAGE_SIZE && (size & (size - 1)) === 0 ? size : DEFAULT_PAGE_SIZE;
+  return isReadablePageSize(size) ? size : DEFAULT_PAGE_SIZE;
 }
 
 /** `surgery meta update` */

@@ -7,6 +7,7 @@
 import { BoltError } from "../base/errors.js";
 import { BUCKET_FLAG, DEFAULT_PAGE_SIZE, FLAG_FREELIST, MAX_PAGE_SIZE, MIN_PAGE_SIZE, type Pgid } from "../format/constants.js";
 import { encodeMeta, metaPageOf } from "../format/meta.js";
+import { isPageSize } from "../format/page-size.js";
 import { writePageHeader } from "../format/page.js";
 import { writeFileAtomically } from "../storage/atomic-file.js";
 import type { Storage } from "../storage/storage.js";
@@ -67,10 +68,6 @@ function settingsFrom(options: CompactOptions | undefined, sourcePageSize: numbe
   if (!Number.isSafeInteger(txMaxSize) || txMaxSize < 0) throw new TypeError(`option txMaxSize must be a whole number of bytes from 0 on, got ${String(txMaxSize)}`);
   if (!isPageSize(pageSize)) throw new TypeError(`option pageSize must be a power of two from ${MIN_PAGE_SIZE} to ${MAX_PAGE_SIZE}, got ${String(pageSize)}`);
   return { batchSize: txMaxSize === 0 ? DEFAULT_BATCH_SIZE : txMaxSize, pageSize };
-}
-
-function isPageSize(size: number): boolean {
-  return Number.isInteger(size) && size >= MIN_PAGE_SIZE && size <= MAX_PAGE_SIZE && (size & (size - 1)) === 0;
 }
 
 /** The new file, and how large the old one is. */

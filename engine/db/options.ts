@@ -1,5 +1,6 @@
 /** What a database can be opened with. */
 import { DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, MIN_PAGE_SIZE } from "../format/constants.js";
+import { isPageSize } from "../format/page-size.js";
 import type { Storage } from "../storage/storage.js";
 
 /** Options of `open`; all are optional. */
@@ -73,8 +74,7 @@ export function settingsFrom(options: OpenOptions = {}): Settings {
     require(typeof settings[name] === "number" && settings[name] >= 0, name, settings[name], "a number from 0 on");
   }
   const { pageSize, mode } = settings;
-  const isPageSize = Number.isInteger(pageSize) && pageSize >= MIN_PAGE_SIZE && pageSize <= MAX_PAGE_SIZE && (pageSize & (pageSize - 1)) === 0;
-  require(isPageSize, "pageSize", pageSize, `a power of two from ${MIN_PAGE_SIZE} to ${MAX_PAGE_SIZE}`);
+  require(isPageSize(pageSize), "pageSize", pageSize, `a power of two from ${MIN_PAGE_SIZE} to ${MAX_PAGE_SIZE}`);
   require(Number.isInteger(mode) && mode >= 0 && mode <= 0o7777, "mode", mode, "permission bits, 0 to 0o7777");
   require(settings.lock === "flock" || settings.lock === "none", "lock", settings.lock, `"flock" or "none"`);
   require(settings.durability === "two-sync" || settings.durability === "one-sync", "durability", settings.durability, `"two-sync" or "one-sync"`);

@@ -6,7 +6,8 @@
  */
 import { readBigU64, readU32, readU64, writeBigU64, writeU16, writeU32, writeU64 } from "../base/bytes.js";
 import { fnv1a64 } from "./checksum.js";
-import { FLAG_META, LARGEST_READABLE_PAGE_SIZE, MAGIC, PAGE_FLAGS, PAGE_HEADER_SIZE, SMALLEST_READABLE_PAGE_SIZE, VERSION, type Pgid } from "./constants.js";
+import { FLAG_META, MAGIC, PAGE_FLAGS, PAGE_HEADER_SIZE, VERSION, type Pgid } from "./constants.js";
+import { isReadablePageSize } from "./page-size.js";
 
 const PAGE_SIZE = 8;
 const FLAGS = 12;
@@ -53,7 +54,7 @@ export function decodeMeta(bytes: Uint8Array, at: number): Meta | MetaFault {
   if (readU32(bytes, body + 4) !== VERSION) return "VERSION_MISMATCH";
   if (!checksumMatches(bytes, body)) return "CHECKSUM";
   const pageSize = readU32(bytes, body + PAGE_SIZE);
-  if (pageSize < SMALLEST_READABLE_PAGE_SIZE || pageSize > LARGEST_READABLE_PAGE_SIZE || (pageSize & (pageSize - 1)) !== 0) return "INVALID";
+  if (!isReadablePageSize(pageSize)) return "INVALID";
   const freelist = readBigU64(bytes, body + FREELIST);
   return {
     pageSize,

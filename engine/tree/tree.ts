@@ -5,7 +5,8 @@
  *    above keep leading there, so searches go on using their key indexes. Branches are rebuilt at commit only (rebalance.ts, spill.ts).
  * 2. A DirtyBranch knows which of its children changed. From the root's, every change can be reached.
  * 3. A tree without a root page is one leaf: inline in its parent's value, or new and in memory only.
- * 4. `version` counts the changes after which a cursor must find its place again.
+ * 4. A leaf that lost all its elements stays until the commit; walks pass by it, and by a branch of such leaves (`Changes.emptied`).
+ * 5. `version` counts the changes after which a cursor must find its place again.
  */
 import { boltError, corrupt } from "../base/errors.js";
 import { copyFrom, copyOut, copySmall, readU32, SMALL_SIZE, TINY_SIZE } from "../base/bytes.js";

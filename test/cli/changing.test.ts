@@ -158,8 +158,13 @@ test("the first line is a line too: what is wrong with it is told with its numbe
     assert.equal(status, 1);
     assert.match(stderr, expected);
   }
-  await outputHere(["import", path], '{"hexbolt":1,"pageSize":512}\n{"bucket":["b"],"key":"k","value":"v"}\n');
-  assert.equal(await outputHere(["get", path, "b", "k"]), "v\n");
+  for (const [exported, made] of [[512, 1024], [131_072, 65_536]] as const) {
+    const target = tempPath("nearest-size.db");
+    await outputHere(["import", target], `{"hexbolt":1,"pageSize":${exported}}\n{"bucket":["b"],"key":"k","value":"v"}\n`);
+    const db = open(target, { readOnly: true });
+    assert.deepEqual([db.pageSize, db.view((tx) => tx.bucket("b")?.get("k")?.toString())], [made, "v"]);
+    db.close();
+  }
 });
 
 test("an argument that is no UTF-8 is refused, not changed", async () => {
