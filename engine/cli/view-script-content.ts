@@ -170,7 +170,7 @@ async function showValue(key) {
   show(chosen === "text" && value.json !== undefined && form === "text" ? "json" : chosen);
   $("value-edit").hidden = !canWrite || value.isCut;
   // Bytes that are no text would be lost in a field of text, and its lines end in one way only: these are changed as hexadecimal digits.
-  editsHex = value.text === undefined || value.text.includes("\\r");
+  editsHex = value.text === undefined || value.text.includes("\r");
   $("edit-text").value = editsHex ? value.hex.replace(/../g, "$& ").trim() : value.text;
   $("edit-save").textContent = editsHex ? "Save as hex" : "Save as text";
   $("edit-done").textContent = "";

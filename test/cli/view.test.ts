@@ -27,6 +27,7 @@ function sampleFile(): string {
     kinds.put("time", encodeGoTime(new Date(Date.UTC(2024, 1, 29, 12, 30, 15, 500))));
     kinds.put("varint", Buffer.from([0x80, 0x02]));
     kinds.put("counter", Buffer.from([0, 0, 0, 0, 0, 0, 1, 0]));
+    kinds.put("windows", "a\r\nb");
     kinds.put("long", Buffer.alloc(100_000, "x"));
     kinds.createBucket("inner").createBucket("innermost").put("deep", "down");
   });
@@ -315,6 +316,17 @@ describe("the page in a browser", { skip: process.env["HEXBOLT_BROWSER"] === und
     await page.until(`document.getElementById("value-size").textContent === "3 bytes" && document.getElementById("message").hidden`);
     const db = open(path, { readOnly: true });
     assert.equal(db.view((tx) => tx.bucket("kinds")?.get("varint")?.toString("hex")), "8003ff");
+    db.close();
+  });
+
+  test("text with carriage returns, which a field of text would lose, is changed as hexadecimal digits, too", async () => {
+    await page.evaluate(`location.hash = "bucket=${hexOf("kinds")}"`);
+    await page.click(row("windows"));
+    await page.until(`document.getElementById("edit-text").value === "61 0d 0a 62"`);
+    await page.click(button("Save as hex"));
+    await page.until(`document.getElementById("edit-done").textContent.startsWith("Saved by transaction ")`);
+    const db = open(path, { readOnly: true });
+    assert.equal(db.view((tx) => tx.bucket("kinds")?.get("windows")?.toString()), "a\r\nb");
     db.close();
   });
 
