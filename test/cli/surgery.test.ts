@@ -7,7 +7,7 @@ import { open } from "../../engine/index.js";
 import { contentOf } from "../support/content.js";
 import { fixtureCopy, fixtureNames, fixtureOriginal, readFixture } from "../support/fixtures.js";
 import { tempPath } from "../support/temp.js";
-import { here, jsonLinesHere, outputHere } from "./command.js";
+import { here, hexbolt, jsonLinesHere, outputHere } from "./command.js";
 
 interface Row { readonly id: number; readonly type: string; readonly count: number; readonly overflow: number }
 
@@ -231,4 +231,12 @@ test("surgery needs to read the original, not to write it: the copy is its owner
   const copy = tempPath("abandoned.db");
   await outputHere(["surgery", "freelist", "abandon", path, "-o", copy]);
   assert.equal(statSync(copy).mode & 0o777, 0o644);
+});
+
+test("where the file cannot be locked surgery refuses: a plain copy would not notice what is written meanwhile", () => {
+  const copy = tempPath("unlocked.db");
+  const { status, stderr } = hexbolt(["surgery", "freelist", "abandon", fixtureCopy("one-key"), "-o", copy], "", { PATH: "/nonexistent" });
+  assert.equal(status, 1);
+  assert.match(stderr, /cannot lock the file/);
+  assert.equal(existsSync(copy), false);
 });
