@@ -25,6 +25,7 @@ test("docs/reliability.md lists exactly these mutants", () => {
   const text = readFileSync(join(repositoryRoot, "docs", "reliability.md"), "utf8");
   const [, table = ""] = /\n\| mutant \| file \| what it does to a user \| asked first \|\n\|[ -|]+\|\n((?:\|.*\|\n)+)/.exec(text) ?? [];
   assert.deepEqual(table.trimEnd().split("\n"), tableRows(allMutants), "node dist/test/mutants/main.js --table prints it");
+  assert.match(text, new RegExp(`puts ${allMutants.length} mistakes into the engine`));
 });
 
 test("a mutant whose text is not in the file exactly once is stale, and so is one that changes nothing", () => {

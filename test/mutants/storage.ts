@@ -77,6 +77,11 @@ export const storageMutants: readonly Mutant[] = [
   {
     name: "a database in use is replaced", file: "engine/storage/atomic-file.ts",
     find: 'if (!present.lock("exclusive")) throw', replace: 'if (!present.lock("exclusive") && path === "") throw',
-    harm: "whoever has it open goes on writing to a file without a name", tests: ["engine/db/backup", "engine/db/compact", "engine/tx/copy"],
+    harm: "whoever has it open goes on writing to a file without a name", tests: ["engine/db/target"],
+  },
+  {
+    name: "a file is unlocked before it is replaced", file: "engine/storage/atomic-file.ts",
+    find: 'if (process.platform === "win32") present?.close();', replace: "present?.close();",
+    harm: "who waits for its lock commits to a file that loses its name", tests: ["engine/db/target"],
   },
 ];

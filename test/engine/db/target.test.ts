@@ -38,6 +38,21 @@ for (const lock of ["flock", "none"] as const) {
   });
 }
 
+test("a file that somebody has open is not replaced by the copy of another database", async () => {
+  const { path, db } = made("in-use.db");
+  const { db: other } = made("other.db");
+  assert.throws(() => other.compact(path), boltError("TIMEOUT", /cannot be replaced/));
+  await assert.rejects(other.backup(path), boltError("TIMEOUT", /cannot be replaced/));
+  other.view((tx: ReadTx) => assert.throws(() => tx.copyTo(path), boltError("TIMEOUT", /cannot be replaced/)));
+  other.close();
+  db.update((tx) => tx.createBucket("b"));
+  db.close();
+  const again = open(path);
+  again.view((tx) => assert.deepEqual([...tx.buckets()].map(String), ["a", "b"]));
+  again.close();
+  assert.deepEqual(readdirSync(tempFolder()).filter((name) => name.endsWith(".tmp")), []);
+});
+
 test("copyTo takes a path and nothing else, and makes nothing", () => {
   const { db } = made("path.db");
   const before = readdirSync(".");
@@ -54,51 +69,54 @@ function waiter(path: string): { readonly waits: Promise<unknown>; readonly end:
   return { waits: once(child.stdout, "data"), end: once(child, "exit") };
 }
 
-/** What may become of a file while somebody waits for its lock. */
+/** What may become of a file that is locked and whose lock somebody waits for. */
 const REPLACED: Readonly<Record<string, (path: string, db: DB) => void>> = {
-  "its own compacted copy": (path, db) => {
+  "replaced by its own compacted copy": (path, db) => {
     const copy = tempPath("copy.db");
     db.compact(copy);
-    db.close();
     renameSync(copy, path);
   },
-  "another database's compacted copy": (path, db) => {
-    const other = made("other.db");
-    db.close();
-    other.db.compact(path);
-    other.db.close();
-  },
-  "nothing": (path, db) => {
-    db.close();
-    rmSync(path);
-  },
+  "removed": (path) => { rmSync(path); },
 };
 
 for (const [what, replace] of Object.entries(REPLACED)) {
-  test(`who waits for a file that is replaced by ${what} meanwhile commits to what has the name`, async () => {
+  test(`who waits for a file that is ${what} meanwhile commits to what has the name`, async () => {
     const { path, db } = made("waited.db");
     const { waits, end } = waiter(path);
     await waits;
     // It is in its first tries by now; an earlier one would find the file that is replaced below just as well.
     await new Promise((resolve) => { setTimeout(resolve, 150); });
-    try {
-      replace(path, db);
-    } catch (error) {
-      // It has got the lock of the old file just before: then there is nothing to replace.
-      boltErrorCode(error, "TIMEOUT");
-      db.close();
-    }
+    replace(path, db);
+    db.close();
     assert.deepEqual((await end).slice(0, 2), [0, null]);
     const again = open(path);
     again.view((tx) => assert.equal(requireBucket(tx.bucket("a")).get("from")?.toString(), "the one that waited"));
     again.close();
-    assert.deepEqual(readdirSync(tempFolder()).filter((name) => name.endsWith(".tmp")), []);
   });
 }
 
-function boltErrorCode(error: unknown, code: string): void {
-  assert.ok(error instanceof Error && "code" in error && error.code === code, String(error));
-}
+test("a file that a copy replaces stays locked until it has lost its name", async (t) => {
+  const { path, db } = made("replaced.db");
+  db.close();
+  const other = made("other.db").db;
+  const unlocked: string[] = [];
+  const close = FileStorage.prototype.close;
+  t.mock.method(FileStorage.prototype, "close", function closeAndTell(this: FileStorage) {
+    unlocked.push(this.isAt(path) ? "named" : "nameless");
+    close.call(this);
+  });
+  // The first is the look whether anybody has the file open, before the work; the second the copy, under its temporary name; the third what was replaced.
+  const expected = ["named", "nameless", "nameless"];
+  other.compact(path);
+  assert.deepEqual(unlocked.splice(0), expected);
+  await other.backup(path);
+  assert.deepEqual(unlocked.splice(0), expected);
+  other.view((tx: ReadTx) => { tx.copyTo(path); });
+  assert.deepEqual(unlocked.splice(0), expected);
+  t.mock.restoreAll();
+  other.close();
+  assert.deepEqual(readdirSync(tempFolder()).filter((name) => name.endsWith(".tmp")), []);
+});
 
 test("on a closed database a copy is DATABASE_NOT_OPEN; a path that leads nowhere is the system's error, named", async () => {
   const { path, db } = made("closed.db");
