@@ -159,6 +159,15 @@ function concurrency(run: Run): void {
     const { target } = await store.get("same");
     assert.deepEqual(target, descriptor(Number(target.size)));
   });
+  run("what a call was given may be changed while it runs", async (store) => {
+    const given: { mediaType: string; digest: string; size: number | bigint } = { ...descriptor(1) };
+    const first = store.put("a", given);
+    Object.assign(given, descriptor(2));
+    const second = store.put("b", given);
+    Object.assign(given, descriptor(3));
+    await Promise.all([first, second]);
+    assert.deepEqual((await store.list()).map(essence), [{ name: "a", target: descriptor(1) }, { name: "b", target: descriptor(2) }]);
+  });
   run("one that fails among many takes no other with it", async (store) => {
     const calls = [store.put("a", descriptor(1)), store.delete("missing"), store.put("b", descriptor(2))];
     const ends = (await Promise.allSettled(calls)).map((end) => end.status);

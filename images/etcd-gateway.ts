@@ -101,7 +101,8 @@ export class EtcdGateway {
           this.#preferred = index;
           return { body: attempt.body, uncertain };
         }
-        faults.set(endpoint, attempt.fault);
+        // An attempt that the end of the call has cut off says less than what the endpoint said before.
+        if (!call.signal.aborted || !faults.has(endpoint)) faults.set(endpoint, attempt.fault);
         if (call.signal.aborted) throw ended(call, faults);
         uncertain ||= attempt.sent;
         reached ||= attempt.sent && attempt.isEtcd;

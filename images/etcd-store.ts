@@ -8,6 +8,7 @@
  *
  * Keeps true: a call that resolved is in the cluster's majority; a list is one revision's, however many pages it takes.
  */
+import { ownCopy } from "./call.js";
 import { applyChange, withoutEmptyValues } from "./change.js";
 import { CorruptImagesError, ImagesError, corruptImage, exists, invalid, notFound, quote } from "./errors.js";
 import { EtcdError, EtcdGateway, isObject } from "./etcd-gateway.js";
@@ -84,10 +85,11 @@ export class EtcdImageStore implements EditableImageStore {
   async update(name: string, change: ImageChange, options?: CallOptions): Promise<Image> {
     validateName(name);
     const call = this.#gateway.begin(options);
+    const own = ownCopy(change);
     return this.#change(name, call, await this.#read(name, call), (before) => {
       if (before === undefined) throw notFound(name);
       const old = decode(name, before);
-      const { target, labels } = applyChange(old, change);
+      const { target, labels } = applyChange(old, own);
       const image = this.#valid(name, target, labels);
       return old.createdAt === undefined ? image : { ...image, createdAt: old.createdAt };
     });
@@ -239,7 +241,7 @@ export class EtcdImageStore implements EditableImageStore {
       validateStrings("labels", labels);
       validateStrings("annotations", target.annotations);
     }
-    return labels === undefined ? { name, target } : { name, target, labels };
+    return ownCopy(labels === undefined ? { name, target } : { name, target, labels });
   }
 }
 

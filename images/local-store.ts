@@ -2,7 +2,7 @@
  * The image store on a database in this process: a transaction a call. Writing calls that are under way at the same time
  * share one commit (`DB.batch`), so many puts cost few flushes; each still succeeds or fails alone.
  */
-import { callSignal } from "./call.js";
+import { callSignal, ownCopy } from "./call.js";
 import { givenUp, throwIfGivenUp } from "./errors.js";
 import { TxImageStore } from "./tx-store.js";
 import { validateNamespace } from "./validate.js";
@@ -26,34 +26,38 @@ export class LocalImageStore implements EditableImageStore {
 
   /** Creates the image or replaces all of it; resolves when it is durable. */
   async put(name: string, target: Descriptor, options?: PutOptions): Promise<void> {
-    await this.#write(options, (store) => store.put(name, target, options));
+    const [own, ownOptions] = ownCopy([target, options]);
+    await this.#write(options, (store) => store.put(name, own, ownOptions));
   }
 
   /** Creates the image; resolves when it is durable. @throws ImageExistsError */
   create(name: string, target: Descriptor, options?: PutOptions): Promise<Image> {
-    return this.#write(options, (store) => store.create(name, target, options));
+    const [own, ownOptions] = ownCopy([target, options]);
+    return this.#write(options, (store) => store.create(name, own, ownOptions));
   }
 
   /** Changes the image; resolves when that is durable. @throws ImageNotFoundError */
   update(name: string, change: ImageChange, options?: CallOptions): Promise<Image> {
-    return this.#write(options, (store) => store.update(name, change));
+    const own = ownCopy(change);
+    return this.#write(options, (store) => store.update(name, own));
   }
 
   /** Reads one image. @throws ImageNotFoundError */
   async get(name: string, options?: CallOptions): Promise<Image> {
-    throwIfGivenUp(options?.signal);
+    throwIfGivenUp(callSignal(options));
     return this.#db.view((tx) => new TxImageStore(tx, this.#options).get(name));
   }
 
   /** Reads the images from one snapshot. @throws CorruptImagesError, which carries those that are whole */
   async list(options?: ListOptions): Promise<Image[]> {
-    throwIfGivenUp(options?.signal);
+    throwIfGivenUp(callSignal(options));
     return this.#db.view((tx) => new TxImageStore(tx, this.#options).list(options));
   }
 
   /** Deletes the image; resolves when that is durable. @throws ImageNotFoundError */
   async delete(name: string, options?: DeleteOptions): Promise<void> {
-    await this.#write(options, (store) => store.delete(name, options));
+    const own = ownCopy(options);
+    await this.#write(options, (store) => store.delete(name, own));
   }
 
   /** Runs a change in the next shared commit. Once it is in there it cannot be called back, so the signal counts until then. */

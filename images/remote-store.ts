@@ -5,7 +5,7 @@
  * service with the namespace `default`, as ctr does, and for a `put` without labels the early service `containerd.v1.Images`,
  * which takes any descriptor; whichever of the two a server lacks, the other does the work.
  */
-import { callSignal, callTimeoutMs } from "./call.js";
+import { callSignal, callTimeoutMs, ownCopy } from "./call.js";
 import { CorruptImagesError, ImageNotFoundError, ImagesError, isExists, isNotFound, quote } from "./errors.js";
 import { parseFilters } from "./filters.js";
 import { GrpcClient } from "./grpc-client.js";
@@ -62,15 +62,15 @@ export class RemoteImageStore implements EditableImageStore {
   async put(name: string, target: Descriptor, options?: PutOptions): Promise<void> {
     validate(name, target, options?.labels);
     const limited = this.#limited(options);
-    const labels = options?.labels ?? {};
-    if (!this.#lacksEarly && Object.keys(labels).length === 0) {
+    const image = ownCopy({ name, target, labels: options?.labels ?? {} });
+    if (!this.#lacksEarly && Object.keys(image.labels).length === 0) {
       const reply = await this.#call(EARLY_SERVICE, "Put", encodeImageField({ name, target }, true), limited);
       if (!isMissingService(reply)) return void messageOf(reply);
       this.#lacksEarly = true;
     }
     for (let attempt = 1; ; attempt++) {
       try {
-        await this.#replace({ name, target, labels }, limited, attempt % 2 === 1 ? "Create" : "Update");
+        await this.#replace(image, limited, attempt % 2 === 1 ? "Create" : "Update");
         return;
       } catch (error) {
         if (!(isExists(error) || isNotFound(error))) throw error;

@@ -241,6 +241,8 @@ function imagesBucket(tx: ReadTx | Tx, namespace: string | undefined): ReadableB
 
 function writable(tx: ReadTx | Tx): Tx {
   if (isWritable(tx)) return tx;
+  // Says first, as the engine's own members do, when the transaction is over.
+  tx.bucket(SCHEMA);
   throw new BoltError("TX_NOT_WRITABLE", "tx not writable");
 }
 

@@ -20,7 +20,7 @@ import { KNOWN, UNFIT } from "./runtimes-known.js";
 import { tempFolder, tempPath } from "./support/temp.js";
 
 const INSTALL_LIMIT_MS = 120_000;
-const FILE_LIMIT_MS = 180_000;
+const FILE_LIMIT_MS = 400_000;
 const testFolder = dirname(fileURLToPath(import.meta.url));
 
 /** A runtime: where it comes from and how it runs one test file. */
@@ -95,16 +95,18 @@ function runFile(runtime: Runtime, program: string, file: string): Promise<FileR
       cwd: join(testFolder, "../.."), detached: true, stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1", TMPDIR: tempFolder() },
     });
-    let output = "";
+    // Each stream by itself: a line of one is not to be cut by a part of the other.
+    const texts = ["", ""];
     let isLate = false;
-    for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (part: string) => { output += part; });
+    [child.stdout, child.stderr].forEach((stream, i) => stream.setEncoding("utf8").on("data", (part: string) => { texts[i] += part; }));
     const timer = setTimeout(() => {
       isLate = true;
       if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
     }, FILE_LIMIT_MS);
-    child.once("error", (error) => { output += String(error); });
+    child.once("error", (error) => { texts.push(String(error)); });
     child.once("close", (code) => {
       clearTimeout(timer);
+      const output = texts.join("\n");
       const counts = countsOf(output, runtime.format);
       const unexplained = code !== 0 && counts.failed.length === 0;
       const isEmpty = counts.passed + counts.failed.length + counts.skipped === 0;

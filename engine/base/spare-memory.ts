@@ -2,7 +2,7 @@
  * Memory of large pages, kept for the next one of the same size: to take new memory from the system costs more than to fill it (measured: 0.6 ms a MiB,
  * where a copy takes 0.1).
  */
-import { newMemory } from "./bytes.js";
+import { newMemory } from "./memory.js";
 
 const LIMIT = 1 << 22;
 /** Every piece given back is put before the others: of thousands of small ones that would take longer than new memory. */

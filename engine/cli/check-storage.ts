@@ -2,10 +2,11 @@
  * A file as a storage that is only read, for what takes long: it counts what was read, for a progress bar, and can show the database as
  * though another page were its root, for `check --from-page`.
  */
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, fstatSync, openSync } from "node:fs";
 import { encodeMeta, META_SIZE, type Meta } from "../format/meta.js";
 import type { Pgid } from "../format/constants.js";
 import type { Storage } from "../index.js";
+import { readAt } from "./read-at.js";
 
 /** Makes and owns the descriptor. */
 export class CheckStorage implements Storage {
@@ -35,12 +36,7 @@ export class CheckStorage implements Storage {
   }
 
   read(target: Uint8Array, position: number): number {
-    let done = 0;
-    while (done < target.length) {
-      const count = readSync(this.#descriptor, target, done, target.length - done, position + done);
-      if (count === 0) break;
-      done += count;
-    }
+    const done = readAt(this.#descriptor, target, position);
     if (this.#metas !== undefined && position < 2 * this.#pageSize) this.#overlay(target, position);
     this.#byteCount += done;
     this.#progress(this.#byteCount);

@@ -14,6 +14,7 @@ import { isReadablePageSize } from "../format/page-size.js";
 import { readPageHeader, type PageHeader } from "../format/page.js";
 import type { RawPages } from "../format/walk.js";
 import { readMetaFields, type MetaFields } from "./meta-fields.js";
+import { readAt } from "./read-at.js";
 
 /** A page with its overflow pages. */
 export interface RawPage {
@@ -62,12 +63,7 @@ export class RawFile {
   /** Reads bytes; fewer at the end of the file. */
   readBytes(position: number, size: number): Buffer {
     const bytes = Buffer.alloc(size);
-    let done = 0;
-    while (done < size) {
-      const count = readSync(this.#descriptor, bytes, done, size - done, position + done);
-      if (count === 0) break;
-      done += count;
-    }
+    const done = readAt(this.#descriptor, bytes, position);
     if (this.#watched !== undefined && !this.#metaBytes(this.pageSize ?? 0, this.#descriptor).equals(this.#watched)) {
       throw new BoltError("STALE_SNAPSHOT", "the writer has moved on: the file was committed to while it was read");
     }

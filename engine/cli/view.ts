@@ -30,7 +30,10 @@ export const viewCommand: Command = {
     else io.stdout.write(`${viewer.address}\n`);
     io.stdout.flush();
     if (io.stderr.isTerminal) io.stderr.write("Open the address in a browser; Ctrl-C ends.\n");
-    await new Promise<void>((resolve) => io.signal.addEventListener("abort", () => resolve(), { once: true }));
+    await new Promise<void>((resolve) => {
+      if (io.signal.aborted) resolve();
+      io.signal.addEventListener("abort", () => resolve(), { once: true });
+    });
     await viewer.close();
     return EXIT_OK;
   },

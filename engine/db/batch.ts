@@ -43,7 +43,9 @@ export class Batch<Tx extends Hooked> {
     this.#host = host;
   }
 
+  /** @throws (rejects with) what the function throws; TypeError when it is none */
   add<T>(fn: (tx: Tx) => T): Promise<T> {
+    if (typeof fn !== "function") return Promise.reject(new TypeError(`batch takes a function, got ${String(fn)}`));
     return new Promise<T>((resolve, reject) => {
       this.#calls.push({ fn, resolve: resolve as (result: unknown) => void, reject });
       this.#schedule();

@@ -56,6 +56,8 @@ const DEFAULTS: Settings = {
   maxSize: Number.MAX_SAFE_INTEGER, cacheSize: DEFAULT_CACHE_SIZE, strict: false, lock: "flock", durability: "two-sync", storage: undefined,
 };
 
+const STORAGE_MEMBERS = ["size", "read", "write", "truncate", "sync", "writeAsync", "syncAsync", "lock", "close"] as const;
+
 /**
  * Checks options and fills in the defaults.
  * @throws TypeError naming the option, what it got and what it takes
@@ -73,12 +75,17 @@ export function settingsFrom(options: OpenOptions = {}): Settings {
   for (const name of ["timeout", "maxSize", "cacheSize"] as const) {
     require(typeof settings[name] === "number" && settings[name] >= 0, name, settings[name], "a number from 0 on");
   }
-  const { pageSize, mode } = settings;
+  const { pageSize, mode, storage } = settings;
+  require(storage === undefined || isStorage(storage), "storage", storage, "a Storage: MemoryStorage, SimulatedDisk or your own");
   require(isPageSize(pageSize), "pageSize", pageSize, `a power of two from ${MIN_PAGE_SIZE} to ${MAX_PAGE_SIZE}`);
   require(Number.isInteger(mode) && mode >= 0 && mode <= 0o7777, "mode", mode, "permission bits, 0 to 0o7777");
   require(settings.lock === "flock" || settings.lock === "none", "lock", settings.lock, `"flock" or "none"`);
   require(settings.durability === "two-sync" || settings.durability === "one-sync", "durability", settings.durability, `"two-sync" or "one-sync"`);
   return settings.maxSize === 0 ? { ...settings, maxSize: DEFAULTS.maxSize } : settings;
+}
+
+function isStorage(value: Storage): boolean {
+  return typeof value === "object" && value !== null && STORAGE_MEMBERS.every((name) => typeof value[name] === "function");
 }
 
 function require(condition: boolean, name: string, got: unknown, expected: string): void {

@@ -4,7 +4,8 @@
  * It looks at the committed pages, which the transaction leaves as they are until its commit. What it marks is noted, so that pages above
  * several leaves count once. It marks no more than there are free pages for below the goal: a commit that ran out of them would let the file grow.
  */
-import { copyOut, readU32 } from "../base/bytes.js";
+import { readU32 } from "../base/bytes.js";
+import { copyOut } from "../base/memory.js";
 import { corrupt } from "../base/errors.js";
 import { readBucketHeader } from "../format/bucket-header.js";
 import { BRANCH_KEY_SIZE, BRANCH_POS, BUCKET_FLAG, LEAF_FLAGS, LEAF_KEY_SIZE, LEAF_POS, type Pgid } from "../format/constants.js";

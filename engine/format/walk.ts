@@ -17,7 +17,8 @@
  *
  * It does not judge the order of keys, empty pages or branches with too few children: those hide no page (tx/check does).
  */
-import { copyOut, readU16, readU32, readU64 } from "../base/bytes.js";
+import { readU16, readU32, readU64 } from "../base/bytes.js";
+import { copyOut } from "../base/memory.js";
 import { corrupt } from "../base/errors.js";
 import {
   BRANCH_CHILD, BRANCH_KEY_SIZE, BRANCH_POS, BUCKET_FLAG, BUCKET_HEADER_SIZE, FLAG_BRANCH, FLAG_FREELIST, FLAG_LEAF, FLAG_META,

@@ -15,7 +15,8 @@
  * 6. Of a leaf with one large value only the first page is read, until somebody wants the value. See overflow-pages.ts.
  */
 import { assert } from "../base/assert.js";
-import { newMemory, readU16, readU32 } from "../base/bytes.js";
+import { readU16, readU32 } from "../base/bytes.js";
+import { newMemory } from "../base/memory.js";
 import { SpareMemory } from "../base/spare-memory.js";
 import { corrupt } from "../base/errors.js";
 import { PAGE_COUNT, PAGE_OVERFLOW, type Pgid } from "../format/constants.js";

@@ -12,12 +12,13 @@
 import { boltError, BoltError, corrupt, ioError } from "../base/errors.js";
 import { atOnce, inTurns } from "../base/turns.js";
 import { assert } from "../base/assert.js";
-import { newMemory } from "../base/bytes.js";
+import { newMemory } from "../base/memory.js";
 import type { Recovery } from "../base/recovery.js";
 import { MIN_PAGE_SIZE, type Pgid } from "../format/constants.js";
 import { closeMark } from "../format/manifest.js";
 import { encodeMeta, MAX_TXID, metaPageOf, type Meta } from "../format/meta.js";
 import { ascending, without } from "../format/pgid-list.js";
+import { PgidSet } from "../format/pgid-set.js";
 import { collectReachable, type RawPages } from "../format/walk.js";
 import type { Storage } from "../storage/storage.js";
 import { type Step, stepsOfCommit, type WriteStep } from "./commit-steps.js";
@@ -146,6 +147,23 @@ export class Pager {
     const { meta } = snapshot;
     if (!this.options.readOnly && this.#state === "open" && meta === this.meta) return this.freelist.storedIds();
     return meta.freelist === undefined ? undefined : readStoredFreelist(this.rawPages(snapshot), meta.freelist).ids;
+  }
+
+  /**
+   * `freeIds` as a set; where nobody knows them, all that the snapshot's tree does not reach.
+   * @throws BoltError FREE_PAGES_NOT_LOADED when the freelist page, or the tree in its place, is broken
+   */
+  freePages(snapshot: Snapshot): PgidSet {
+    const { highWaterMark, root } = snapshot.meta;
+    const free = new PgidSet();
+    try {
+      const known = this.freeIds(snapshot);
+      const lists = known === undefined ? unreachedPages(collectReachable(this.rawPages(snapshot), root), highWaterMark) : [known];
+      for (const ids of lists) for (const pgid of ids) if (pgid < highWaterMark) free.add(pgid);
+    } catch (error) {
+      throw error instanceof BoltError && error.code === "CORRUPT" ? boltError("FREE_PAGES_NOT_LOADED", error.message, error) : error;
+    }
+    return free;
   }
 
   #newCache(meta: Meta, watch: MetaWatch | undefined): PageCache {
@@ -329,7 +347,9 @@ export class Pager {
     if (this.#state === "writing") this.#state = "open";
   }
 
+  /** @throws BoltError IO, also when an earlier sync has failed: the system may have forgotten what it could not write, and say that all is well */
   sync(): void {
+    this.#requireUnpoisoned();
     wrapIo("sync", () => {
       try {
         this.storage.sync();

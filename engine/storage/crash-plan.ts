@@ -81,6 +81,7 @@ export function chosenFates(pending: readonly PendingChange[], choice: CrashChoi
   const fates = new Uint8Array(totalSlots(pending));
   if (choice === "none") return fates;
   if (choice === "all") return fates.fill(KEEP);
+  if (typeof choice !== "object" || choice === null) throw new TypeError(`a crash leaves "all", "none", { prefix } or { keep }, not ${String(choice)}`);
   if ("prefix" in choice) return fates.fill(KEEP, 0, totalSlots(pending.slice(0, choice.prefix)));
   let slot = 0;
   for (const change of pending) {

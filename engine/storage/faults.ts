@@ -1,6 +1,8 @@
 /**
  * Which operation of a simulated disk fails, and how: counts the operations of a kind and says when a fault is due.
  */
+import { constants } from "node:os";
+
 import type { OperationKind } from "./crash-plan.js";
 import type { ErrnoName } from "./system-error.js";
 
@@ -57,7 +59,8 @@ export class FaultQueue {
     if (fault.on !== undefined && !possible.has(fault.on)) {
       throw new TypeError(`a ${fault.on} cannot fail as ${fault.failure}`);
     }
-    const { nth = 1, times = 1 } = fault;
+    const { nth = 1, times = 1, code } = fault;
+    if (code !== undefined && !Object.hasOwn(constants.errno, code)) throw new TypeError(`${String(code)} is no error of the system`);
     if (!Number.isSafeInteger(nth) || nth < 1) throw new TypeError(`nth is ${nth}: the operations are counted from 1`);
     if (!(times >= 1)) throw new TypeError(`times is ${times}: a fault happens at least once`);
     const kinds = fault.on === undefined ? possible : new Set([fault.on]);

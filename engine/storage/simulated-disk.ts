@@ -27,6 +27,8 @@ import { checkPosition, totalLength } from "./transfer.js";
 /** Room on a disk where nothing else is said; it is a guard for the memory of the test, as no byte is stored sparsely. */
 const DEFAULT_CAPACITY = 2 ** 30;
 
+const OPTIONS: ReadonlySet<string> = new Set<keyof SimulatedDiskOptions>(["seed", "capacity", "bytes"]);
+
 /** How a disk begins. */
 export interface SimulatedDiskOptions {
   /** Determines all that is random. Default 0. */
@@ -68,6 +70,7 @@ export class SimulatedDisk implements Storage {
   #isCut = false;
 
   constructor(options: SimulatedDiskOptions = {}) {
+    for (const name of Object.keys(options)) if (!OPTIONS.has(name)) throw new TypeError(`there is no option "${name}"; there are ${[...OPTIONS].join(", ")}`);
     this.seed = options.seed ?? 0;
     this.capacity = options.capacity ?? DEFAULT_CAPACITY;
     if (!Number.isFinite(this.seed)) throw new TypeError(`seed must be a number, got ${String(this.seed)}`);
@@ -208,7 +211,8 @@ export class SimulatedDisk implements Storage {
    */
   crash(choice?: CrashChoice): SimulatedDisk {
     if (choice === undefined) return this.#crashed("random", sampledFates(this.#pending, this.#random));
-    return this.#crashed(choiceLabel(choice), chosenFates(this.#pending, choice));
+    const fates = chosenFates(this.#pending, choice);
+    return this.#crashed(choiceLabel(choice), fates);
   }
 
   /**

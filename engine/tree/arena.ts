@@ -5,6 +5,7 @@
  * An element names its bytes by source and offset; `sources` holds the slabs of clean pages (pinned) and the arena's own chunks.
  */
 import { assert } from "../base/assert.js";
+import { requireMemory } from "../base/memory.js";
 import { SpareMemory } from "../base/spare-memory.js";
 import { ELEMENT_SIZE, PAGE_HEADER_SIZE } from "../format/constants.js";
 
@@ -85,7 +86,7 @@ export class Arena {
       this.#ownBuffers.add(this.source);
       this.offset = ONLY_KEY;
     } else if (size >= OWN_BUFFER) {
-      this.source = this.addSource(new Uint8Array(size));
+      this.source = this.addSource(requireMemory(size));
       this.#ownBuffers.add(this.source);
       this.offset = 0;
     } else {
@@ -112,7 +113,7 @@ export class Arena {
    */
   #newLeafPage(size: number): Uint8Array {
     const length = Math.ceil((ONLY_KEY + size) / this.#pageSize) * this.#pageSize;
-    const page = this.#spareMemory.take(length) ?? new Uint8Array(length);
+    const page = this.#spareMemory.take(length) ?? requireMemory(length);
     page.fill(0, ONLY_KEY + size);
     return page;
   }
@@ -140,7 +141,7 @@ export class Arena {
 
   #nextByteChunk(): void {
     this.#byteChunk++;
-    const chunk = (this.#byteChunks[this.#byteChunk] ??= new Uint8Array(BYTES_CHUNK));
+    const chunk = (this.#byteChunks[this.#byteChunk] ??= requireMemory(BYTES_CHUNK));
     this.#byteSource = this.addSource(chunk);
     this.#bytesUsed = 0;
     assert(chunk.length === BYTES_CHUNK, "chunks are of one size");

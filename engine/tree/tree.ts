@@ -9,7 +9,8 @@
  * 5. `version` counts the changes after which a cursor must find its place again.
  */
 import { boltError, corrupt } from "../base/errors.js";
-import { copyFrom, copyOut, copySmall, readU32, SMALL_SIZE, TINY_SIZE } from "../base/bytes.js";
+import { readU32 } from "../base/bytes.js";
+import { copyFrom, copyOut, copySmall, SMALL_SIZE, TINY_SIZE } from "../base/memory.js";
 import { BUCKET_HEADER_SIZE, LEAF_FLAGS, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, type Pgid } from "../format/constants.js";
 import { alikeAt, elementAt } from "../format/page-index.js";
 import type { Arena } from "./arena.js";
@@ -59,7 +60,7 @@ export class Tree {
   /** The root page, 0 when the tree is one leaf that is none. */
   root: Pgid;
   /** The value that holds the inline bucket: header, then a leaf page; this tree's own copy. */
-  readonly inline: Buffer | undefined;
+  readonly inline: Uint8Array | undefined;
   #inlineMemory: ArrayBufferLike | undefined;
   version = 0;
   /** The changed leaf of a tree without pages. */
@@ -88,7 +89,7 @@ export class Tree {
    * @param root the root page; 0: `inline` holds the tree, or it is new and empty
    * @throws BoltError CORRUPT when the inline page cannot be
    */
-  constructor(pages: Pages, arena: Arena | undefined, root: Pgid, inline: Buffer | undefined, holder: Pgid) {
+  constructor(pages: Pages, arena: Arena | undefined, root: Pgid, inline: Uint8Array | undefined, holder: Pgid) {
     this.pages = pages;
     this.arena = arena;
     this.root = root;

@@ -5,7 +5,7 @@
  * 2. The parent's leaf holds the bucket as it was; it is brought up to date at commit (commit.ts), not before.
  * 3. A deleted bucket is marked with all that is nested in it; its handles say BUCKET_NOT_FOUND from then on.
  */
-import { copyOut } from "../base/bytes.js";
+import { copyOut, copyToKeep } from "../base/memory.js";
 import { boltError, corrupt } from "../base/errors.js";
 import { BUCKET_FLAG, BUCKET_HEADER_SIZE, FLAG_LEAF, PAGE_HEADER_SIZE, type Pgid } from "../format/constants.js";
 import { readBucketHeader, writeBucketHeader } from "../format/bucket-header.js";
@@ -78,9 +78,9 @@ export class BucketState {
     const holder = tree.leafPage;
     const valueStart = tree.keyStart + tree.keySize;
     const header = readBucketHeader(tree.bytes, valueStart);
-    const inline = header.root === 0 ? copyOut(tree.bytes, valueStart, tree.valueSize) : undefined;
+    const inline = header.root === 0 ? copyToKeep(tree.bytes, valueStart, tree.valueSize) : undefined;
     if (inline === undefined) this.#refuseCycle(header.root);
-    const child = new BucketState(tx, new Tree(tree.pages, tx.arena, header.root, inline, holder), this, isKept ? name : copyOut(name, 0, name.length), header.sequence);
+    const child = new BucketState(tx, new Tree(tree.pages, tx.arena, header.root, inline, holder), this, isKept ? name : copyToKeep(name, 0, name.length), header.sequence);
     if (tx.isWritable) this.#noteChild(id, child);
     return child;
   }
@@ -124,7 +124,7 @@ export class BucketState {
 
   #noteNew(name: Uint8Array): BucketState {
     const { tx, tree } = this;
-    const child = new BucketState(tx, new Tree(tree.pages, tx.arena, 0, undefined, 0), this, Buffer.from(name), 0n);
+    const child = new BucketState(tx, new Tree(tree.pages, tx.arena, 0, undefined, 0), this, copyToKeep(name, 0, name.length), 0n);
     this.#noteChild(childId(name), child);
     return child;
   }

@@ -23,8 +23,9 @@ const MAX_SEQUENCE = 0xffff_ffff_ffff_ffffn;
 type WriteMembers = "put" | "delete" | "createBucket" | "createBucketIfNotExists" | "createBucketOf" | "deleteBucket" | "moveBucket" | "nextSequence" | "setSequence";
 
 /** A bucket of a read transaction: no member that writes. By value such a call throws TX_NOT_WRITABLE. */
-export interface ReadBucket extends Omit<Bucket, WriteMembers | "bucket" | "tx"> {
+export interface ReadBucket extends Omit<Bucket, WriteMembers | "bucket" | "fillPercent" | "tx"> {
   readonly tx: ReadTx;
+  readonly fillPercent: number;
   bucket(name: BytesLike): ReadBucket | undefined;
   [Symbol.iterator](): IterableIterator<[Buffer, Buffer]>;
 }
@@ -82,6 +83,7 @@ export class Bucket {
 
   set fillPercent(value: number) {
     if (typeof value !== "number" || Number.isNaN(value)) throw new TypeError(`fillPercent must be a number, got ${value}`);
+    this.#state.requireWritable();
     this.#state.fillPercent = value;
   }
 

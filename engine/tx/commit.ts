@@ -230,7 +230,7 @@ class Preparation {
   }
 
   /** Puts a bucket value into the parent's leaf: `value` with its header set, or a header alone. */
-  #putHeader(bucket: BucketState, root: Pgid, value?: Buffer): void {
+  #putHeader(bucket: BucketState, root: Pgid, value?: Uint8Array): void {
     if (value !== undefined) writeBucketHeader(value, 0, root, bucket.sequence);
     bucket.parent!.tree.put(bucket.name, value ?? bucketHeader(root, bucket.sequence), BUCKET_FLAG);
   }

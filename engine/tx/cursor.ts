@@ -25,7 +25,6 @@ export class Cursor {
    * knows, because going to the first or last key or to one that was sought has failed.
    */
   #state: "unplaced" | "nowhere" | "on" | "behind" | "failed" = "unplaced";
-  #key: Buffer | undefined;
 
   /** Cursors come from a bucket or a transaction. @internal */
   constructor(bucket: BucketState) {
@@ -82,7 +81,7 @@ export class Cursor {
     this.#bucket.requireWritable();
     this.#requirePlace();
     if (this.#state === "unplaced") throw boltError("KEY_REQUIRED", "the cursor is on no key; call first, last or seek before delete");
-    if (this.#state === "on") this.#bucket.tree.remove(this.#key!, 0);
+    if (this.#state === "on") this.#bucket.tree.remove(this.#place.keptKey!, 0);
   }
 
   #requirePlace(): void {
@@ -93,7 +92,6 @@ export class Cursor {
     this.#state = found ? "on" : otherwise;
     if (!found) return undefined;
     const place = this.#place;
-    if (this.#bucket.tx.isWritable) this.#key = place.copyKey();
     if (place.isBucket) return { key: place.copyKey(), value: undefined };
     const [key, value] = place.copyPair();
     return { key, value };

@@ -3,7 +3,7 @@
  * @see bbolt tx_check.go, verifyKeyOrder
  */
 import { compareBytes, readU32 } from "../base/bytes.js";
-import { LEAF_KEY_SIZE, LEAF_POS, type Pgid } from "../format/constants.js";
+import { LEAF_KEY_SIZE, LEAF_POS, MAX_KEY_SIZE, type Pgid } from "../format/constants.js";
 import { elementAt } from "../format/page-index.js";
 import type { KeyRange } from "../format/walk-visitor.js";
 
@@ -20,9 +20,10 @@ const NO_LINES: readonly string[] = [];
 /** Makes a key readable. */
 export type KeyText = (key: Uint8Array) => string;
 
-/** A key in hexadecimal. */
+/** A key in hexadecimal: all of it, if it is one that could be put. A damaged file can have keys of which no text can be made. */
 export function hexKey(key: Uint8Array): string {
-  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("hex");
+  const text = Buffer.from(key.buffer, key.byteOffset, Math.min(key.byteLength, MAX_KEY_SIZE)).toString("hex");
+  return key.byteLength > MAX_KEY_SIZE ? `${text}... (${key.byteLength} bytes)` : text;
 }
 
 /** Compares two keys as unsigned bytes. */

@@ -6,7 +6,8 @@
  * 2. What it gives is valid until the next call into the database; the bucket must not be changed during a walk.
  */
 import { assert } from "../base/assert.js";
-import { bufferAt, copyOut, readU16, readU32, toLookUp, type BytesLike } from "../base/bytes.js";
+import { readU16, readU32, toLookUp, type BytesLike } from "../base/bytes.js";
+import { bufferAt, copyOut } from "../base/memory.js";
 import { BUCKET_FLAG, BUCKET_HEADER_SIZE, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, PAGE_COUNT } from "../format/constants.js";
 import { elementAt } from "../format/page-index.js";
 import type { Pages } from "../tree/pages.js";

@@ -3,7 +3,8 @@
  * the last move, or a move has failed, it finds the key's place again. What cursors and iterators are made of.
  */
 import { BUCKET_FLAG } from "../format/constants.js";
-import { bufferAt, compareBytes, copyFrom, copyOut, TINY_SIZE } from "../base/bytes.js";
+import { compareBytes } from "../base/bytes.js";
+import { bufferAt, copyFrom, copyOut, copyToKeep, isPooled, TINY_SIZE } from "../base/memory.js";
 import { requireValue } from "../tree/pages.js";
 import { TreeCursor } from "../tree/tree-cursor.js";
 import type { BucketState } from "./bucket-state.js";
@@ -90,8 +91,13 @@ export class Place {
 
   #arrive(found: boolean): boolean {
     this.#isLost = !found;
-    if (found && this.#keepsKey) this.#key = this.copyKey();
+    if (found && this.#keepsKey) this.#key = copyToKeep(this.cursor.bytes, this.cursor.keyStart, this.cursor.keySize);
     return found;
+  }
+
+  /** The key it is on, or was deleted from under it; undefined in a read transaction, and where it has been nowhere. */
+  get keptKey(): Uint8Array | undefined {
+    return this.#key;
   }
 
   #isThere(): boolean {
@@ -125,7 +131,7 @@ export class Place {
   #copyRun(start: number, end: number): boolean {
     const { cursor } = this;
     // In a write transaction a neighbour may be changed before it is asked for.
-    if (this.#keepsKey || cursor.frame < 0 || end - start > MAX_RUN_SIZE) return false;
+    if (this.#keepsKey || cursor.frame < 0 || end - start > MAX_RUN_SIZE || !isPooled(MAX_RUN_SIZE)) return false;
     this.#requireValue();
     const size = Math.max(end - start, this.#runSize);
     this.#runSize = this.#runSize === 0 ? FIRST_RUN_SIZE : Math.min(2 * this.#runSize, MAX_RUN_SIZE);

@@ -1,5 +1,6 @@
 /** Ranges of keys, and the iterators over them. */
-import { compareBytes, copyOut, toBytes, type BytesLike } from "../base/bytes.js";
+import { compareBytes, toBytes, type BytesLike } from "../base/bytes.js";
+import { copyToKeep } from "../base/memory.js";
 import type { BucketState } from "./bucket-state.js";
 import { Place } from "./place.js";
 import type { TreeCursor } from "../tree/tree-cursor.js";
@@ -167,7 +168,7 @@ function validateRange(range: Range | undefined): void {
 /** Bounds are kept over many steps, so the caller's bytes are copied. */
 function copyOf(value: BytesLike, what: string): Uint8Array {
   const bytes = toBytes(value, what);
-  return copyOut(bytes, 0, bytes.length);
+  return copyToKeep(bytes, 0, bytes.length);
 }
 
 function boundOf(value: BytesLike | undefined, inclusive: boolean, what: string): Bound | undefined {

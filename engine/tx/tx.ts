@@ -4,6 +4,7 @@ import { BoltError, boltError } from "../base/errors.js";
 import { FLAG_FREELIST, type Pgid } from "../format/constants.js";
 import { readFreelistCount } from "../format/freelist-page.js";
 import { pageTypeName, readPageHeader } from "../format/page.js";
+import type { PgidSet } from "../format/pgid-set.js";
 import { Bucket, type ReadBucket } from "./bucket.js";
 import { check } from "./check.js";
 import type { Cursor } from "./cursor.js";
@@ -60,6 +61,8 @@ export class Tx {
   readonly #state: TxState;
   readonly #owner: TxOwner;
   readonly #root: Bucket;
+  /** Of the snapshot; read when a page is asked for. */
+  #freePages: PgidSet | undefined;
 
   /** Transactions come from `begin`, `view`, `update`, `batch` and `updateAsync`. @internal */
   constructor(owner: TxOwner, state: TxState) {
@@ -210,7 +213,11 @@ export class Tx {
     this.#owner.checked(this.#state, problemCount);
   }
 
-  /** Says what page `id` is; undefined from the high-water mark on. @see bbolt Tx.Page */
+  /**
+   * Says what page `id` is in the committed state that the transaction began with; undefined from the high-water mark on.
+   * @throws BoltError FREE_PAGES_NOT_LOADED when what the file says of them is broken
+   * @see bbolt Tx.Page
+   */
   page(id: Pgid): PageInfo | undefined {
     this.#state.requireOpen();
     const { pager, snapshot } = this.#state;
@@ -219,10 +226,10 @@ export class Tx {
     const bytes = pager.rawPages(snapshot).read(id, 1);
     if (bytes === undefined) return undefined;
     const { flags, count, overflow } = readPageHeader(bytes, 0);
-    const isFree = !pager.options.readOnly && pager.freelist.isFree(id);
+    this.#freePages ??= pager.freePages(snapshot);
     return {
       id,
-      type: isFree ? "free" : pageTypeName(flags),
+      type: this.#freePages.has(id) ? "free" : pageTypeName(flags),
       count: flags === FLAG_FREELIST ? readFreelistCount(bytes, 0).count : count,
       overflowCount: overflow,
     };

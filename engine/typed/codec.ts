@@ -13,7 +13,7 @@ import type { BytesLike } from "../base/bytes.js";
  * Both throw what they like for what they do not take; the typed bucket names the bucket and the key.
  */
 export interface Codec<T> {
-  /** Gives the bytes of a value; a string stands for its UTF-8. */
+  /** Gives the bytes of a value; a string stands for its UTF-8. Memory of its own each time: several values may be encoded before one is stored. */
   encode(value: T): BytesLike;
   /** Gives the value back. The bytes may be kept, except those that `getView` and `entriesView` decode. */
   decode(bytes: Buffer): T;

@@ -22,7 +22,7 @@ export function tuple<T extends readonly unknown[]>(...parts: PartCodecs<T>): Co
   const codecs: readonly Codec<unknown>[] = parts;
   for (const [i, codec] of codecs.entries()) requireCodec(`part ${i + 1} of a tuple`, codec);
   const sizes = codecs.map(({ size }) => size);
-  const encodeParts = (values: readonly unknown[]): Buffer => Buffer.concat(values.map((value, i) => encodePart(codecs[i]!, value, i)));
+  const encodeParts = (values: readonly unknown[]): Buffer => Buffer.concat(Array.from(values, (value, i) => encodePart(codecs[i]!, value, i)));
   return {
     // A tuple of parts of fixed size is one itself.
     size: sizes.every((size) => size !== undefined) ? sizes.reduce((sum, size) => sum! + size!, 0) : undefined,

@@ -21,8 +21,9 @@ export interface TypedEntry<K, V> {
 type WriteMembers = "put" | "delete" | "createBucket" | "createBucketIfNotExists" | "deleteBucket" | "moveBucket" | "nextSequence" | "setSequence";
 
 /** A typed bucket of a read transaction: no member that writes. */
-export interface ReadTypedBucket<K, V> extends Omit<TypedBucket<K, V>, WriteMembers | "bucket" | "untyped" | "tx"> {
+export interface ReadTypedBucket<K, V> extends Omit<TypedBucket<K, V>, WriteMembers | "bucket" | "fillPercent" | "untyped" | "tx"> {
   readonly untyped: ReadBucket;
+  readonly fillPercent: number;
   readonly tx: ReadBucket["tx"];
   bucket(name: BytesLike): ReadBucket | undefined;
   [Symbol.iterator](): IterableIterator<[K, V]>;

@@ -111,8 +111,7 @@ export class BrowserPage {
       "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--window-size=1300,900", "--remote-debugging-port=0", `--user-data-dir=${tempPath("browser")}`, "about:blank",
     ], { stdio: ["ignore", "ignore", "pipe"] });
     const endpoint = await endpointOf(child);
-    const targets = await (await fetch(`http://${new URL(endpoint).host}/json/list`)).json() as readonly { readonly type: string; readonly webSocketDebuggerUrl: string }[];
-    const socket = await connect(targets.find(({ type }) => type === "page")!.webSocketDebuggerUrl);
+    const socket = await connect(await pageOf(`http://${new URL(endpoint).host}/json/list`));
     const page = new BrowserPage(child, socket);
     for (const domain of ["Runtime", "Page", "Log"]) await page.command(`${domain}.enable`);
     await page.command("Page.navigate", { url: address });
@@ -186,13 +185,23 @@ export class BrowserPage {
   }
 }
 
+/** The address of the browser's page, which may come a moment after the browser. */
+async function pageOf(list: string): Promise<string> {
+  for (;;) {
+    const targets = await (await fetch(list)).json() as readonly { readonly type: string; readonly webSocketDebuggerUrl: string }[];
+    const page = targets.find(({ type }) => type === "page");
+    if (page !== undefined) return page.webSocketDebuggerUrl;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
 function endpointOf(child: ChildProcessByStdio<null, null, Readable>): Promise<string> {
   return new Promise((resolve, reject) => {
     let text = "";
     const timer = setTimeout(() => { child.kill("SIGKILL"); reject(new Error(`the browser does not start: ${text.slice(-500)}`)); }, START_LIMIT_MS);
     child.stderr.setEncoding("utf8").on("data", (part: string) => {
       text += part;
-      const endpoint = /DevTools listening on (ws:\S+)/.exec(text)?.[1];
+      const endpoint = /DevTools listening on (ws:\S+)\s/.exec(text)?.[1];
       if (endpoint === undefined) return;
       clearTimeout(timer);
       resolve(endpoint);

@@ -43,7 +43,7 @@ async function interrupt(argv: readonly string[], signal: NodeJS.Signals, afterM
   return by === null ? status ?? undefined : STATUSES[by];
 }
 
-test("a signal leaves a whole file or none", { timeout: 120_000 }, async () => {
+test("a signal leaves a whole file or none", { timeout: 600_000 }, async () => {
   const random = new Random(seed);
   fillSource();
   const lines = join(folder, "lines");

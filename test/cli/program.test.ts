@@ -98,21 +98,25 @@ test("colours are for terminals alone, and NO_COLOR turns them off", () => {
   assert.doesNotMatch(hexbolt(["check", fixtureOriginal("page-leaked")]).stdout, /\x1b/);
 });
 
-test("a progress bar shows on a terminal, after a moment, and goes away", async () => {
+test("a progress bar shows on a terminal, after a moment, and goes away", (t) => {
+  let clock = 1000;
+  t.mock.method(performance, "now", () => clock);
   const shown: string[] = [];
   const terminal = { isTerminal: true, columns: 80, write: (data: string | Uint8Array) => { shown.push(String(data)); }, flush: () => undefined };
   const progressOn = (stderr: Output): Progress => new Progress({ stdout: new MemoryOutput(), stderr, env: {}, signal: new AbortController().signal, readInput: () => 0, temporary: () => undefined }, "checking", 200);
   const progress = progressOn(terminal);
   progress.show(50);
+  clock += 299;
+  progress.show(75);
   assert.deepEqual(shown, []);
-  await new Promise((resolve) => setTimeout(resolve, 350));
+  clock += 1;
   progress.show(100);
   assert.match(shown.join(""), /^\r\x1b\[Kchecking █{15}░{15} {2}50 %$/);
   progress.end();
   assert.ok(String(shown.at(-1)).endsWith("\r\x1b[K"));
   const piped = new MemoryOutput();
   const silent = progressOn(piped);
-  await new Promise((resolve) => setTimeout(resolve, 350));
+  clock += 350;
   silent.show(100);
   silent.end();
   assert.equal(piped.bytes().length, 0);

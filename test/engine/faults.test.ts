@@ -216,6 +216,20 @@ test("a sync that the application asks for and that fails poisons as well", () =
   db.close();
 });
 
+test("a sync that is asked for again after one has failed does not say that all is durable", () => {
+  for (const options of [{ noSync: true }, {}]) {
+    const disk = filledDisk();
+    const db = openOn(disk, options);
+    disk.inject({ failure: "lost", on: "sync" });
+    assert.throws(() => {
+      db.update((tx) => { change(tx, 9); });
+      db.sync();
+    }, isIo("EIO"));
+    for (let again = 0; again < 2; again++) assert.throws(() => { db.sync(); }, isIo("EIO"));
+    db.close();
+  }
+});
+
 test("a sync that fails in the middle of a transaction makes its commit fail, although the commit's own syncs would not", () => {
   const disk = filledDisk();
   const db = openOn(disk);

@@ -34,7 +34,7 @@ const FOREIGN: readonly [string, unknown][] = [
 for (const [what, answer] of FOREIGN) {
   test(`an endpoint that answers with ${what} is UNAVAILABLE in every call`, async () => {
     const { url, server } = await endpointOf(answer);
-    const store = new EtcdImageStore({ endpoints: url, timeoutMs: 5000 });
+    const store = new EtcdImageStore({ endpoints: url });
     for (const call of [store.get("a"), store.list(), store.delete("a")]) {
       await assert.rejects(call, { code: "UNAVAILABLE", message: /none of etcd's/ });
     }
@@ -53,4 +53,21 @@ test("an endpoint that is none of etcd's leads on to one that is", async () => {
     server.close();
     server.closeAllConnections();
   }
+});
+
+test("a call that is given up says what the endpoint said before, not that the last attempt was cut off", async () => {
+  const giveUp = new AbortController();
+  let requestCount = 0;
+  const server = createServer((request, response) => {
+    request.resume();
+    if (++requestCount === 1) response.writeHead(404).end();
+    else giveUp.abort();
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  assert.ok(typeof address === "object" && address !== null);
+  const store = new EtcdImageStore({ endpoints: `http://127.0.0.1:${address.port}` });
+  await assert.rejects(store.get("a", { signal: giveUp.signal }), { code: "CANCELLED", message: /HTTP status 404/ });
+  server.close();
+  server.closeAllConnections();
 });

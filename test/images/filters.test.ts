@@ -91,20 +91,26 @@ test("what Go refuses is refused", () => {
   }
 });
 
+/** Processor time, not the clock's: on a busy machine that goes on while others have the processor. */
+function assertCheap(start: NodeJS.CpuUsage): void {
+  const ms = process.cpuUsage(start).user / 1000;
+  assert.ok(ms < 2000, `took ${ms} ms of processor time`);
+}
+
 test("a pattern that makes a backtracking engine run for ever is done at once", () => {
   const text = `${"a".repeat(2000)}!`;
-  const start = performance.now();
+  const start = process.cpuUsage();
   for (const pattern of ["^(a+)+$", "^(a|a)*$", "^(a*)*b", "(.*)*(.*)*(.*)*x"]) assert.equal(compileGoRegexp(pattern)?.(text), false, pattern);
-  assert.ok(performance.now() - start < 2000, `took ${performance.now() - start} ms`);
+  assertCheap(start);
   assert.equal(compileGoRegexp("((a{100}){100}){100}"), undefined);
 });
 
 test("classes without regard to case, a thousand of them, and groups in a long pattern cost little", () => {
-  const start = performance.now();
+  const start = process.cpuUsage();
   assert.equal(compileGoRegexp(`(?i)${"\\pL".repeat(1000)}`)?.("ab"), false);
   assert.equal(compileGoRegexp("(?:a)".repeat(1900))?.("ab"), false);
   for (const piece of ["(?:a", "a{", "\\x41", "(?i)\\pL"]) assert.equal(compileGoRegexp(piece.repeat(3_000_000 / piece.length)), undefined);
-  assert.ok(performance.now() - start < 2000, `took ${performance.now() - start} ms`);
+  assertCheap(start);
 });
 
 test(`patterns that both languages know mean the same as JavaScript's (SEED=${seed})`, () => {

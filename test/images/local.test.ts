@@ -188,3 +188,16 @@ test("a wrong type is a TypeError, a namespace that is none INVALID", async () =
   assert.throws(() => new LocalImageStore(db, { namespace: "a/b" }), { code: "INVALID" });
   close(db);
 });
+
+test("options that are none are refused by every call", async () => {
+  const db = openMemory();
+  const store = new LocalImageStore(db, { namespace: "default" });
+  await store.put("a", target);
+  for (const [options, error] of [[5, { name: "TypeError" }], [{ signal: 5 }, { name: "TypeError" }], [{ timeoutMs: -1 }, { code: "INVALID" }], [{ timeoutMs: NaN }, { code: "INVALID" }]] as const) {
+    for (const call of [(): unknown => Reflect.apply(store.get, store, ["a", options]), (): unknown => Reflect.apply(store.list, store, [options]), (): unknown => Reflect.apply(store.delete, store, ["a", options])]) {
+      await assert.rejects(async () => call(), error);
+    }
+  }
+  assert.equal((await store.list()).length, 1);
+  close(db);
+});

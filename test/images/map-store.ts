@@ -1,4 +1,5 @@
 /** A plain image store in a Map: the least that `ImageStore` asks for, to serve and to compare with. */
+import { ownCopy } from "../../images/call.js";
 import { ImageNotFoundError, ImagesError } from "../../images/errors.js";
 import { narrow } from "../../images/varint.js";
 import { validateImage, validateName } from "../../images/validate.js";
@@ -9,11 +10,11 @@ export class MapImageStore implements ImageStore {
   readonly #images = new Map<string, Image>();
 
   async put(name: string, target: Descriptor, options?: PutOptions): Promise<void> {
+    const [{ mediaType, digest, size }, labels] = ownCopy([target, options?.labels] as const);
     await turn(options);
-    validateImage(name, target, options?.labels);
-    const { mediaType, digest, size } = target;
+    validateImage(name, { mediaType, digest, size }, labels);
     const image = { name, target: { mediaType, digest, size: narrow(BigInt(size)) } };
-    this.#images.set(name, options?.labels === undefined ? image : { ...image, labels: options.labels });
+    this.#images.set(name, labels === undefined ? image : { ...image, labels });
   }
 
   async get(name: string, options?: CallOptions): Promise<Image> {

@@ -41,10 +41,9 @@ describe("a server of images", () => {
   let server: ImagesServer;
   let session: ClientHttp2Session;
   const store = new SlowStore();
-  const limits = { requestMs: 300, handshakeMs: 300, answerMs: 2000 };
 
   before(async () => {
-    server = await serveImages(store, { path: tempPath("server.sock"), limits });
+    server = await serveImages(store, { path: tempPath("server.sock") });
     session = rawSession(server.address);
   });
   after(async () => {
@@ -128,16 +127,26 @@ describe("a server of images", () => {
   });
 
   it("ends a request that stalls", async () => {
-    const stream = rawStream(session, GET);
+    // Other requests have the time that they need: so this server has a limit for that alone.
+    const strict = await serveImages(store, { path: tempPath("strict.sock"), limits: { requestMs: 300 } });
+    const strictSession = rawSession(strict.address);
+    const stream = rawStream(strictSession, GET);
     stream.write(Buffer.from([0, 0, 0]));
     const answer = await rawAnswer(stream);
     assert.equal(answer.grpcStatus, Status.DEADLINE_EXCEEDED);
-    await stillServes();
+    assert.equal((await rawCall(strictSession, "/", frame(Buffer.alloc(0)))).grpcStatus, Status.UNIMPLEMENTED, "the connection goes on");
+    strictSession.destroy();
+    await strict.close();
   });
 
   it("tells the client when its deadline has passed, and the store too", async () => {
-    const answer = await rawCall(session, GET, frame(encodeName("slow")), { "grpc-timeout": "50m" });
-    assert.equal(answer.grpcStatus, Status.DEADLINE_EXCEEDED);
+    // The store hears of a deadline that comes after the request: the next one is longer where a busy machine has let it pass before.
+    let ms = 25;
+    do {
+      ms *= 2;
+      const answer = await rawCall(session, GET, frame(encodeName("slow")), { "grpc-timeout": `${ms}m` });
+      assert.equal(answer.grpcStatus, Status.DEADLINE_EXCEEDED);
+    } while (store.waiting.length === 0);
     assert.ok(store.aborted.some((reason) => reason instanceof Error && reason.name === "TimeoutError"));
     store.waiting.splice(0).forEach((go) => go());
     await stillServes();
@@ -155,7 +164,12 @@ describe("a server of images", () => {
   });
 
   it("drops connections that say nothing, or no HTTP/2, and serves the others", async () => {
-    const path = server.address.slice("unix:".length);
+    const path = tempPath("handshake.sock");
+    const strict = await serveImages(store, { path, limits: { handshakeMs: 300 } });
+    // On a busy machine a client of good will may be late, too: one that has come in time once stays.
+    let other = rawSession(strict.address);
+    const serves = async (): Promise<boolean> => !other.closed && !other.destroyed && (await rawCall(other, LIST, frame(Buffer.alloc(0)))).grpcStatus === Status.OK;
+    while (!(await serves())) other = rawSession(strict.address);
     const ended = (first: string | undefined): Promise<void> => new Promise((resolve) => {
       const socket = connect({ path });
       socket.on("error", () => undefined);
@@ -164,7 +178,9 @@ describe("a server of images", () => {
       if (first !== undefined) socket.write(first);
     });
     await Promise.all([ended(undefined), ended("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), ended("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff")]);
-    await stillServes();
+    assert.ok(await serves());
+    other.destroy();
+    await strict.close();
   });
 });
 
@@ -215,7 +231,8 @@ test("a client's signal and its time limit end a call, and the connection lives 
 test("thousands of calls at once on one client all succeed", async () => {
   const db = openMemory();
   const server = await serveImages(new LocalImageStore(db, { namespace: "default" }), { path: tempPath("many.sock") });
-  const client = connectImages(server.address, { namespace: "default" });
+  // The deadline is not what is tested: thousands of calls may take a busy machine half a minute.
+  const client = connectImages(server.address, { namespace: "default", timeoutMs: 600_000 });
   const names = Array.from({ length: 3000 }, (_, i) => `image${String(i).padStart(4, "0")}`);
   await Promise.all(names.map((name) => client.put(name, { ...target, mediaType: "m".repeat(3000) })));
   assert.deepEqual((await client.list()).map(({ name }) => name), names);

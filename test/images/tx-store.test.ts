@@ -88,3 +88,18 @@ test("a name with half a surrogate pair names no image", () => {
   });
   db.close();
 });
+
+test("in a transaction that is over every call says so, and a read transaction refuses to write", () => {
+  const db = openMemory();
+  initDB(db);
+  for (const writable of [true, false]) {
+    const tx = writable ? db.begin(true) : db.begin();
+    const store = new TxImageStore(tx);
+    if (!writable) for (const call of [(): unknown => store.put("a", target), (): unknown => store.delete("a")]) assert.throws(call, { code: "TX_NOT_WRITABLE" });
+    tx.rollback();
+    for (const call of [(): unknown => store.put("a", target), (): unknown => store.delete("a"), (): unknown => store.get("a"), (): unknown => store.list()]) {
+      assert.throws(call, { code: "TX_CLOSED" });
+    }
+  }
+  db.close();
+});

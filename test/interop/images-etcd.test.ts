@@ -92,9 +92,9 @@ describe("images in etcd", { skip }, () => {
     const dead = new EtcdImageStore({ endpoints: [`http://127.0.0.1:${first}`, `http://127.0.0.1:${second}/`], timeoutMs: 5000 });
     await assert.rejects(dead.get("a"), (error) => error instanceof ImagesError && error.code === "UNAVAILABLE" &&
       error.message.includes(`:${first}: `) && error.message.includes(`:${second}: `));
-    const wrong = new EtcdImageStore({ endpoints: other, timeoutMs: 300 });
+    const wrong = new EtcdImageStore({ endpoints: other, timeoutMs: 3000 });
     await assert.rejects(wrong.get("a"), { code: "UNAVAILABLE", message: /HTTP status 404/ });
-    await assert.rejects(wrong.get("a", { timeoutMs: 200 }), { code: "DEADLINE_EXCEEDED", message: /HTTP status 404/ });
+    await assert.rejects(wrong.get("a", { timeoutMs: 2000 }), { code: "DEADLINE_EXCEEDED", message: /HTTP status 404/ });
     noEtcd.closeAllConnections();
     noEtcd.close();
     for (const endpoints of [[], ["ftp://x"], "127.0.0.1:2379"]) assert.throws(() => new EtcdImageStore({ endpoints }), { code: "INVALID" });

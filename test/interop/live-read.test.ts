@@ -109,7 +109,10 @@ for (const { pace, ms, pauseMs, needed } of [
     try {
       await go.must({ op: "open", path, timeoutMs: 1000 });
       await go.must({ op: "ledger", ms: 50, pauseMs: 0, seed });
-      const { whole, ids, stale, commits } = await readWhile(go, path, ms, pauseMs);
+      let tally = await readWhile(go, path, ms, pauseMs);
+      // A busy machine may come to a handful of views: then it gets more time.
+      for (let more = 0; more < 10 && (tally.whole[needed] === 0 || tally.ids.size < 2); more++) tally = await readWhile(go, path, ms, pauseMs);
+      const { whole, ids, stale, commits } = tally;
       t.diagnostic(`whole views: ${JSON.stringify(whole)} of ${ids.size} transactions; ${stale} stale; ${commits} commits meanwhile`);
       assert.ok(whole[needed] > 0, `no view of ${needed} was ever whole`);
       assert.ok(ids.size > 1, "the reader never saw the writer move on");

@@ -47,15 +47,20 @@ interface Said {
   readonly acknowledged: number;
 }
 
-/** Runs the process and kills it. `killAfterMs` counts from its start or, where it is to get that far, from the first line that it writes. */
-async function runAndKill(order: ChildOrder, fromStart: boolean, killAfterMs: number): Promise<Said> {
+/** Runs the process and kills it. `killAfterMs` counts from its start or, where it is to get that far, from the moment at which it has written `lineCount` lines. */
+async function runAndKill(order: ChildOrder, lineCount: number, killAfterMs: number): Promise<Said> {
   const child = spawn(process.execPath, ["--no-warnings", fileURLToPath(new URL("./child.js", import.meta.url)), JSON.stringify(order)], { stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
   let errors = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => { output += text; });
   child.stderr.setEncoding("utf8").on("data", (text: string) => { errors += text; });
   const closed = once(child, "close");
-  if (!fromStart) await Promise.race([once(child.stdout, "data"), closed]);
+  const hasWritten = new Promise<void>((resolve) => {
+    const look = (): void => { if (output.split("\n").length > lineCount) resolve(); };
+    child.stdout.on("data", look);
+    look();
+  });
+  await Promise.race([hasWritten, closed]);
   await Promise.race([delay(killAfterMs), closed]);
   child.kill("SIGKILL");
   await closed;
@@ -133,7 +138,9 @@ export async function killRounds(seed: number, roundCount: number, onRound?: (re
     }
     const isNew = !existsSync(victim.order.path);
     const fromStart = isNew ? random.below(2) === 0 : random.below(6) === 0;
-    const said = await runAndKill(victim.order, fromStart, fromStart ? 20 + random.below(130) : random.below(100));
+    // As many commits as that on any machine, however slow its disk is; how many more is a matter of time.
+    const lineCount = fromStart ? 0 : 1 + random.below(10);
+    const said = await runAndKill(victim.order, lineCount, fromStart ? 20 + random.below(130) : random.below(100));
     if (isNew && !said.isOpened) report.whileMade++;
     try {
       victim.examine(said, report);

@@ -268,4 +268,9 @@ export const pagerMutants: readonly Mutant[] = [
     find: "return this.#seen.equals(this.#noted);", replace: "return true;",
     harm: "a live reader mixes pages of two states", tests: ["engine/pager/meta-watch"],
   },
+  {
+    name: "after a failed sync the next one says that all is durable", file: "engine/pager/pager.ts",
+    find: "  sync(): void {\n    this.#requireUnpoisoned();\n", replace: "  sync(): void {\n",
+    harm: "what the system has forgotten is reported as durable", tests: ["engine/faults"],
+  },
 ];

@@ -136,4 +136,29 @@ export const txMutants: readonly Mutant[] = [
     find: "this.#cursor.prepareSteps() && this.#isPageInside();", replace: "this.#cursor.prepareSteps();",
     harm: "ranges give keys that are not in them", tests: ["engine/tx/range"],
   },
+  {
+    name: "an inline bucket lies beside what callers get", file: "engine/tx/bucket-state.ts",
+    find: "copyToKeep(tree.bytes, valueStart, tree.valueSize)", replace: "copyOut(tree.bytes, valueStart, tree.valueSize)",
+    harm: "a value that is transferred to another thread takes the pairs beside it out of the next commit", tests: ["engine/tx/transferred"],
+  },
+  {
+    name: "names of buckets lie beside what callers get", file: "engine/tx/bucket-state.ts",
+    find: "isKept ? name : copyToKeep(name, 0, name.length)", replace: "isKept ? name : copyOut(name, 0, name.length)",
+    harm: "after a value was transferred to another thread a commit writes a bucket without a name", tests: ["engine/tx/transferred"],
+  },
+  {
+    name: "cursors keep their key beside what callers get", file: "engine/tx/place.ts",
+    find: "this.#key = copyToKeep(this.cursor.bytes, this.cursor.keyStart, this.cursor.keySize);", replace: "this.#key = copyOut(this.cursor.bytes, this.cursor.keyStart, this.cursor.keySize);",
+    harm: "after a value was transferred to another thread a cursor deletes nothing, or goes elsewhere", tests: ["engine/tx/transferred"],
+  },
+  {
+    name: "the engine's memory can be transferred", file: "engine/base/memory.ts",
+    find: "    markAsUntransferable(memory.buffer);\n", replace: "",
+    harm: "a view that is transferred to another thread takes the cache with it", tests: ["engine/base/memory", "engine/tx/transferred"],
+  },
+  {
+    name: "copies lie side by side where there is no pool", file: "engine/base/memory.ts",
+    find: "return HAS_POOL && size < Buffer.poolSize >>> 1;", replace: "return size > 0;",
+    harm: "a value that is transferred to another thread takes others with it", tests: ["engine/base/memory", "engine/tx/transferred"],
+  },
 ];

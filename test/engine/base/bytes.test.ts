@@ -3,8 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import {
-  bufferAt, compareBytes, copyFrom, copyOut, copySmall, keyWord, readBigU64, readU16, readU32, readU64, SMALL_SIZE, toBytes, toLookUp, wordsOf, writeBigU64,
-  writeU16, writeU32, writeU64,
+  compareBytes, keyWord, readBigU64, readU16, readU32, readU64, toBytes, toLookUp, wordsOf, writeBigU64, writeU16, writeU32, writeU64,
 } from "../../../engine/base/bytes.js";
 import { seedOfRun } from "../../support/random.js";
 
@@ -74,48 +73,6 @@ test("long ranges compare as short ones do, wherever they differ", () => {
   }
 });
 
-test("copies made one after the other share no byte, and keep little memory", () => {
-  const source = Uint8Array.from({ length: 9000 }, (_, i) => i);
-  const sizes = Array.from({ length: 300 }, (_, i) => (i * 37) % 1300);
-  const copies = sizes.map((size, i) => copyFrom(source.buffer, i, size));
-  copies.forEach((copy, i) => {
-    assert.deepEqual([...copy], [...source.subarray(i, i + sizes[i]!)]);
-    assert.ok(copy.buffer.byteLength <= 65_536);
-    copy.fill(i);
-  });
-  copies.forEach((copy, i) => assert.ok(copy.every((byte) => byte === (i & 0xff))));
-});
-
-test("a small copy has every byte of its range, whatever its size and wherever it begins, up to the end of the memory", () => {
-  const source = Uint8Array.from({ length: 700 }, (_, i) => (i * 7) & 0xff);
-  const words = new DataView(source.buffer);
-  const ranges = Array.from({ length: SMALL_SIZE + 1 }, (_, size) => [0, 1, 2, 3, 501, source.length - size].map((start) => [start, size] as const)).flat();
-  const copies = ranges.map(([start, size]) => copySmall(words, start, size));
-  ranges.forEach(([start, size], i) => {
-    assert.ok(Buffer.isBuffer(copies[i]!));
-    assert.deepEqual([...copies[i]!], [...source.subarray(start, start + size)], `${size} bytes from ${start}`);
-    copies[i]!.fill(0xff);
-  });
-  assert.ok(source.every((byte, i) => byte === ((i * 7) & 0xff)), "the source is as it was");
-});
-
-test("a Buffer on memory is one like any other", () => {
-  const memory = Uint8Array.from({ length: 20 }, (_, i) => i).buffer;
-  const buffer = bufferAt(memory, 3, 5);
-  assert.ok(Buffer.isBuffer(buffer) && buffer.buffer === memory);
-  assert.deepEqual(buffer, Buffer.of(3, 4, 5, 6, 7));
-  assert.equal(buffer.toString("hex"), "0304050607");
-});
-
-test("what is copied out belongs to the caller, short or long", () => {
-  for (const size of [0, 1, 48, 49, 5000]) {
-    const source = Uint8Array.from({ length: size + 3 }, (_, i) => i);
-    const copy = copyOut(source, 3, size);
-    source.fill(0xff);
-    assert.deepEqual([...copy], Array.from({ length: size }, (_, i) => (i + 3) & 0xff));
-  }
-});
-
 test("a short string gives its own UTF-8, however many others were asked for in between", () => {
   const texts = Array.from({ length: 600 }, (_, i) => `${"digestäß€😀".slice(i % 9)}${i % 97}`).flatMap((text) => [text, "", "size", text.slice(0, 12)]);
   for (let round = 0; round < 2; round++) {
@@ -149,6 +106,13 @@ test("bytes and strings are taken, everything else is a TypeError that names the
   for (const wrong of [undefined, null, 5, {}, [1], new ArrayBuffer(1), new Uint16Array(1)]) {
     assert.throws(() => toBytes(wrong as never, "value"), { name: "TypeError", message: /^value must be/ });
   }
+});
+
+test("bytes whose memory was transferred are refused, empty ones are not", () => {
+  const gone = new Uint8Array(4);
+  structuredClone(gone, { transfer: [gone.buffer] });
+  assert.throws(() => toBytes(gone, "value"), { name: "TypeError", message: /^value .*transferred/ });
+  for (const empty of [new Uint8Array(0), Buffer.alloc(0), new Uint8Array(8).subarray(3, 3), new Uint8Array(8).subarray(8)]) assert.equal(toBytes(empty, "value").length, 0);
 });
 
 test("words are read little-endian wherever they stand, in a Buffer of Node's pool, too", () => {

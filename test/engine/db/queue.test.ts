@@ -338,3 +338,12 @@ test("random mixes of batch, updateAsync and update leave what a plain map has",
     assert.deepEqual(db.view((tx) => [...requireBucket(tx.bucket("bucket")).keys()].map(String)), [...expected].sort());
   });
 });
+
+test("batch: what is no function is refused, and the calls beside it are made", async () => {
+  await withDatabaseAsync(async ({ db }) => {
+    const before = db.batch((tx) => { tx.createBucket("a"); });
+    for (const wrong of [5, undefined, null, {}]) await assert.rejects(Reflect.apply(db.batch, db, [wrong]), { name: "TypeError", message: /batch takes a function/ });
+    await before;
+    db.view((tx) => assert.ok(tx.bucket("a") !== undefined));
+  });
+});

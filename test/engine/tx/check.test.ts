@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { check, type CheckInput } from "../../../engine/tx/check.js";
+import { hexKey } from "../../../engine/tx/key-order.js";
 import { fixtureNames, readFixture, type Fixture } from "../../support/fixtures.js";
 import { Random, seedOfRun } from "../../support/random.js";
 import { rawProblems } from "../../support/raw-check.js";
@@ -188,4 +189,9 @@ test("check survives any damage and finds what an independent checker finds", (t
     assert.ok(raw.length === 0 || lines.length > 0, `round ${i}: ${raw.join("; ")}`);
   }
   assert.ok(broken > 100, `only ${broken} files were broken`);
+});
+
+test("keys that are longer than any that can be put are shown in part", () => {
+  assert.equal(hexKey(Buffer.alloc(32_768, 0xab)), "ab".repeat(32_768));
+  assert.equal(hexKey(Buffer.alloc(40_000, 0xab)), `${"ab".repeat(32_768)}... (40000 bytes)`);
 });

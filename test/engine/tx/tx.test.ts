@@ -1,7 +1,9 @@
 /** Transactions: snapshots, ends, hooks, managed ones, top-level buckets, pages, counters. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { ReadTx, Tx } from "../../../engine/index.js";
+import { open, type ReadTx, type Tx } from "../../../engine/index.js";
+import { fixtureCopy } from "../../support/fixtures.js";
+import { tempPath } from "../../support/temp.js";
 import { boltError, keyOf, requireBucket, withDatabase } from "./database.js";
 
 /** Calls a member by its name, as code without types can. */
@@ -205,6 +207,48 @@ test("page says what a page is, and nothing from the high-water mark on", () => 
       for (const wrong of [-1, 1.5, NaN, 2 ** 60, "1", undefined]) assert.throws(() => call(tx, "page", wrong), TypeError);
     });
   });
+});
+
+/** What the pages of a snapshot are, in order. */
+function pageTypes(tx: ReadTx): (string | undefined)[] {
+  return Array.from({ length: tx.size / tx.db.pageSize }, (_, id) => tx.page(id)?.type);
+}
+
+test("page knows the free pages of each snapshot: read-only, and whether the file stores them or not", () => {
+  for (const noFreelistSync of [false, true]) {
+    const path = tempPath("pages.db");
+    const db = open(path, { noFreelistSync });
+    db.update((tx) => { for (let i = 0, bucket = tx.createBucket("bucket"); i < 1000; i++) bucket.put(keyOf(i), "value ".repeat(9)); });
+    db.update((tx) => { for (let i = 0; i < 900; i++) tx.bucket("bucket")?.delete(keyOf(i)); });
+    const snapshot = db.begin();
+    const types = pageTypes(snapshot);
+    const used = types.filter((type) => type === "leaf" || type === "branch").length;
+    assert.equal(used, snapshot.bucket("bucket")!.stats().leafPageN + snapshot.bucket("bucket")!.stats().branchPageN + 1);
+    assert.ok(types.includes("free"));
+    db.update((tx) => { for (let i = 900; i < 1000; i++) tx.bucket("bucket")?.put(keyOf(i), "other"); });
+    snapshot.db.view((tx) => assert.notDeepEqual(pageTypes(tx), types));
+    db.update((tx) => {
+      const begun = pageTypes(tx);
+      tx.bucket("bucket")?.put(keyOf(1000), "another");
+      assert.deepEqual(pageTypes(tx), begun);
+    });
+    const again = pageTypes(snapshot);
+    assert.deepEqual(again, types, "what has been freed since is in use here");
+    snapshot.rollback();
+    const newest = db.view(pageTypes);
+    db.close();
+    const readOnly = open(path, { readOnly: true });
+    assert.deepEqual(readOnly.view(pageTypes), newest);
+    readOnly.close();
+  }
+});
+
+test("page says where a file keeps its free pages so that nobody can tell which they are", () => {
+  for (const name of ["freelist-is-leaf", "freelist-beyond-file"]) {
+    const db = open(fixtureCopy(name), { readOnly: true });
+    db.view((tx) => assert.throws(() => tx.page(2), boltError("FREE_PAGES_NOT_LOADED", /^free pages are not pre-loaded: /)));
+    db.close();
+  }
 });
 
 test("check finds nothing in a sound state, in every kind of transaction, and leaves changes of its own out", () => {

@@ -76,6 +76,12 @@ describe("codecs", () => {
     fc.assert(fc.property(fc.jsonValue({ noUnicodeString: false }), (value) => assert.deepEqual(decode(json(), Buffer.from(json().encode(value) as string)), JSON.parse(JSON.stringify(value)))), options);
   });
 
+  test("a tuple with a hole is refused as one with undefined in its place", () => {
+    for (const codec of [tuple(utf8, utf8), tuple(uint32, utf8)]) {
+      for (const holed of [[, "x"], ["x", ,], new Array(2)]) assert.throws(() => Reflect.apply(codec.encode, codec, [holed]), { name: "TypeError", message: /part [01]/ });
+    }
+  });
+
   test("the beginning of a tuple is the beginning of its bytes, of those with the same first parts only", () => {
     const codec = tuple(utf8, raw, uint32);
     fc.assert(fc.property(texts, texts, blobs, blobs, uint32s, (text, otherText, blob, otherBlob, number) => {
