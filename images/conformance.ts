@@ -50,6 +50,7 @@ export function imageStoreConformance(options: ConformanceOptions): void {
     names(run);
     descriptors(run, options.anyDescriptor ?? false);
     concurrency(run);
+    if (options.editable === true) givenObjects(run);
     if (options.editable === true) editing(run);
     const seed = options.seed ?? Number(process.env["SEED"] ?? Date.now() % 1_000_000);
     run(`random calls do what a map does (SEED=${seed})`, (store) => randomCalls(store, seed, options.operations ?? 150));
@@ -183,6 +184,45 @@ function concurrency(run: Run): void {
       async (): Promise<unknown> => store.delete("a", { signal }),
     ]) await assert.rejects(call, { name: "AbortError" });
     assert.deepEqual(await store.list(), []);
+  });
+}
+
+/** A descriptor and labels that are changed at once after the call that was given them, and what they were. */
+function fleeting(index: number): { given: { target: Descriptor; labels: Record<string, string> }; was: { target: Descriptor; labels: Record<string, string> }; change: () => void } {
+  const make = (of: number): { target: Descriptor & { annotations: Record<string, string> }; labels: Record<string, string> } =>
+    ({ target: { ...descriptor(of), annotations: { of: `${of}` } }, labels: { of: `${of}` } });
+  const given = make(index);
+  const change = (): void => {
+    const other = make(index + 100);
+    Object.assign(given.target.annotations, other.target.annotations);
+    Object.assign(given.labels, other.labels);
+    Object.assign(given.target, descriptor(index + 100));
+  };
+  return { given, was: make(index), change };
+}
+
+function givenObjects(run: Run): void {
+  run("labels, annotations, fields and conditions may be changed while the call runs, too", async (store) => {
+    const [put, created, updated] = [fleeting(1), fleeting(2), fleeting(3)];
+    const putting = store.put("put", put.given.target, { labels: put.given.labels });
+    put.change();
+    const creating = editable(store).create("created", created.given.target, { labels: created.given.labels });
+    created.change();
+    await Promise.all([putting, creating]);
+    const fields = ["labels", "target"];
+    const updating = editable(store).update("put", { ...updated.given, fields });
+    updated.change();
+    fields.length = 0;
+    await updating;
+    for (const [name, { was }] of [["put", updated], ["created", created]] as const) {
+      const { labels, target } = await store.get(name);
+      assert.deepEqual({ labels, target }, { labels: was.labels, target: was.target }, name);
+    }
+    const condition = { digest: descriptor(50).digest };
+    const deleting = store.delete("put", condition);
+    condition.digest = updated.was.target.digest;
+    await assert.rejects(deleting, isNotFound);
+    assert.deepEqual((await store.list()).map(({ name }) => name), ["created", "put"]);
   });
 }
 

@@ -8,12 +8,12 @@
  *
  * Keeps true: a call that resolved is in the cluster's majority; a list is one revision's, however many pages it takes.
  */
-import { ownCopy } from "./call.js";
 import { applyChange, withoutEmptyValues } from "./change.js";
 import { CorruptImagesError, ImagesError, corruptImage, exists, invalid, notFound, quote } from "./errors.js";
 import { EtcdError, EtcdGateway, isObject } from "./etcd-gateway.js";
 import { decodeRecord, encodeRecord, isWrittenBy } from "./etcd-record.js";
 import { parseFilters } from "./filters.js";
+import { ownChange, ownDelete, ownPut, ownTarget } from "./own.js";
 import { randomHex } from "./random.js";
 import { validateEarlyTarget, validateImage, validateName, validateNamespace, validateStrings, validateText } from "./validate.js";
 import type { CorruptImage } from "./errors.js";
@@ -85,7 +85,7 @@ export class EtcdImageStore implements EditableImageStore {
   async update(name: string, change: ImageChange, options?: CallOptions): Promise<Image> {
     validateName(name);
     const call = this.#gateway.begin(options);
-    const own = ownCopy(change);
+    const own = ownChange(change);
     return this.#change(name, call, await this.#read(name, call), (before) => {
       if (before === undefined) throw notFound(name);
       const old = decode(name, before);
@@ -126,6 +126,7 @@ export class EtcdImageStore implements EditableImageStore {
   async delete(name: string, options?: DeleteOptions): Promise<void> {
     validateText(name);
     const call = this.#gateway.begin(options);
+    const { digest } = ownDelete(options);
     let uncertain = false;
     for (let attempt = 0; attempt < CONFLICTS_MAX; attempt++) {
       const entry = await this.#read(name, call);
@@ -134,7 +135,7 @@ export class EtcdImageStore implements EditableImageStore {
         if (uncertain) return;
         throw notFound(name);
       }
-      if (options?.digest !== undefined && decode(name, entry).target.digest !== options.digest) throw notFound(name);
+      if (digest !== undefined && decode(name, entry).target.digest !== digest) throw notFound(name);
       const key = entry.key.toString("base64");
       const outcome = await this.#transaction(key, {
         compare: [{ key, target: "MOD", result: "EQUAL", mod_revision: entry.revision }],
@@ -241,7 +242,7 @@ export class EtcdImageStore implements EditableImageStore {
       validateStrings("labels", labels);
       validateStrings("annotations", target.annotations);
     }
-    return ownCopy(labels === undefined ? { name, target } : { name, target, labels });
+    return { name, target: ownTarget(target), ...ownPut(labels === undefined ? {} : { labels }) };
   }
 }
 

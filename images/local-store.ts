@@ -2,8 +2,9 @@
  * The image store on a database in this process: a transaction a call. Writing calls that are under way at the same time
  * share one commit (`DB.batch`), so many puts cost few flushes; each still succeeds or fails alone.
  */
-import { callSignal, ownCopy } from "./call.js";
+import { callSignal, immediateSignal } from "./call.js";
 import { givenUp, throwIfGivenUp } from "./errors.js";
+import { ownChange, ownDelete, ownPut, ownTarget } from "./own.js";
 import { TxImageStore } from "./tx-store.js";
 import { validateNamespace } from "./validate.js";
 import type { DB } from "../engine/index.js";
@@ -26,37 +27,39 @@ export class LocalImageStore implements EditableImageStore {
 
   /** Creates the image or replaces all of it; resolves when it is durable. */
   async put(name: string, target: Descriptor, options?: PutOptions): Promise<void> {
-    const [own, ownOptions] = ownCopy([target, options]);
+    const own = ownTarget(target);
+    const ownOptions = ownPut(options);
     await this.#write(options, (store) => store.put(name, own, ownOptions));
   }
 
   /** Creates the image; resolves when it is durable. @throws ImageExistsError */
-  create(name: string, target: Descriptor, options?: PutOptions): Promise<Image> {
-    const [own, ownOptions] = ownCopy([target, options]);
+  async create(name: string, target: Descriptor, options?: PutOptions): Promise<Image> {
+    const own = ownTarget(target);
+    const ownOptions = ownPut(options);
     return this.#write(options, (store) => store.create(name, own, ownOptions));
   }
 
   /** Changes the image; resolves when that is durable. @throws ImageNotFoundError */
-  update(name: string, change: ImageChange, options?: CallOptions): Promise<Image> {
-    const own = ownCopy(change);
+  async update(name: string, change: ImageChange, options?: CallOptions): Promise<Image> {
+    const own = ownChange(change);
     return this.#write(options, (store) => store.update(name, own));
   }
 
   /** Reads one image. @throws ImageNotFoundError */
   async get(name: string, options?: CallOptions): Promise<Image> {
-    throwIfGivenUp(callSignal(options));
+    throwIfGivenUp(immediateSignal(options));
     return this.#db.view((tx) => new TxImageStore(tx, this.#options).get(name));
   }
 
   /** Reads the images from one snapshot. @throws CorruptImagesError, which carries those that are whole */
   async list(options?: ListOptions): Promise<Image[]> {
-    throwIfGivenUp(callSignal(options));
+    throwIfGivenUp(immediateSignal(options));
     return this.#db.view((tx) => new TxImageStore(tx, this.#options).list(options));
   }
 
   /** Deletes the image; resolves when that is durable. @throws ImageNotFoundError */
   async delete(name: string, options?: DeleteOptions): Promise<void> {
-    const own = ownCopy(options);
+    const own = ownDelete(options);
     await this.#write(options, (store) => store.delete(name, own));
   }
 

@@ -5,9 +5,10 @@
  * service with the namespace `default`, as ctr does, and for a `put` without labels the early service `containerd.v1.Images`,
  * which takes any descriptor; whichever of the two a server lacks, the other does the work.
  */
-import { callSignal, callTimeoutMs, ownCopy } from "./call.js";
+import { callSignal, callTimeoutMs } from "./call.js";
 import { CorruptImagesError, ImageNotFoundError, ImagesError, isExists, isNotFound, quote } from "./errors.js";
 import { parseFilters } from "./filters.js";
+import { ownPut, ownTarget } from "./own.js";
 import { GrpcClient } from "./grpc-client.js";
 import { GrpcError, Status, fromGrpcError } from "./grpc-status.js";
 import {
@@ -62,7 +63,7 @@ export class RemoteImageStore implements EditableImageStore {
   async put(name: string, target: Descriptor, options?: PutOptions): Promise<void> {
     validate(name, target, options?.labels);
     const limited = this.#limited(options);
-    const image = ownCopy({ name, target, labels: options?.labels ?? {} });
+    const image = { name, target: ownTarget(target), labels: ownPut(options).labels ?? {} };
     if (!this.#lacksEarly && Object.keys(image.labels).length === 0) {
       const reply = await this.#call(EARLY_SERVICE, "Put", encodeImageField({ name, target }, true), limited);
       if (!isMissingService(reply)) return void messageOf(reply);

@@ -123,7 +123,7 @@ export function copyToKeep(bytes: Uint8Array, start: number, size: number): Uint
 }
 
 function memoryToKeep(size: number): Uint8Array {
-  if (size > MAX_CHUNKED_SIZE) return requireMemory(size);
+  if (size > KEPT_CHUNK_SIZE / 4) return requireMemory(size);
   if (keptUsed + size > kept.length) {
     kept = requireMemory(KEPT_CHUNK_SIZE);
     keptUsed = 0;

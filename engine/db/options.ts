@@ -76,7 +76,7 @@ export function settingsFrom(options: OpenOptions = {}): Settings {
     require(typeof settings[name] === "number" && settings[name] >= 0, name, settings[name], "a number from 0 on");
   }
   const { pageSize, mode, storage } = settings;
-  require(storage === undefined || isStorage(storage), "storage", storage, "a Storage: MemoryStorage, SimulatedDisk or your own");
+  require(storage === undefined || isStorage(storage), "storage", storage, `a Storage (MemoryStorage, SimulatedDisk or your own) with ${STORAGE_MEMBERS.join(", ")}`);
   require(isPageSize(pageSize), "pageSize", pageSize, `a power of two from ${MIN_PAGE_SIZE} to ${MAX_PAGE_SIZE}`);
   require(Number.isInteger(mode) && mode >= 0 && mode <= 0o7777, "mode", mode, "permission bits, 0 to 0o7777");
   require(settings.lock === "flock" || settings.lock === "none", "lock", settings.lock, `"flock" or "none"`);
@@ -89,7 +89,7 @@ function isStorage(value: Storage): boolean {
 }
 
 function require(condition: boolean, name: string, got: unknown, expected: string): void {
-  if (!condition) throw new TypeError(`option ${name} must be ${expected}, got ${String(got)}`);
+  if (!condition) throw new TypeError(`option ${name} must be ${expected}, got ${typeof got === "object" && got !== null ? "an object" : String(got)}`);
 }
 
 /** @throws TypeError unless a path is one */

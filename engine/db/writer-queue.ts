@@ -2,7 +2,11 @@
 
 /** The queue of asynchronous writers. */
 export class WriterQueue {
-  readonly #waiting: (() => Promise<void>)[] = [];
+  // Two arrays, for to take the first of a long one moves all that follow (measured with 200,000 updateAsync at once: a third of the time).
+  /** The next one is the last. */
+  #next: (() => Promise<void>)[] = [];
+  /** Those that came since `#next` was filled, in order. */
+  #behind: (() => Promise<void>)[] = [];
   readonly #isFree: () => boolean;
   #isRunning = false;
   #idle: (() => void)[] = [];
@@ -14,26 +18,38 @@ export class WriterQueue {
 
   /** Lets `work` run when it is its turn; work deals with its own errors. */
   add(work: () => Promise<void>): void {
-    this.#waiting.push(work);
+    this.#behind.push(work);
     this.kick();
   }
 
   /** Goes on after something else has freed the writer's place. */
   kick(): void {
-    if (!this.#isRunning && this.#waiting.length > 0 && this.#isFree()) void this.#run();
+    if (!this.#isRunning && this.#isWaiting && this.#isFree()) void this.#run();
+  }
+
+  get #isWaiting(): boolean {
+    return this.#next.length + this.#behind.length > 0;
+  }
+
+  #take(): () => Promise<void> {
+    if (this.#next.length === 0) {
+      this.#next = this.#behind.reverse();
+      this.#behind = [];
+    }
+    return this.#next.pop()!;
   }
 
   /** Resolves when nothing is waiting or running. */
   async drained(): Promise<void> {
-    while (this.#isRunning || this.#waiting.length > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
+    while (this.#isRunning || this.#isWaiting) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
   async #run(): Promise<void> {
     this.#isRunning = true;
     // Never within the call that added it: synchronous writers that follow in the same turn are not in its way.
     await Promise.resolve();
-    while (this.#waiting.length > 0 && this.#isFree()) await this.#waiting.shift()!();
+    while (this.#isWaiting && this.#isFree()) await this.#take()();
     this.#isRunning = false;
-    if (this.#waiting.length === 0) for (const resolve of this.#idle.splice(0)) resolve();
+    if (!this.#isWaiting) for (const resolve of this.#idle.splice(0)) resolve();
   }
 }

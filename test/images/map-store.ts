@@ -1,6 +1,6 @@
 /** A plain image store in a Map: the least that `ImageStore` asks for, to serve and to compare with. */
-import { ownCopy } from "../../images/call.js";
 import { ImageNotFoundError, ImagesError } from "../../images/errors.js";
+import { ownPut } from "../../images/own.js";
 import { narrow } from "../../images/varint.js";
 import { validateImage, validateName } from "../../images/validate.js";
 import type { CallOptions, Descriptor, Image, ImageStore, PutOptions } from "../../images/types.js";
@@ -10,7 +10,8 @@ export class MapImageStore implements ImageStore {
   readonly #images = new Map<string, Image>();
 
   async put(name: string, target: Descriptor, options?: PutOptions): Promise<void> {
-    const [{ mediaType, digest, size }, labels] = ownCopy([target, options?.labels] as const);
+    const { digest, mediaType, size } = target;
+    const { labels } = ownPut(options);
     await turn(options);
     validateImage(name, { mediaType, digest, size }, labels);
     const image = { name, target: { mediaType, digest, size: narrow(BigInt(size)) } };

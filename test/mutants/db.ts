@@ -61,7 +61,7 @@ export const dbMutants: readonly Mutant[] = [
   },
   {
     name: "the queue does not wait for a writer that is open", file: "engine/db/writer-queue.ts",
-    find: "while (this.#waiting.length > 0 && this.#isFree()) await", replace: "while (this.#waiting.length > 0) await",
+    find: "while (this.#isWaiting && this.#isFree()) await", replace: "while (this.#isWaiting) await",
     harm: "queued updates fail with TX_WRITER_BUSY", tests: ["engine/db/queue-turns"],
   },
   {
@@ -88,5 +88,10 @@ export const dbMutants: readonly Mutant[] = [
     name: "a compacted copy loses sequences", file: "engine/db/compact.ts",
     find: "frame.tree.finishBucket(frame.source.sequence)", replace: "frame.tree.finishBucket(0n)",
     harm: "nextSequence gives the same numbers again", tests: ["engine/db/compact"],
+  },
+  {
+    name: "those who wait for the writer's turn are taken last come, first served", file: "engine/db/writer-queue.ts",
+    find: "this.#next = this.#behind.reverse();", replace: "this.#next = this.#behind;",
+    harm: "changes are made in another order than they were asked for", tests: ["engine/db/queue"],
   },
 ];

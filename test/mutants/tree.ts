@@ -207,4 +207,9 @@ export const treeMutants: readonly Mutant[] = [
     find: "    this.sources[source] = NOTHING;\n", replace: "",
     harm: "a transaction that overwrites large values takes the memory of all of them", tests: ["engine/tree/arena"],
   },
+  {
+    name: "of many elements with equal index words only the first are searched", file: "engine/tree/search.ts",
+    find: "  if (high - low === FEW_EQUAL) high = endOfEqual(index, words, high, count, word);\n", replace: "",
+    harm: "keys that are there are not found, and are put a second time", tests: ["engine/tree/search"],
+  },
 ];

@@ -148,7 +148,7 @@ export const txMutants: readonly Mutant[] = [
   },
   {
     name: "cursors keep their key beside what callers get", file: "engine/tx/place.ts",
-    find: "this.#key = copyToKeep(this.cursor.bytes, this.cursor.keyStart, this.cursor.keySize);", replace: "this.#key = copyOut(this.cursor.bytes, this.cursor.keyStart, this.cursor.keySize);",
+    find: "this.#key = copyToKeep(bytes, keyStart, keySize);", replace: "this.#key = copyOut(bytes, keyStart, keySize);",
     harm: "after a value was transferred to another thread a cursor deletes nothing, or goes elsewhere", tests: ["engine/tx/transferred"],
   },
   {
@@ -160,5 +160,10 @@ export const txMutants: readonly Mutant[] = [
     name: "copies lie side by side where there is no pool", file: "engine/base/memory.ts",
     find: "return HAS_POOL && size < Buffer.poolSize >>> 1;", replace: "return size > 0;",
     harm: "a value that is transferred to another thread takes others with it", tests: ["engine/base/memory", "engine/tx/transferred"],
+  },
+  {
+    name: "names of new buckets lie beside what callers get", file: "engine/tx/bucket-state.ts",
+    find: "this, copyToKeep(name, 0, name.length), 0n);", replace: "this, copyOut(name, 0, name.length), 0n);",
+    harm: "after a value was transferred to another thread a commit writes a bucket without a name", tests: ["engine/tx/transferred"],
   },
 ];

@@ -246,6 +246,19 @@ test("the writer queue runs one after the other and only when the place is free"
   await queue.drained();
 });
 
+test("the writer queue keeps the order of those that come while others wait, and of thousands", async () => {
+  const queue = new WriterQueue(() => true);
+  const order: number[] = [];
+  const add = (i: number): void => queue.add(async () => {
+    order.push(i);
+    if (i < 3000) add(10_000 + i);
+    if (i % 500 === 0) await nextTurn();
+  });
+  for (let i = 0; i < 3000; i++) add(i);
+  await queue.drained();
+  assert.deepEqual(order, [...Array.from({ length: 3000 }, (_, i) => i), ...Array.from({ length: 3000 }, (_, i) => 10_000 + i)]);
+});
+
 test("batch: what a hook of one call throws rejects that call alone; all are committed, and the others' hooks are called", async () => {
   await withDatabaseAsync(async ({ db }) => {
     db.update((tx) => tx.createBucket("bucket"));

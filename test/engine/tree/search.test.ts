@@ -91,3 +91,10 @@ test("a page with many equal words decides by the keys", () => {
   const keys = Array.from({ length: 500 }, (_, i) => `same${String(i % 2).repeat(4)}${String(i).padStart(6, "0")}`).sort();
   assertSearches(keys, keys.flatMap((key) => around(Buffer.from(key))), false);
 });
+
+test("a few equal words more or less, with others before and behind, make no difference", () => {
+  for (let count = 1; count <= 40; count++) {
+    const keys = ["0", ...Array.from({ length: count }, (_, i) => `same${String(i).padStart(3, "0")}`), "z"];
+    for (const isBranch of [false, true]) assertSearches(keys, keys.flatMap((key) => around(Buffer.from(key))), isBranch);
+  }
+});
