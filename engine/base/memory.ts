@@ -8,7 +8,7 @@ import { markAsUntransferable } from "node:worker_threads";
 
 /**
  * Gives memory that is not cleared first; undefined when there is not so much: a damaged or hostile file can ask for any amount.
- * No Buffer: its fill, set and subarray cost several times those of the plain array. Callers may see views of it, but cannot transfer it.
+ * No Buffer: its fill, set and subarray cost several times those of the plain array. Callers may see views of it; what `postMessage` transfers does not take it away.
  */
 export function newMemory(size: number): Uint8Array | undefined {
   try {

@@ -45,7 +45,7 @@ export class Batch<Tx extends Hooked> {
 
   /** @throws (rejects with) what the function throws; TypeError when it is none */
   add<T>(fn: (tx: Tx) => T): Promise<T> {
-    if (typeof fn !== "function") return Promise.reject(new TypeError(`batch takes a function, got ${fn === null ? "null" : typeof fn}`));
+    if (typeof fn !== "function") return Promise.reject(new TypeError("batch takes a function"));
     return new Promise<T>((resolve, reject) => {
       this.#calls.push({ fn, resolve: resolve as (result: unknown) => void, reject });
       this.#schedule();

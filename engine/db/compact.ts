@@ -15,6 +15,7 @@ import type { ReadBucket } from "../tx/bucket.js";
 import type { Cursor } from "../tx/cursor.js";
 import type { ReadTx } from "../tx/tx.js";
 import { BulkTree, PageOutput } from "./bulk-tree.js";
+import { requireOptions } from "./options.js";
 
 /** How a database is compacted. */
 export interface CompactOptions {
@@ -61,10 +62,9 @@ interface CompactSettings {
 const OPTIONS: readonly string[] = ["txMaxSize", "pageSize"];
 
 /** Checks the options. @throws TypeError */
-function settingsFrom(options: CompactOptions | undefined, sourcePageSize: number): CompactSettings {
-  if (options !== undefined && (typeof options !== "object" || options === null)) throw new TypeError("options must be an object");
-  for (const name of Object.keys(options ?? {})) if (!OPTIONS.includes(name)) throw new TypeError(`there is no option "${name}"; there are ${OPTIONS.join(" and ")}`);
-  const { txMaxSize = 0, pageSize = Math.min(DEFAULT_PAGE_SIZE, Math.max(MIN_PAGE_SIZE, sourcePageSize)) } = options ?? {};
+function settingsFrom(options: CompactOptions = {}, sourcePageSize: number): CompactSettings {
+  requireOptions(options, OPTIONS);
+  const { txMaxSize = 0, pageSize = Math.min(DEFAULT_PAGE_SIZE, Math.max(MIN_PAGE_SIZE, sourcePageSize)) } = options;
   if (!Number.isSafeInteger(txMaxSize) || txMaxSize < 0) throw new TypeError(`option txMaxSize must be a whole number of bytes from 0 on, got ${String(txMaxSize)}`);
   if (!isPageSize(pageSize)) throw new TypeError(`option pageSize must be a power of two from ${MIN_PAGE_SIZE} to ${MAX_PAGE_SIZE}, got ${String(pageSize)}`);
   return { batchSize: txMaxSize === 0 ? DEFAULT_BATCH_SIZE : txMaxSize, pageSize };

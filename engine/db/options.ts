@@ -56,18 +56,18 @@ const DEFAULTS: Settings = {
   maxSize: Number.MAX_SAFE_INTEGER, cacheSize: DEFAULT_CACHE_SIZE, strict: false, lock: "flock", durability: "two-sync", storage: undefined,
 };
 
-const STORAGE_MEMBERS = ["size", "read", "write", "truncate", "sync", "writeAsync", "syncAsync", "lock", "close"] as const;
+const OPTION_NAMES: readonly string[] = Object.keys(DEFAULTS);
+
+/** What no database can do without: `updateAsync`, `batch` and `backup` want the asynchronous ones, too. */
+const STORAGE_MEMBERS = ["size", "read", "write", "truncate", "sync", "lock", "close"] as const;
 
 /**
  * Checks options and fills in the defaults.
  * @throws TypeError naming the option, what it got and what it takes
  */
 export function settingsFrom(options: OpenOptions = {}): Settings {
-  if (typeof options !== "object" || options === null) throw new TypeError("options must be an object");
+  requireOptions(options, OPTION_NAMES);
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-  for (const name of Object.keys(given)) {
-    if (!Object.hasOwn(DEFAULTS, name)) throw new TypeError(`there is no option "${name}"; there are ${Object.keys(DEFAULTS).join(", ")}`);
-  }
   const settings: Settings = { ...DEFAULTS, ...given };
   for (const name of ["readOnly", "noSync", "noFreelistSync", "noGrowSync", "strict"] as const) {
     require(typeof settings[name] === "boolean", name, settings[name], "true or false");
@@ -76,7 +76,8 @@ export function settingsFrom(options: OpenOptions = {}): Settings {
     require(typeof settings[name] === "number" && settings[name] >= 0, name, settings[name], "a number from 0 on");
   }
   const { pageSize, mode, storage } = settings;
-  require(storage === undefined || isStorage(storage), "storage", storage, `a Storage (MemoryStorage, SimulatedDisk or your own) with ${STORAGE_MEMBERS.join(", ")}`);
+  const isStorage = STORAGE_MEMBERS.every((name) => typeof storage?.[name] === "function");
+  require(storage === undefined || isStorage, "storage", storage, "a Storage: MemoryStorage, SimulatedDisk or your own");
   require(isPageSize(pageSize), "pageSize", pageSize, `a power of two from ${MIN_PAGE_SIZE} to ${MAX_PAGE_SIZE}`);
   require(Number.isInteger(mode) && mode >= 0 && mode <= 0o7777, "mode", mode, "permission bits, 0 to 0o7777");
   require(settings.lock === "flock" || settings.lock === "none", "lock", settings.lock, `"flock" or "none"`);
@@ -84,12 +85,16 @@ export function settingsFrom(options: OpenOptions = {}): Settings {
   return settings.maxSize === 0 ? { ...settings, maxSize: DEFAULTS.maxSize } : settings;
 }
 
-function isStorage(value: Storage): boolean {
-  return typeof value === "object" && value !== null && STORAGE_MEMBERS.every((name) => typeof value[name] === "function");
-}
-
 function require(condition: boolean, name: string, got: unknown, expected: string): void {
   if (!condition) throw new TypeError(`option ${name} must be ${expected}, got ${typeof got === "object" && got !== null ? "an object" : String(got)}`);
+}
+
+/** @throws TypeError unless options are an object with no other names than these */
+export function requireOptions(options: object, names: readonly string[]): void {
+  if (typeof options !== "object" || options === null) throw new TypeError("options must be an object");
+  for (const [name, value] of Object.entries(options)) {
+    if (value !== undefined && !names.includes(name)) throw new TypeError(`there is no option "${name}"; there are ${names.join(", ")}`);
+  }
 }
 
 /** @throws TypeError unless a path is one */

@@ -17,6 +17,7 @@ import type { Pgid } from "../format/constants.js";
 import type { Meta } from "../format/meta.js";
 import { wrapIo, type Pager } from "../pager/pager.js";
 import type { TxState } from "../tx/tx-state.js";
+import { requireOptions } from "./options.js";
 import { ShrinkWalk, type Position } from "./shrink-walk.js";
 
 /** How long and how far to shrink. */
@@ -209,10 +210,9 @@ export class Shrinker {
   }
 }
 
-function budgetFrom(options: ShrinkOptions | undefined): number {
-  if (options !== undefined && (typeof options !== "object" || options === null)) throw new TypeError("options must be an object");
-  for (const name of Object.keys(options ?? {})) if (name !== "budgetMs") throw new TypeError(`there is no option "${name}"; there is budgetMs`);
-  const budgetMs = options?.budgetMs ?? DEFAULT_BUDGET_MS;
+function budgetFrom(options: ShrinkOptions = {}): number {
+  requireOptions(options, ["budgetMs"]);
+  const { budgetMs = DEFAULT_BUDGET_MS } = options;
   if (typeof budgetMs !== "number" || !(budgetMs >= 0)) throw new TypeError(`option budgetMs must be a number from 0 on, got ${String(budgetMs)}`);
   return budgetMs;
 }

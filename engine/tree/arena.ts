@@ -4,7 +4,6 @@
  *
  * An element names its bytes by source and offset; `sources` holds the slabs of clean pages (pinned) and the arena's own chunks.
  */
-import { assert } from "../base/assert.js";
 import { requireMemory } from "../base/memory.js";
 import { SpareMemory } from "../base/spare-memory.js";
 import { ELEMENT_SIZE, PAGE_HEADER_SIZE } from "../format/constants.js";
@@ -141,10 +140,8 @@ export class Arena {
 
   #nextByteChunk(): void {
     this.#byteChunk++;
-    const chunk = (this.#byteChunks[this.#byteChunk] ??= requireMemory(BYTES_CHUNK));
-    this.#byteSource = this.addSource(chunk);
+    this.#byteSource = this.addSource((this.#byteChunks[this.#byteChunk] ??= requireMemory(BYTES_CHUNK)));
     this.#bytesUsed = 0;
-    assert(chunk.length === BYTES_CHUNK, "chunks are of one size");
   }
 }
 

@@ -31,8 +31,7 @@ export function tuple<T extends readonly unknown[]>(...parts: PartCodecs<T>): Co
       return encodeParts(value);
     },
     encodePrefix(values: readonly unknown[]): Buffer {
-      if (!Array.isArray(values)) throw new TypeError(`a prefix of a tuple is an array of its first parts, got ${describeValue(values)}`);
-      if (values.length > codecs.length) throw new TypeError(`this tuple has ${codecs.length} parts, got a prefix of ${values.length}`);
+      if (!Array.isArray(values) || values.length > codecs.length) throw new TypeError(`a prefix of this tuple is an array of at most ${codecs.length} parts, got ${describeValue(values)}`);
       return encodeParts(values);
     },
     decode(bytes: Buffer): T {

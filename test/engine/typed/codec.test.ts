@@ -78,7 +78,7 @@ describe("codecs", () => {
 
   test("a tuple with a hole is refused as one with undefined in its place, and so is a prefix that is no array", () => {
     for (const codec of [tuple(utf8, utf8), tuple(uint32, utf8)]) {
-      for (const wrong of ["ada", new Set(["ada"]), 5, {}]) assert.throws(() => Reflect.apply(codec.encodePrefix!, codec, [wrong]), { name: "TypeError", message: /array of its first parts/ });
+      for (const wrong of ["ada", new Set(["ada"]), 5, {}]) assert.throws(() => Reflect.apply(codec.encodePrefix!, codec, [wrong]), { name: "TypeError", message: /array of at most [02-9] parts/ });
       for (const holed of [[, "x"], ["x", ,], new Array(2)]) assert.throws(() => Reflect.apply(codec.encode, codec, [holed]), { name: "TypeError", message: /part [01]/ });
     }
   });
