@@ -50,8 +50,10 @@ export function imageStoreConformance(options: ConformanceOptions): void {
     names(run);
     descriptors(run, options.anyDescriptor ?? false);
     concurrency(run);
-    if (options.editable === true) givenObjects(run);
-    if (options.editable === true) editing(run);
+    if (options.editable === true) {
+      givenObjects(run);
+      editing(run);
+    }
     const seed = options.seed ?? Number(process.env["SEED"] ?? Date.now() % 1_000_000);
     run(`random calls do what a map does (SEED=${seed})`, (store) => randomCalls(store, seed, options.operations ?? 150));
   });

@@ -64,7 +64,7 @@ export class EtcdImageStore implements EditableImageStore {
 
   /** Creates the image or replaces all of it; resolves when a majority has it. */
   async put(name: string, target: Descriptor, options?: PutOptions): Promise<void> {
-    const image = this.#valid(name, target, options?.labels);
+    const image = this.#valid(name, ownTarget(target), ownPut(options).labels);
     await this.#change(name, this.#gateway.begin(options), undefined, (before) => {
       // What is no image is replaced like one: that is how it is repaired.
       const old = before === undefined ? undefined : decodeRecord(name, before.value);
@@ -74,7 +74,7 @@ export class EtcdImageStore implements EditableImageStore {
 
   /** Creates the image. @throws ImageExistsError */
   async create(name: string, target: Descriptor, options?: PutOptions): Promise<Image> {
-    const image = this.#valid(name, target, options?.labels);
+    const image = this.#valid(name, ownTarget(target), ownPut(options).labels);
     return this.#change(name, this.#gateway.begin(options), undefined, (before) => {
       if (before !== undefined) throw exists(name);
       return image;
@@ -242,7 +242,7 @@ export class EtcdImageStore implements EditableImageStore {
       validateStrings("labels", labels);
       validateStrings("annotations", target.annotations);
     }
-    return { name, target: ownTarget(target), ...ownPut(labels === undefined ? {} : { labels }) };
+    return labels === undefined ? { name, target } : { name, target, labels };
   }
 }
 

@@ -41,23 +41,13 @@ export const getCommand: Command = {
       const bucket = findBucket(tx, path);
       const value = bucket.get(key);
       if (value === undefined) throw keyNotFound(bucket, key);
-      if (args.json) writeJson(out, { key: toJsonBytes(key), value: asText(value, toJsonBytes) });
+      if (args.json) writeJson(out, { key: toJsonBytes(key), value: toJsonBytes(value) });
       else if (args.has("raw")) out.write(value);
       else {
-        out.write(asText(value, () => formatBytes(value, args.text("format") ?? "auto")));
+        out.write(formatBytes(value, args.text("format") ?? "auto"));
         out.write("\n");
       }
       return EXIT_OK;
     });
   },
 };
-
-/** @throws Failure for a value that is longer than a text can be */
-function asText<T>(value: Buffer, format: (value: Buffer) => T): T {
-  try {
-    return format(value);
-  } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "ERR_STRING_TOO_LONG")) throw error;
-    throw new Failure("TOO_LONG", `the value has ${value.length} bytes, too many to be printed as a text`, "--raw writes them as they are");
-  }
-}

@@ -98,6 +98,8 @@ function factsOf(error: unknown): ErrorFacts {
   if (error instanceof BoltError) return { code: error.code, message: error.message, hint: hintFor(error) };
   // Whatever the system says of a file.
   if (error instanceof Error && "code" in error && typeof error.code === "string") return { code: error.code, message: error.message, hint: SYSTEM_HINTS[error.code] };
+  // What V8 says where Node has its own error with a code.
+  if (error instanceof RangeError && error.message === "Invalid string length") return { code: "ERR_STRING_TOO_LONG", message: error.message, hint: SYSTEM_HINTS["ERR_STRING_TOO_LONG"] };
   // Nothing that a user does should lead here.
   const message = error instanceof Error ? error.message : String(error);
   return { code: "UNEXPECTED", message: `unexpected: ${message}`, hint: "this is a fault of hexbolt: please report it with the command line; HEXBOLT_TRACE=1 shows where it comes from" };
@@ -114,6 +116,7 @@ const SYSTEM_HINTS: Readonly<Record<string, string>> = {
   ELOOP: "a symbolic link on the path leads to itself",
   ENAMETOOLONG: "the name is longer than the file system takes",
   EMFILE: "too many files are open: see ulimit -n",
+  ERR_STRING_TOO_LONG: "a value is longer than a text can be: `hexbolt get --raw` writes its bytes",
 };
 
 function hintFor({ cause, code, detail, message }: BoltError): string | undefined {

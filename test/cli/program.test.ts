@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { parseArguments } from "../../engine/cli/args.js";
 import { allCommands, commandsNear } from "../../engine/cli/commands.js";
 import { MemoryOutput, type Output } from "../../engine/cli/io.js";
-import { run } from "../../engine/cli/run.js";
+import { reportError, run } from "../../engine/cli/run.js";
 import { editDistance, nearest } from "../../engine/cli/suggest.js";
 import { hasColour, Progress } from "../../engine/cli/terminal.js";
 import { fixtureOriginal, repositoryRoot } from "../support/fixtures.js";
@@ -96,6 +96,16 @@ test("colours are for terminals alone, and NO_COLOR turns them off", () => {
   assert.equal(hasColour(terminal, { TERM: "dumb" }), false);
   assert.equal(hasColour(new MemoryOutput(), {}), false);
   assert.doesNotMatch(hexbolt(["check", fixtureOriginal("page-leaked")]).stdout, /\x1b/);
+});
+
+test("a value that is longer than a text can be is told as that, whoever says it", () => {
+  const tooLong = Object.assign(new Error("Cannot create a string longer than 0x1fffffe8 characters"), { code: "ERR_STRING_TOO_LONG" });
+  for (const error of [tooLong, new RangeError("Invalid string length")]) {
+    const stderr = new MemoryOutput();
+    const io = { stdout: new MemoryOutput(), stderr, env: {}, signal: new AbortController().signal, readInput: () => 0, temporary: () => undefined };
+    assert.equal(reportError(error, undefined, ["get"], io), 1);
+    assert.match(stderr.bytes().toString(), /^Error: .*\n {2}a value is longer than a text can be: `hexbolt get --raw` writes its bytes\n$/);
+  }
 });
 
 test("a progress bar shows on a terminal, after a moment, and goes away", (t) => {
