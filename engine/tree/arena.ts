@@ -11,6 +11,10 @@ import { ELEMENT_SIZE, PAGE_HEADER_SIZE } from "../format/constants.js";
 const BYTES_CHUNK = 1 << 18;
 /** From here on a value gets a buffer of its own. */
 const OWN_BUFFER = 1 << 16;
+/** And from here on where the chunks that are kept are full: new memory it is then anyway, and this can go before the transaction's end. */
+const OWN_BUFFER_BEYOND = 1 << 13;
+/** Chunks that are kept for the next transaction. */
+const KEPT_CHUNKS = 16;
 const COLUMNS_CHUNK = 1 << 16;
 /** Where the key of the only element of a leaf page stands. */
 const ONLY_KEY = PAGE_HEADER_SIZE + ELEMENT_SIZE;
@@ -22,7 +26,7 @@ export class Arena {
   readonly sources: Uint8Array[] = [];
   /** Frames of the cache that nodes point into; whoever ends the transaction unpins them. */
   readonly pinned: number[] = [];
-  /** Frames of the writer's own; whoever ends the transaction discards them. */
+  /** Frames of the writer's own; whoever ends the transaction discards them. Some may have been discarded already: once more does nothing. */
   readonly taken: number[] = [];
   /** The source and offset that the last `store` or `columns` took. */
   source = 0;
@@ -57,10 +61,10 @@ export class Arena {
     this.#slabSources.length = 0;
     this.#leafPages.clear();
     this.#ownBuffers.clear();
-    this.#byteChunks.length = Math.min(this.#byteChunks.length, 16);
+    this.#byteChunks.length = Math.min(this.#byteChunks.length, KEPT_CHUNKS);
     this.#byteChunk = -1;
     this.#bytesUsed = BYTES_CHUNK;
-    this.#columnChunks.length = Math.min(this.#columnChunks.length, 16);
+    this.#columnChunks.length = Math.min(this.#columnChunks.length, KEPT_CHUNKS);
     this.#columnChunk = -1;
     this.#columnsUsed = COLUMNS_CHUNK;
   }
@@ -80,14 +84,10 @@ export class Arena {
   store(key: Uint8Array, value: Uint8Array): void {
     const size = key.length + value.length;
     if (size >= OWN_BUFFER && ONLY_KEY + size > this.#pageSize) {
-      this.source = this.addSource(this.#newLeafPage(size));
+      this.#beginOwn(this.#newLeafPage(size), ONLY_KEY);
       this.#leafPages.add(this.source);
-      this.#ownBuffers.add(this.source);
-      this.offset = ONLY_KEY;
-    } else if (size >= OWN_BUFFER) {
-      this.source = this.addSource(requireMemory(size));
-      this.#ownBuffers.add(this.source);
-      this.offset = 0;
+    } else if (size >= (this.#byteChunk < KEPT_CHUNKS ? OWN_BUFFER : OWN_BUFFER_BEYOND)) {
+      this.#beginOwn(requireMemory(size), 0);
     } else {
       if (this.#bytesUsed + size > BYTES_CHUNK) this.#nextByteChunk();
       this.source = this.#byteSource;
@@ -97,6 +97,12 @@ export class Arena {
     const target = this.sources[this.source]!;
     copyBytes(target, this.offset, key, 0, key.length);
     copyBytes(target, this.offset + key.length, value, 0, value.length);
+  }
+
+  #beginOwn(memory: Uint8Array, offset: number): void {
+    this.source = this.addSource(memory);
+    this.#ownBuffers.add(this.source);
+    this.offset = offset;
   }
 
   /** Says that the element that begins in a source is gone. A large one's memory is given up, not used again: a view of it may have been handed out. */

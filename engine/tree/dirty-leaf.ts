@@ -10,7 +10,7 @@
 import { ELEMENT_SIZE, type Pgid } from "../format/constants.js";
 import type { Arena } from "./arena.js";
 import { elementFlags, insertElement, removeElement, replaceValue, usedSize, valueGrowth } from "./leaf-edit.js";
-import { decodeLeaf, FLAGS, type LargePage, type Node, OFFSET, SOURCE, VALUE_SIZE } from "./node.js";
+import { decodeLeaf, FLAGS, type LargePage, Node, OFFSET, SOURCE, VALUE_SIZE } from "./node.js";
 import type { Pages } from "./pages.js";
 import { pageElementCount, pageIsCompact, pageOverflow } from "./search.js";
 import type { DirtyBranch } from "./tree.js";
@@ -28,6 +28,8 @@ export class DirtyLeaf {
   readonly pgid: Pgid;
   /** The branch that led to it when it was changed first, undefined where it is the root. */
   parent: DirtyBranch | undefined;
+  /** Which element of that branch leads to it. */
+  index = 0;
   /** 1 and the overflow pages it had. */
   readonly pageCount: number;
   /** Set where it had overflow pages and one element. */
@@ -112,7 +114,15 @@ export class DirtyLeaf {
   remove(nodeAt: number, i: number): void {
     this.shrunk = true;
     this.appended = false;
-    if (this.image !== NO_IMAGE && !this.#pages.isEscaped(this.image)) return removeElement(this.#pages, this.image, i);
+    if (this.image !== NO_IMAGE && !this.#pages.isEscaped(this.image)) {
+      removeElement(this.#pages, this.image, i);
+      if (!this.isEmpty) return;
+      // What a transaction empties takes no memory until the commit.
+      this.#pages.discard(this.image);
+      this.image = NO_IMAGE;
+      this.nodes.push(new Node(this.#arena, false, 1));
+      return;
+    }
     this.#leaveImage();
     const node = this.nodes[nodeAt]!;
     this.#arena.forget(node.column(i, SOURCE));

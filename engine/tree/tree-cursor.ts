@@ -257,8 +257,8 @@ export class TreeCursor {
       const count = readU16(bytes, page + PAGE_COUNT);
       if (readU16(bytes, page + PAGE_FLAGS) !== FLAG_BRANCH) return this.#enterPage(pgid, frame, count, undefined, 0);
       const end = toLast ? count - 1 : 0;
-      const nearest = this.#passEmptied(pgid, end, count, toLast ? -1 : 1);
-      const i = nearest >= 0 && nearest < count ? nearest : end;
+      const nearest = this.#passEmptied(pgid, end, toLast ? -1 : 1);
+      const i = nearest < 0 ? end : nearest;
       this.#noteBranch(pgid, i, count);
       pgid = branchChild(pages, frame, i);
     }
@@ -371,7 +371,7 @@ export class TreeCursor {
   #step(direction: 1 | -1): boolean {
     const { pages } = this.tree;
     for (let level = this.#depth - 1; level >= 0; level--) {
-      const i = this.#passEmptied(this.#pgids[level]!, this.#indexes[level]! + direction, this.#counts[level]!, direction);
+      const i = this.#passEmptied(this.#pgids[level]!, this.#indexes[level]! + direction, direction);
       if (i < 0 || i >= this.#counts[level]!) continue;
       // The branches above are used again only after many leaves: without a word for them a small cache would drop them and read them again.
       for (let above = 0; above < level; above++) pages.locate(this.#pgids[above]!);
@@ -383,13 +383,10 @@ export class TreeCursor {
     return false;
   }
 
-  /** The nearest child from `from` on that the transaction has not emptied; behind the end of the branch when there is none. */
-  #passEmptied(branch: Pgid, from: number, count: number, direction: 1 | -1): number {
-    const { tree } = this;
-    if (!tree.hasEmptied) return from;
-    const frame = tree.pages.locate(branch);
-    let i = from;
-    while (i >= 0 && i < count && tree.isEmptied(branchChild(tree.pages, frame, i))) i += direction;
-    return i;
+  /** The nearest child from `from` on that the transaction has not emptied; behind the end of the branch, or -1, when there is none. */
+  #passEmptied(branch: Pgid, from: number, direction: 1 | -1): number {
+    const emptied = this.tree.emptiedChildren(branch);
+    if (emptied === undefined || from < 0) return from;
+    return direction > 0 ? emptied.indexOf(0, from) : emptied.lastIndexOf(0, from);
   }
 }

@@ -5,7 +5,7 @@
  *    above keep leading there, so searches go on using their key indexes. Branches are rebuilt at commit only (rebalance.ts, spill.ts).
  * 2. A DirtyBranch knows which of its children changed. From the root's, every change can be reached.
  * 3. A tree without a root page is one leaf: inline in its parent's value, or new and in memory only.
- * 4. A leaf that lost all its elements stays until the commit; walks pass by it, and by a branch of such leaves (`Changes.emptied`).
+ * 4. A leaf that lost all its elements stays until the commit; walks pass by it, and by a branch of such leaves (`DirtyBranch.emptied`).
  * 5. `version` counts the changes after which a cursor must find its place again.
  */
 import { boltError, corrupt } from "../base/errors.js";
@@ -32,17 +32,17 @@ export interface DirtyBranch {
   readonly isBranch: true;
   readonly pgid: Pgid;
   parent: DirtyBranch | undefined;
+  /** Which element of the parent leads to it. */
+  index: number;
   readonly children: Map<number, DirtyBranch | DirtyLeaf>;
-  /** Elements of the page, and how many of them lead to what is empty by now. */
+  /** By element of the page: 1 where it leads to what is empty by now, else 0. Made for the first. */
+  emptied: Uint8Array | undefined;
   readonly childCount: number;
-  emptiedCount: number;
 }
 
 interface Changes {
   readonly leaves: Map<Pgid, DirtyLeaf>;
   readonly branches: Map<Pgid, DirtyBranch>;
-  /** Leaves that have lost all their elements, and branches of which all children have: whoever walks passes them by. */
-  readonly emptied: Set<Pgid>;
 }
 
 /** The way of the last descent: page ids, element indexes and counts of the branches, and the bytes of the key that they prove. One at a time; nobody keeps it. */
@@ -276,42 +276,20 @@ export class Tree {
     const leaf = this.#leaf ?? this.#change(this.#pageFrame);
     leaf.remove(this.#nodeAt, this.#index);
     this.version++;
-    if (leaf.isEmpty && this.#changes !== undefined) this.#noteEmptied(leaf, this.#changes);
+    if (leaf.isEmpty) noteEmptied(leaf);
     return true;
   }
 
   /** The leaf that `#seekForWrite` came to, about to get an element. */
   #leafToFill(): DirtyLeaf {
     const leaf = this.#leaf ?? this.#change(this.#pageFrame);
-    if (this.hasEmptied) this.#noteFilled(leaf, this.#changes!);
+    noteFilled(leaf);
     return leaf;
   }
 
-  /** A leaf has lost its last element. */
-  #noteEmptied(leaf: DirtyLeaf, { emptied }: Changes): void {
-    emptied.add(leaf.pgid);
-    for (let branch = leaf.parent; branch !== undefined; branch = branch.parent) {
-      if (++branch.emptiedCount < branch.childCount) return;
-      emptied.add(branch.pgid);
-    }
-  }
-
-  #noteFilled(leaf: DirtyLeaf, { emptied }: Changes): void {
-    if (!emptied.delete(leaf.pgid)) return;
-    for (let branch = leaf.parent; branch !== undefined; branch = branch.parent) {
-      branch.emptiedCount--;
-      if (!emptied.delete(branch.pgid)) return;
-    }
-  }
-
-  /** Whether the transaction has emptied any page. */
-  get hasEmptied(): boolean {
-    return this.#changes !== undefined && this.#changes.emptied.size > 0;
-  }
-
-  /** Whether the transaction has left nothing on a page and below it. */
-  isEmptied(pgid: Pgid): boolean {
-    return this.#changes !== undefined && this.#changes.emptied.has(pgid);
+  /** Which children of a branch page the transaction has emptied. @see DirtyBranch */
+  emptiedChildren(branch: Pgid): Uint8Array | undefined {
+    return this.#changes?.branches.get(branch)?.emptied;
   }
 
   /** The changed leaf of a page, if it is one. */
@@ -364,7 +342,7 @@ export class Tree {
   /** Makes the leaf page that `#descend` came to a changed one. */
   #change(frame: number): DirtyLeaf {
     const leaf = DirtyLeaf.ofPage(this.pages, this.arena!, path.leaf, frame);
-    this.#changes ??= { leaves: new Map(), branches: new Map(), emptied: new Set() };
+    this.#changes ??= { leaves: new Map(), branches: new Map() };
     this.#changes.leaves.set(path.leaf, leaf);
     if (path.rightmost) this.#edge = leaf;
     this.#registerPath(leaf, this.#changes.branches);
@@ -377,8 +355,9 @@ export class Tree {
     for (let depth = path.depth - 1; depth >= 0; depth--) {
       const pgid = path.pgids[depth]!;
       const known = branches.get(pgid);
-      const branch: DirtyBranch = known ?? { isBranch: true, pgid, parent: undefined, children: new Map(), childCount: path.counts[depth]!, emptiedCount: 0 };
-      branch.children.set(path.indexes[depth]!, child);
+      const branch: DirtyBranch =
+        known ?? { isBranch: true, pgid, parent: undefined, index: 0, children: new Map(), emptied: undefined, childCount: path.counts[depth]! };
+      branch.children.set((child.index = path.indexes[depth]!), child);
       child.parent = branch;
       if (known !== undefined) return;
       branches.set(pgid, branch);
@@ -392,5 +371,25 @@ export class Tree {
     const node = decodeLeaf(arena, arena.addSource(bytes), bytes, BUCKET_HEADER_SIZE, inlineCount(bytes));
     this.rootLeaf = this.#edge = DirtyLeaf.ofNode(this.pages, arena, node);
     this.version++;
+  }
+}
+
+/** A leaf has lost its last element. */
+function noteEmptied(leaf: DirtyLeaf): void {
+  let child: DirtyLeaf | DirtyBranch = leaf;
+  for (let branch = leaf.parent; branch !== undefined; branch = branch.parent) {
+    branch.emptied ??= new Uint8Array(branch.childCount);
+    branch.emptied[child.index] = 1;
+    if (branch.emptied.includes(0)) return;
+    child = branch;
+  }
+}
+
+/** A leaf gets an element. */
+function noteFilled(leaf: DirtyLeaf): void {
+  let child: DirtyLeaf | DirtyBranch = leaf;
+  for (let branch = leaf.parent; branch?.emptied?.[child.index] === 1; branch = branch.parent) {
+    branch.emptied[child.index] = 0;
+    child = branch;
   }
 }

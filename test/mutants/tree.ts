@@ -194,13 +194,28 @@ export const treeMutants: readonly Mutant[] = [
   },
   {
     name: "a leaf that is filled again stays among the emptied ones", file: "engine/tree/tree.ts",
-    find: "    if (this.hasEmptied) this.#noteFilled(leaf, this.#changes!);\n", replace: "",
+    find: "    noteFilled(leaf);\n", replace: "",
     harm: "a walk passes by what the transaction has put", tests: ["engine/tx/emptied-leaves"],
   },
   {
     name: "a branch with one emptied child is taken for empty", file: "engine/tree/tree.ts",
-    find: "if (++branch.emptiedCount < branch.childCount) return;", replace: "if (++branch.emptiedCount < 1) return;",
+    find: "    if (branch.emptied.includes(0)) return;\n", replace: "",
     harm: "a walk passes by pages that were not touched", tests: ["engine/tx/emptied-leaves"],
+  },
+  {
+    name: "an emptied leaf keeps its memory until the commit", file: "engine/tree/dirty-leaf.ts",
+    find: "if (!this.isEmpty) return;", replace: "return;",
+    harm: "a transaction that deletes much takes the memory of all of it", tests: ["engine/tree/dirty-leaf"],
+  },
+  {
+    name: "an emptied leaf that has given its frame back goes on using it", file: "engine/tree/dirty-leaf.ts",
+    find: "      this.image = NO_IMAGE;\n      this.nodes", replace: "      this.nodes",
+    harm: "what is put again is written into the page of another", tests: ["engine/tree/dirty-leaf"],
+  },
+  {
+    name: "values of some KiB that were replaced are kept", file: "engine/tree/arena.ts",
+    find: "(this.#byteChunk < KEPT_CHUNKS ? OWN_BUFFER : OWN_BUFFER_BEYOND)", replace: "OWN_BUFFER",
+    harm: "a transaction that overwrites such values takes the memory of all of them", tests: ["engine/tree/arena"],
   },
   {
     name: "memory of a large value that was replaced is kept", file: "engine/tree/arena.ts",

@@ -45,6 +45,16 @@ test("a large value that is forgotten takes no memory; others stay, and so does 
   assert.deepEqual(Buffer.from(view), Buffer.alloc(10, 2));
 });
 
+test("values of some KiB that are forgotten take no memory beyond the chunks that are kept", () => {
+  const arena = new Arena(PAGE_SIZE);
+  const kept = Array.from({ length: 1000 }, (_, i) => stored(arena, Buffer.alloc(10_000, i)));
+  for (const { source } of kept.slice(1)) arena.forget(source);
+  let size = 0;
+  for (const { length } of new Set(arena.sources)) size += length;
+  assert.ok(size < 5 << 20, `${size} bytes`);
+  assert.deepEqual(valueAt(arena, kept[0]!, 10_000), Buffer.alloc(10_000, 0));
+});
+
 for (const [what, change] of [
   ["overwritten", (bucket, value) => bucket.put("k", value)],
   ["put and deleted", (bucket, value) => { bucket.put("k", value); bucket.delete("k"); }],

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Tree } from "../../../engine/tree/tree.js";
+import { TreeCursor } from "../../../engine/tree/tree-cursor.js";
 import { TreeStore } from "./store.js";
 
 const KEYS: readonly Buffer[] = Array.from({ length: 20 }, (_, i) => Buffer.from(`key ${10 + i}`));
@@ -61,4 +62,25 @@ test("a view stays as it is when its element, one before it or one behind it is 
       assert.equal(read.copyValue().toString(), "the viewed");
     }
   }
+});
+
+test("leaves that are emptied give their memory back before the commit, and may be filled again", () => {
+  const store = new TreeStore(4096);
+  const keys = Array.from({ length: 40_000 }, (_, i) => Buffer.from(`key ${100_000 + i}`));
+  const first = store.begin();
+  for (const key of keys) first.put(key, Buffer.alloc(100), 0);
+  store.commit(first);
+  assert.ok(new TreeCursor(store.read()).last());
+  const { memorySize } = store.cache;
+  assert.ok(memorySize < 100 * keys.length, "the cache holds fewer pages than the tree has");
+  for (const isRefilled of [true, false]) {
+    const tree = store.begin();
+    for (const key of keys) assert.ok(tree.remove(key, 0));
+    assert.ok(store.cache.memorySize <= memorySize, `${store.cache.memorySize} bytes where ${memorySize} were enough`);
+    for (const key of keys) assert.ok(!tree.lookup(key));
+    if (isRefilled) for (const key of keys) tree.put(key, Buffer.alloc(100, 7), 0);
+    store.commit(tree);
+    store.verify();
+  }
+  assert.ok(!new TreeCursor(store.read()).first());
 });

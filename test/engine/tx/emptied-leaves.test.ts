@@ -76,7 +76,13 @@ test(`stretches that are emptied and filled again, with walks in between, give w
         const bucket = tx.createBucket("b");
         for (let i = 0; i < size; i++) bucket.put(keyOf(i), "x".repeat(random.pick([10, 100])));
       });
-      const model = new Set(Array.from({ length: size }, (_, i) => keyOf(i)));
+      const before = Array.from({ length: size }, (_, i) => keyOf(i));
+      const model = new Set(before);
+      // What a reader asks for is read into frames that emptied leaves have given back.
+      const reader = db.begin(false);
+      const assertReads = (): void => {
+        assert.deepEqual([...requireBucket(reader.bucket("b")).keys()].map(String), before);
+      };
       db.update((tx) => {
         const bucket = requireBucket(tx.bucket("b"));
         for (let step = 0; step < 25; step++) {
@@ -98,8 +104,11 @@ test(`stretches that are emptied and filled again, with walks in between, give w
           assert.equal(cursor.seek(low)?.key.toString(), sorted[at]);
           assert.equal(cursor.prev()?.key.toString(), at < 0 ? sorted.at(-1) : sorted[at - 1]);
           assert.equal([...bucket.keys({ lt: low, reverse: true, limit: 1 })].map(String)[0], sorted[at < 0 ? sorted.length - 1 : at - 1]);
+          if (step % 5 === 4) assertReads();
         }
       });
+      assertReads();
+      reader.rollback();
       db.view((tx) => assert.deepEqual([...requireBucket(tx.bucket("b")).keys()].map(String), [...model].sort()));
     }, { pageSize: 1024 });
   }
