@@ -1,5 +1,5 @@
 /**
- * What one large transaction takes, in time and in memory beyond what the process had before it: a million keys deleted, in order and by
+ * What one large transaction takes, in time and in memory beyond what the process had before it: a million keys deleted, in order, at random and by
  * taking the first or the last time and again, in pages of 4 and 64 KiB and with a cache of 4 MB; and values of some KiB that are overwritten forty times. Each in a
  * process of its own. Other builds can be named, to be run in turn with this one.
  *
@@ -33,6 +33,9 @@ function overwrite(bucket, size) {
 
 const WORKS = {
   "deleted in order": { entries: 1_000_000, pageSize: 4096, work: (bucket, count) => { for (let i = 0; i < count; i++) bucket.delete(keyOf(i)); } },
+  "deleted at random": {
+    entries: 1_000_000, pageSize: 4096, work: (bucket, count) => { for (let i = 0; i < count; i++) bucket.delete(keyOf((i * 7919) % count)); },
+  },
   "the first taken": { entries: 1_000_000, pageSize: 4096, work: (bucket) => drain(bucket, "first") },
   "the last taken": { entries: 1_000_000, pageSize: 4096, work: (bucket) => drain(bucket, "last") },
   "the first taken, 64 KiB pages": { entries: 400_000, pageSize: 65_536, work: (bucket) => drain(bucket, "first") },
