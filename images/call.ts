@@ -7,17 +7,52 @@ import type { CallOptions } from "./types.js";
 /** The longest time limit: what a timer can wait. */
 const TIMEOUT_MS_MAX = 2 ** 31 - 1;
 
+/** Why a call's signal aborts when the time is over. */
+export class TimeLimitReached extends DOMException {
+  constructor() {
+    super("the call's time limit was reached", "TimeoutError");
+  }
+}
+
 /**
- * Checks a call's options and gives the one signal for it.
+ * Checks a call's options and does the call, under a signal that aborts when the caller's own does or the time is over; undefined where nothing can end it.
+ * Afterwards nothing of the call is left with the caller's signal, which may live as long as the program: `AbortSignal.any` would leave something each time.
  * @param defaultMs the time limit where the caller named none
- * @returns undefined for a call that nothing can end early
  */
-export function callSignal(options: CallOptions | undefined, defaultMs?: number): AbortSignal | undefined {
+export async function withinLimits<T>(
+  options: CallOptions | undefined, defaultMs: number | undefined, call: (signal: AbortSignal | undefined) => Promise<T>,
+): Promise<T> {
   const timeoutMs = callTimeoutMs(options, defaultMs);
-  const signal = ownSignal(options);
-  if (timeoutMs === undefined) return signal;
-  const timeout = AbortSignal.timeout(timeoutMs);
-  return signal === undefined ? timeout : AbortSignal.any([signal, timeout]);
+  const own = ownSignal(options);
+  if (timeoutMs === undefined && own === undefined) return call(undefined);
+  const controller = new AbortController();
+  const forget = own === undefined ? undefined : whenAborted(own, () => controller.abort(own.reason));
+  const timer = timeoutMs === undefined ? undefined : setTimeout(() => controller.abort(new TimeLimitReached()), timeoutMs).unref();
+  try {
+    return await call(controller.signal);
+  } finally {
+    clearTimeout(timer);
+    forget?.();
+  }
+}
+
+/** What is to be done when signals abort. A signal has one listener of ours, however many calls share it: Node warns of more than ten, and looks through all for each. */
+const waiting = new WeakMap<AbortSignal, Set<() => void>>();
+
+/** Does something once when the signal aborts, at once where it has. Gives what calls that off. */
+function whenAborted(signal: AbortSignal, work: () => void): () => void {
+  if (signal.aborted) {
+    work();
+    return () => undefined;
+  }
+  const known = waiting.get(signal);
+  const works = known ?? new Set();
+  if (known === undefined) {
+    waiting.set(signal, works);
+    signal.addEventListener("abort", () => { for (const each of works) each(); }, { once: true });
+  }
+  works.add(work);
+  return () => { works.delete(work); };
 }
 
 /** Checks the options of a call that is over before any time can pass, and gives the caller's own signal. */

@@ -6,7 +6,7 @@
  * (no connection, no leader, no answer in time) leads on to the next endpoint. A request may then have been carried out
  * although nobody said so: `uncertain` tells the caller.
  */
-import { callSignal, callTimeoutMs } from "./call.js";
+import { callTimeoutMs, TimeLimitReached, withinLimits } from "./call.js";
 import { ImagesError, givenUp, invalid, quote, throwIfGivenUp } from "./errors.js";
 import type { CallOptions } from "./types.js";
 
@@ -43,8 +43,8 @@ export class EtcdError extends Error {
 export interface GatewayCall {
   /** Aborts when the caller gives up or the time is over. */
   readonly signal: AbortSignal;
-  /** The limit that nobody asked for: when it ends the call, the cluster is to blame, not the caller's deadline. */
-  readonly ownLimit: AbortSignal | undefined;
+  /** Nobody asked for the time limit: when it ends the call, the cluster is to blame, not the caller's deadline. */
+  readonly isLimitOurs: boolean;
 }
 
 const DEFAULT_TIMEOUT_MS = 15_000;
@@ -74,11 +74,10 @@ export class EtcdGateway {
     this.#headers = options.headers ?? {};
   }
 
-  /** Begins a call: all of its requests share one time limit. */
-  begin(options: CallOptions | undefined): GatewayCall {
-    const ownLimit = options?.timeoutMs === undefined ? AbortSignal.timeout(this.#timeoutMs) : undefined;
-    const signals = [callSignal(options), ownLimit].filter((signal) => signal !== undefined);
-    return { signal: AbortSignal.any(signals), ownLimit };
+  /** Does a call: all of its requests share one time limit. */
+  within<T>(options: CallOptions | undefined, work: (call: GatewayCall) => Promise<T>): Promise<T> {
+    const isLimitOurs = options?.timeoutMs === undefined;
+    return withinLimits(options, this.#timeoutMs, (signal) => work({ signal: signal!, isLimitOurs }));
   }
 
   /**
@@ -205,7 +204,7 @@ async function pause(call: GatewayCall, faults: ReadonlyMap<string, string>): Pr
 /** The error of a call that ended without an answer: whoever ended it, it says what the endpoints said. */
 function ended(call: GatewayCall, faults: ReadonlyMap<string, string>): ImagesError {
   const nobody = unreachable(faults);
-  if (call.ownLimit?.aborted === true && call.signal.reason === call.ownLimit.reason) return nobody;
+  if (call.isLimitOurs && call.signal.reason instanceof TimeLimitReached) return nobody;
   const error = givenUp(call.signal);
   return new ImagesError(error.code, `${error.message}; ${nobody.message}`, { cause: error.cause });
 }

@@ -65,40 +65,39 @@ export class EtcdImageStore implements EditableImageStore {
   /** Creates the image or replaces all of it; resolves when a majority has it. */
   async put(name: string, target: Descriptor, options?: PutOptions): Promise<void> {
     const image = this.#valid(name, ownTarget(target), ownPut(options).labels);
-    await this.#change(name, this.#gateway.begin(options), undefined, (before) => {
+    await this.#gateway.within(options, (call) => this.#change(name, call, undefined, (before) => {
       // What is no image is replaced like one: that is how it is repaired.
       const old = before === undefined ? undefined : decodeRecord(name, before.value);
       return typeof old !== "object" || old.createdAt === undefined ? image : { ...image, createdAt: old.createdAt };
-    });
+    }));
   }
 
   /** Creates the image. @throws ImageExistsError */
   async create(name: string, target: Descriptor, options?: PutOptions): Promise<Image> {
     const image = this.#valid(name, ownTarget(target), ownPut(options).labels);
-    return this.#change(name, this.#gateway.begin(options), undefined, (before) => {
+    return this.#gateway.within(options, (call) => this.#change(name, call, undefined, (before) => {
       if (before !== undefined) throw exists(name);
       return image;
-    });
+    }));
   }
 
   /** Changes the image. @throws ImageNotFoundError */
   async update(name: string, change: ImageChange, options?: CallOptions): Promise<Image> {
     validateName(name);
-    const call = this.#gateway.begin(options);
     const own = ownChange(change);
-    return this.#change(name, call, await this.#read(name, call), (before) => {
+    return this.#gateway.within(options, async (call) => this.#change(name, call, await this.#read(name, call), (before) => {
       if (before === undefined) throw notFound(name);
       const old = decode(name, before);
       const { target, labels } = applyChange(old, own);
       const image = this.#valid(name, target, labels);
       return old.createdAt === undefined ? image : { ...image, createdAt: old.createdAt };
-    });
+    }));
   }
 
   /** Reads one image from the majority. @throws ImageNotFoundError; ImagesError CORRUPT for a value that is no image */
   async get(name: string, options?: CallOptions): Promise<Image> {
     validateText(name);
-    const entry = await this.#read(name, this.#gateway.begin(options));
+    const entry = await this.#gateway.within(options, (call) => this.#read(name, call));
     if (entry === undefined) throw notFound(name);
     return decode(name, entry);
   }
@@ -109,10 +108,9 @@ export class EtcdImageStore implements EditableImageStore {
    */
   async list(options?: ListOptions): Promise<Image[]> {
     const matches = parseFilters(options?.filters ?? []);
-    const call = this.#gateway.begin(options);
     const images: Image[] = [];
     const corrupt: CorruptImage[] = [];
-    for (const { key, value } of await this.#all(call)) {
+    for (const { key, value } of await this.#gateway.within(options, (call) => this.#all(call))) {
       const name = key.subarray(Buffer.byteLength(this.#prefix)).toString();
       const image = decodeRecord(name, value);
       if (typeof image === "string") corrupt.push({ name, reason: image });
@@ -125,8 +123,11 @@ export class EtcdImageStore implements EditableImageStore {
   /** Deletes one image. @throws ImageNotFoundError */
   async delete(name: string, options?: DeleteOptions): Promise<void> {
     validateText(name);
-    const call = this.#gateway.begin(options);
     const { digest } = ownDelete(options);
+    await this.#gateway.within(options, (call) => this.#delete(name, digest, call));
+  }
+
+  async #delete(name: string, digest: string | undefined, call: GatewayCall): Promise<void> {
     let uncertain = false;
     for (let attempt = 0; attempt < CONFLICTS_MAX; attempt++) {
       const entry = await this.#read(name, call);

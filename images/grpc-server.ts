@@ -5,6 +5,7 @@
  * sends nonsense costs a bounded amount of memory for a bounded time (the limits below) and no other call; once `close`
  * was called no call begins, and those under way end by themselves until the grace is over.
  */
+import { watchConnection } from "./grpc-connection.js";
 import { MessageReader, frame } from "./grpc-frame.js";
 import { GrpcError, Status, encodeMessage, parseTimeout, toGrpcError } from "./grpc-status.js";
 import { http2 } from "./http2.js";
@@ -97,26 +98,9 @@ export class GrpcServer {
 
   #watch(session: ServerHttp2Session): void {
     this.#sessions.add(session);
-    const handshake = setTimeout(() => session.destroy(), this.#limits.handshakeMs);
-    let calls = 0;
-    session.once("remoteSettings", () => clearTimeout(handshake));
     session.on("error", ignore);
-    session.on("stream", (stream) => {
-      calls++;
-      stream.once("close", () => { calls--; });
-    });
-    let retirement: NodeJS.Timeout | undefined;
-    session.setTimeout(this.#limits.idleMs, () => {
-      if (calls > 0 || session.closed || retirement !== undefined) return;
-      // The client is asked to hang up, and cut off when it does not.
-      session.goaway();
-      retirement = setTimeout(() => session.destroy(), this.#limits.handshakeMs);
-    });
-    session.once("close", () => {
-      clearTimeout(handshake);
-      clearTimeout(retirement);
-      this.#sessions.delete(session);
-    });
+    session.once("close", () => this.#sessions.delete(session));
+    watchConnection(session, this.#limits);
   }
 
   #serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {

@@ -2,7 +2,7 @@
  * The image store on a database in this process: a transaction a call. Writing calls that are under way at the same time
  * share one commit (`DB.batch`), so many puts cost few flushes; each still succeeds or fails alone.
  */
-import { callSignal, immediateSignal } from "./call.js";
+import { immediateSignal, withinLimits } from "./call.js";
 import { givenUp, throwIfGivenUp } from "./errors.js";
 import { ownChange, ownDelete, ownPut, ownTarget } from "./own.js";
 import { TxImageStore } from "./tx-store.js";
@@ -64,16 +64,17 @@ export class LocalImageStore implements EditableImageStore {
   }
 
   /** Runs a change in the next shared commit. Once it is in there it cannot be called back, so the signal counts until then. */
-  async #write<T>(options: CallOptions | undefined, change: (store: TxImageStore) => T): Promise<T> {
-    const signal = callSignal(options);
-    throwIfGivenUp(signal);
-    let hasBegun = false;
-    const result = this.#db.batch((tx) => {
-      if (signal?.aborted === true) throw givenUp(signal);
-      hasBegun = true;
-      return change(new TxImageStore(tx, this.#options));
+  #write<T>(options: CallOptions | undefined, change: (store: TxImageStore) => T): Promise<T> {
+    return withinLimits(options, undefined, async (signal) => {
+      throwIfGivenUp(signal);
+      let hasBegun = false;
+      const result = this.#db.batch((tx) => {
+        throwIfGivenUp(signal);
+        hasBegun = true;
+        return change(new TxImageStore(tx, this.#options));
+      });
+      return signal === undefined ? result : untilGivenUp(result, signal, () => hasBegun);
     });
-    return signal === undefined ? result : untilGivenUp(result, signal, () => hasBegun);
   }
 }
 

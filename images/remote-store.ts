@@ -5,7 +5,7 @@
  * service with the namespace `default`, as ctr does, and for a `put` without labels the early service `containerd.v1.Images`,
  * which takes any descriptor; whichever of the two a server lacks, the other does the work.
  */
-import { callSignal, callTimeoutMs } from "./call.js";
+import { callTimeoutMs, withinLimits } from "./call.js";
 import { CorruptImagesError, ImageNotFoundError, ImagesError, isExists, isNotFound, quote } from "./errors.js";
 import { parseFilters } from "./filters.js";
 import { ownPut, ownTarget } from "./own.js";
@@ -62,49 +62,44 @@ export class RemoteImageStore implements EditableImageStore {
   /** Creates the image or replaces all of it. */
   async put(name: string, target: Descriptor, options?: PutOptions): Promise<void> {
     validate(name, target, options?.labels);
-    const limited = this.#limited(options);
     const image = { name, target: ownTarget(target), labels: ownPut(options).labels ?? {} };
-    if (!this.#lacksEarly && Object.keys(image.labels).length === 0) {
-      const reply = await this.#call(EARLY_SERVICE, "Put", encodeImageField({ name, target }, true), limited);
-      if (!isMissingService(reply)) return void messageOf(reply);
-      this.#lacksEarly = true;
-    }
-    for (let attempt = 1; ; attempt++) {
-      try {
-        await this.#replace(image, limited, attempt % 2 === 1 ? "Create" : "Update");
-        return;
-      } catch (error) {
-        if (!(isExists(error) || isNotFound(error))) throw error;
-        if (attempt === PUT_ATTEMPTS) throw new ImagesError("UNAVAILABLE", `image ${quote(name)} is changed by others all the time`, { cause: error });
+    await this.#within(options, async (limits) => {
+      if (!this.#lacksEarly && Object.keys(image.labels).length === 0) {
+        const reply = await this.#call(EARLY_SERVICE, "Put", encodeImageField({ name, target: image.target }, true), limits);
+        if (!isMissingService(reply)) return void messageOf(reply);
+        this.#lacksEarly = true;
       }
-    }
+      await this.#createOrReplace(image, limits);
+    });
   }
 
   /** Creates the image. @throws ImageExistsError */
   async create(name: string, target: Descriptor, options?: PutOptions): Promise<Image> {
     validate(name, target, options?.labels);
     const image = { name, target, ...(options?.labels === undefined ? {} : { labels: options.labels }) };
-    return this.#image(await this.#call(PRESENT_SERVICE, "Create", encodeImageField(image), this.#limited(options)));
+    return this.#within(options, async (limits) => this.#image(await this.#call(PRESENT_SERVICE, "Create", encodeImageField(image), limits)));
   }
 
   /** Changes the image. @throws ImageNotFoundError */
   async update(name: string, change: ImageChange, options?: CallOptions): Promise<Image> {
     validate(name, change.target, change.labels);
     const image = { name, target: change.target, ...(change.labels === undefined ? {} : { labels: change.labels }) };
-    return this.#image(await this.#call(PRESENT_SERVICE, "Update", encodeUpdate(image, change.fields), this.#limited(options)));
+    const message = encodeUpdate(image, change.fields);
+    return this.#within(options, async (limits) => this.#image(await this.#call(PRESENT_SERVICE, "Update", message, limits)));
   }
 
   /** Reads one image. @throws ImageNotFoundError */
   async get(name: string, options?: CallOptions): Promise<Image> {
     validateText(name);
-    return this.#image(await this.#either("Get", encodeName(name), this.#limited(options)));
+    return this.#within(options, async (limits) => this.#image(await this.#either("Get", encodeName(name), limits)));
   }
 
   /** Reads the images, or those that a filter matches. @throws CorruptImagesError, which carries those that are whole */
   async list(options?: ListOptions): Promise<Image[]> {
     const filters = options?.filters ?? [];
     const matches = parseFilters(filters);
-    const reply = await this.#either("List", encodeTexts(filters), this.#limited(options));
+    const message = encodeTexts(filters);
+    const reply = await this.#within(options, (limits) => this.#either("List", message, limits));
     if (reply.error?.status === Status.DATA_LOSS && reply.message !== undefined) {
       const { corrupt, count } = decoded(Buffer.from(String(reply.trailers[CORRUPT_TRAILER] ?? ""), "base64"), decodeCorrupt);
       const { images, broken } = decoded(reply.message, decodeImages);
@@ -120,15 +115,16 @@ export class RemoteImageStore implements EditableImageStore {
   /** Deletes one image. @throws ImageNotFoundError */
   async delete(name: string, options?: DeleteOptions): Promise<void> {
     validateText(name);
-    const limited = this.#limited(options);
     const digest = options?.digest;
-    // containerd before 1.7 does not know the condition and would delete whatever is there: looking first keeps it from
-    // that; only a later one, and our server, do both in one step.
-    if (digest !== undefined) {
-      const image = this.#image(await this.#either("Get", encodeName(name), limited));
-      if (image.target.digest !== digest) throw new ImageNotFoundError(`image ${quote(name)}: not found with digest ${digest}`);
-    }
-    messageOf(await this.#either("Delete", encodeDelete(name, digest), limited));
+    await this.#within(options, async (limits) => {
+      // containerd before 1.7 does not know the condition and would delete whatever is there: looking first keeps it from
+      // that; only a later one, and our server, do both in one step.
+      if (digest !== undefined) {
+        const image = this.#image(await this.#either("Get", encodeName(name), limits));
+        if (image.target.digest !== digest) throw new ImageNotFoundError(`image ${quote(name)}: not found with digest ${digest}`);
+      }
+      messageOf(await this.#either("Delete", encodeDelete(name, digest), limits));
+    });
   }
 
   /** Ends the connection; calls under way fail with UNAVAILABLE. */
@@ -136,27 +132,39 @@ export class RemoteImageStore implements EditableImageStore {
     this.#client.close();
   }
 
-  async #replace(image: Image, limited: Limited, method: "Create" | "Update"): Promise<void> {
+  /** Creates the image or, where it is there, replaces it: in turns, for others may create and delete it meanwhile. */
+  async #createOrReplace(image: Image, limits: Limits): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#replace(image, limits, attempt % 2 === 1 ? "Create" : "Update");
+      } catch (error) {
+        if (!(isExists(error) || isNotFound(error))) throw error;
+        if (attempt === PUT_ATTEMPTS) throw new ImagesError("UNAVAILABLE", `image ${quote(image.name)} is changed by others all the time`, { cause: error });
+      }
+    }
+  }
+
+  async #replace(image: Image, limits: Limits, method: "Create" | "Update"): Promise<void> {
     const message = method === "Create" ? encodeImageField(image) : encodeUpdate(image, []);
-    messageOf(await this.#call(PRESENT_SERVICE, method, message, limited));
+    messageOf(await this.#call(PRESENT_SERVICE, method, message, limits));
   }
 
   /** Calls the present service, or the early one of a server that has no other. */
-  async #either(method: "Get" | "List" | "Delete", message: Buffer, limited: Limited): Promise<Reply> {
+  async #either(method: "Get" | "List" | "Delete", message: Buffer, limits: Limits): Promise<Reply> {
     if (!this.#lacksPresent) {
-      const reply = await this.#call(PRESENT_SERVICE, method, message, limited);
+      const reply = await this.#call(PRESENT_SERVICE, method, message, limits);
       if (this.#namespace !== undefined || !isMissingService(reply)) return reply;
       this.#lacksPresent = true;
     }
-    return this.#call(EARLY_SERVICE, method, message, limited);
+    return this.#call(EARLY_SERVICE, method, message, limits);
   }
 
-  async #call(service: string, method: string, message: Buffer, limited: Limited): Promise<Reply> {
+  async #call(service: string, method: string, message: Buffer, limits: Limits): Promise<Reply> {
     try {
       return await this.#client.call(`/${service}/${method}`, message, {
         headers: { [NAMESPACE_HEADER]: this.#namespace ?? "default" },
-        signal: limited.signal,
-        timeoutMs: Math.max(limited.endsAt - Date.now(), 1),
+        signal: limits.signal,
+        timeoutMs: Math.max(limits.endsAt - Date.now(), 1),
       });
     } catch (error) {
       if (!(error instanceof GrpcError)) throw error;
@@ -171,9 +179,9 @@ export class RemoteImageStore implements EditableImageStore {
     return image;
   }
 
-  #limited(options: CallOptions | undefined): Limited {
+  #within<T>(options: CallOptions | undefined, call: (limits: Limits) => Promise<T>): Promise<T> {
     const timeoutMs = callTimeoutMs(options, this.#timeoutMs) ?? this.#timeoutMs;
-    return { signal: callSignal(options, this.#timeoutMs), endsAt: Date.now() + timeoutMs };
+    return withinLimits(options, timeoutMs, (signal) => call({ signal, endsAt: Date.now() + timeoutMs }));
   }
 }
 
@@ -186,7 +194,7 @@ function validate(name: string, target: Descriptor, labels: Image["labels"]): vo
 }
 
 /** One limit for all the messages that a call takes. */
-interface Limited {
+interface Limits {
   readonly signal: AbortSignal | undefined;
   readonly endsAt: number;
 }

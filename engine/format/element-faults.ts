@@ -11,7 +11,7 @@ import {
   BRANCH_KEY_SIZE, BRANCH_POS, BUCKET_FLAG, BUCKET_HEADER_SIZE, ELEMENT_SIZE, LEAF_FLAGS, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE,
   PAGE_HEADER_SIZE,
 } from "./constants.js";
-import { elementAt } from "./page-index.js";
+import { branchFault, elementAt, leafFault } from "./page-index.js";
 
 /** One fault: the element (-1: the element array as a whole) and what is wrong with it. */
 export interface ElementFault {
@@ -35,8 +35,8 @@ function doesNotFit(count: number, size: number): ElementReport {
   return { faults: [{ index: -1, fault: `${count} elements do not fit into ${size} bytes`, outside: true }], bucketCount: 0 };
 }
 
-function overlap(index: number): ElementFault {
-  return { index, fault: `element ${index} shares its bytes with other elements`, outside: true };
+function overlap(index: number): string {
+  return `element ${index} shares its bytes with other elements`;
 }
 
 /** Examines the elements of the leaf page of `size` bytes at `page`. */
@@ -56,23 +56,11 @@ export function examineLeaf(bytes: Uint8Array, page: number, size: number, count
     const isInside = start >= dataStart && start + keySize + valueSize <= size;
     if (isInside) room -= keySize + valueSize;
     if (isInside && room >= 0 && flags <= BUCKET_FLAG && keySize !== 0 && (flags === 0 || valueSize >= BUCKET_HEADER_SIZE)) continue;
-    faults ??= [];
-    if (isInside && room < 0) faults.push(overlap(i));
-    else faults.push(leafFault(i, flags, start, keySize, valueSize, dataStart, size));
+    const isShared = isInside && room < 0;
+    const fault = isShared ? overlap(i) : leafFault(i, isInside, flags, start, keySize, valueSize, size);
+    (faults ??= []).push({ index: i, fault, outside: !isInside || isShared });
   }
   return faults === undefined && bucketCount === 0 ? SOUND : { faults, bucketCount };
-}
-
-function leafFault(
-  index: number, flags: number, start: number, keySize: number, valueSize: number, dataStart: number, size: number,
-): ElementFault {
-  if (start < dataStart || start + keySize + valueSize > size) {
-    const where = `offset ${start}, key ${keySize} bytes, value ${valueSize} bytes, page ${size} bytes`;
-    return { index, fault: `element ${index} lies outside the page (${where})`, outside: true };
-  }
-  if (keySize === 0) return { index, fault: `element ${index} has an empty key`, outside: false };
-  if (flags > BUCKET_FLAG) return { index, fault: `element ${index} has unknown flags 0x${flags.toString(16)}`, outside: false };
-  return { index, fault: `element ${index} is a bucket of ${valueSize} bytes, less than a bucket header`, outside: false };
 }
 
 /** Examines the elements of the branch page of `size` bytes that `bytes` starts with. */
@@ -88,15 +76,9 @@ export function examineBranch(bytes: Uint8Array, size: number, count: number): E
     const isInside = start >= dataStart && start + keySize <= size;
     if (isInside) room -= keySize;
     if (isInside && room >= 0 && keySize !== 0) continue;
-    faults ??= [];
-    if (isInside && room < 0) {
-      faults.push(overlap(i));
-    } else if (!isInside) {
-      const fault = `element ${i} lies outside the page (offset ${start}, key ${keySize} bytes, page ${size} bytes)`;
-      faults.push({ index: i, fault, outside: true });
-    } else {
-      faults.push({ index: i, fault: `element ${i} has an empty key`, outside: false });
-    }
+    const isShared = isInside && room < 0;
+    const fault = isShared ? overlap(i) : branchFault(i, isInside, start, keySize, size);
+    (faults ??= []).push({ index: i, fault, outside: !isInside || isShared });
   }
   return faults === undefined ? SOUND : { faults, bucketCount: 0 };
 }

@@ -96,13 +96,9 @@ function validateLeafElements(bytes: Uint8Array, page: number, size: number, pgi
     const start = element - page + readU32(bytes, element + LEAF_POS);
     const keySize = readU32(bytes, element + LEAF_KEY_SIZE);
     const valueSize = readU32(bytes, element + LEAF_VALUE_SIZE);
-    if (flags > BUCKET_FLAG) throw corrupt(pgid, `element ${i} has unknown flags 0x${flags.toString(16)}`);
-    if (keySize === 0) throw corrupt(pgid, `element ${i} has an empty key`);
-    if (start < dataStart || start + keySize + valueSize > size) {
-      throw corrupt(pgid, `element ${i} lies outside the page (offset ${start}, key ${keySize} bytes, value ${valueSize} bytes, page ${size} bytes)`);
-    }
-    if (flags === BUCKET_FLAG && valueSize < BUCKET_HEADER_SIZE) {
-      throw corrupt(pgid, `element ${i} is a bucket of ${valueSize} bytes, less than a bucket header`);
+    const isInside = start >= dataStart && start + keySize + valueSize <= size;
+    if (!isInside || keySize === 0 || flags > BUCKET_FLAG || (flags === BUCKET_FLAG && valueSize < BUCKET_HEADER_SIZE)) {
+      throw corrupt(pgid, leafFault(i, isInside, flags, start, keySize, valueSize, size));
     }
     isOrdered &&= start === end;
     end = start + keySize + valueSize;
@@ -118,14 +114,25 @@ function validateBranchElements(bytes: Uint8Array, page: number, size: number, p
     const element = elementAt(page, i);
     const start = element - page + readU32(bytes, element + BRANCH_POS);
     const keySize = readU32(bytes, element + BRANCH_KEY_SIZE);
-    if (keySize === 0) throw corrupt(pgid, `element ${i} has an empty key`);
-    if (start < dataStart || start + keySize > size) {
-      throw corrupt(pgid, `element ${i} lies outside the page (offset ${start}, key ${keySize} bytes, page ${size} bytes)`);
-    }
+    const isInside = start >= dataStart && start + keySize <= size;
+    if (!isInside || keySize === 0) throw corrupt(pgid, branchFault(i, isInside, start, keySize, size));
     isOrdered &&= start === end;
     end = start + keySize;
   }
   return isOrdered;
+}
+
+/** What is wrong with a leaf element that lies outside its page of `size` bytes, or inside and is no sound one. */
+export function leafFault(index: number, isInside: boolean, flags: number, start: number, keySize: number, valueSize: number, size: number): string {
+  if (!isInside) return `element ${index} lies outside the page (offset ${start}, key ${keySize} bytes, value ${valueSize} bytes, page ${size} bytes)`;
+  if (keySize === 0) return `element ${index} has an empty key`;
+  if (flags > BUCKET_FLAG) return `element ${index} has unknown flags 0x${flags.toString(16)}`;
+  return `element ${index} is a bucket of ${valueSize} bytes, less than a bucket header`;
+}
+
+/** What is wrong with a branch element that lies outside its page of `size` bytes, or inside and has no key. */
+export function branchFault(index: number, isInside: boolean, start: number, keySize: number, size: number): string {
+  return isInside ? `element ${index} has an empty key` : `element ${index} lies outside the page (offset ${start}, key ${keySize} bytes, page ${size} bytes)`;
 }
 
 /** Gives the sizes that all elements of a leaf have; 0 when they differ, one is a bucket, or they are not many. */

@@ -18,6 +18,9 @@ export const ENCODED = 16;
 
 /** No page is in the frame. */
 export const EMPTY = -1;
+/** No frame. */
+export const NO_FRAME = -1;
+
 /** The frame holds a changed page of the writer's, which has no page id yet. */
 export const PRIVATE = -2;
 
@@ -29,6 +32,7 @@ export class Frames {
   readonly #states: Uint8Array[] = [];
   readonly #views: (Uint8Array | undefined)[][] = [];
   #count = 0;
+  #clockHand = 0;
 
   constructor(bits: number) {
     this.#bits = bits;
@@ -66,8 +70,17 @@ export class Frames {
     return (this.#views[frame >>> this.#bits]![frame & this.#mask] = view);
   }
 
+  /** Second chance: goes on by one and gives the frame under the hand if its page was not looked at since the hand last passed, else NO_FRAME. */
+  advanceHand(): number {
+    const frame = (this.#clockHand = this.#next(this.#clockHand));
+    const state = this.state(frame);
+    if (this.pgid(frame) === EMPTY || state & PINNED) return NO_FRAME;
+    this.setState(frame, state & ~REFERENCED);
+    return state & REFERENCED ? NO_FRAME : frame;
+  }
+
   /** The frame after `frame`, the first one after the last. */
-  next(frame: number): number {
+  #next(frame: number): number {
     let slab = frame >>> this.#bits;
     if ((frame & this.#mask) + 1 < this.#states[slab]!.length) return frame + 1;
     do slab = slab + 1 === this.#states.length ? 0 : slab + 1;
@@ -89,13 +102,11 @@ export class Frames {
   }
 
   isAnyPinned(slab: number): boolean {
-    for (const state of this.#states[slab]!) if (state & PINNED) return true;
-    return false;
+    return this.#states[slab]!.some((state) => (state & PINNED) !== 0);
   }
 
   isEmpty(slab: number): boolean {
-    for (const pgid of this.#pgids[slab]!) if (pgid !== EMPTY) return false;
-    return true;
+    return this.#pgids[slab]!.every((pgid) => pgid === EMPTY);
   }
 
   forEachPage(slab: number, visit: (pgid: Pgid) => void): void {

@@ -10,7 +10,7 @@
  * 3. A frame of which a view was handed out (ESCAPED) is not used again. When half a slab has gone that way the slab gets new memory;
  *    the views keep the old memory alive, and the garbage collector frees it after them.
  * 4. A PINNED frame is not evicted, nor its slab given new memory: pages that the writer's nodes point into, those it is writing, one being read.
- *    PRIVATE frames, pages that the writer changes in place, are pinned from the first change to the end of the commit.
+ *    PRIVATE frames, pages that the writer changes in place, are pinned from the first change to the end of the commit, or until they are empty.
  * 5. Another `locate` may evict any frame that is not pinned: keep a frame across it only with `holds` to test it.
  * 6. Of a leaf with one large value only the first page is read, until somebody wants the value. See overflow-pages.ts.
  */
@@ -19,10 +19,10 @@ import { readU16, readU32 } from "../base/bytes.js";
 import { newMemory } from "../base/memory.js";
 import { SpareMemory } from "../base/spare-memory.js";
 import { corrupt } from "../base/errors.js";
-import { PAGE_COUNT, PAGE_OVERFLOW, type Pgid } from "../format/constants.js";
-import { requireTreePage } from "../format/page.js";
+import { FLAG_LEAF, PAGE_COUNT, PAGE_OVERFLOW, type Pgid } from "../format/constants.js";
+import { requireTreePage, writePageHeader } from "../format/page.js";
 import { indexPage } from "../format/page-index.js";
-import { EMPTY, ENCODED, ESCAPED, Frames, INDEXED, PINNED, PRIVATE, REFERENCED } from "./frames.js";
+import { EMPTY, ENCODED, ESCAPED, Frames, INDEXED, NO_FRAME, PINNED, PRIVATE, REFERENCED } from "./frames.js";
 import { KeyIndexes } from "./key-indexes.js";
 import { OverflowPages, type PageReader } from "./overflow-pages.js";
 import { PageTable } from "./page-table.js";
@@ -31,7 +31,6 @@ import { Slabs } from "./slabs.js";
 const SLAB_SIZE = 1 << 20;
 /** With fewer the tree could not hold a path and its neighbours. One slab stays always: a limit below it would be looked after in vain. */
 const MIN_CAPACITY_PAGES = 64;
-const NO_FRAME = -1;
 const LARGE = -1;
 
 /** The clean pages of an open database. */
@@ -59,7 +58,6 @@ export class PageCache {
   readonly #overflowPages: OverflowPages;
   /** Slabs of many pages. */
   #commonSlabCount = 0;
-  #clockHand = 0;
   #pinnedCount = 0;
 
   /** @param cacheSize bytes of pages to keep */
@@ -186,6 +184,17 @@ export class PageCache {
     this.pin(frame);
   }
 
+  /** Gives the writer a frame with an empty leaf page. */
+  takeEmpty(): number {
+    const frame = this.#takeFrame();
+    writePageHeader(this.pageView(frame).fill(0), 0, 0, FLAG_LEAF, 0, 0);
+    this.#frames.setPgid(frame, PRIVATE);
+    this.#frames.setState(frame, ENCODED);
+    this.pin(frame);
+    this.#buildIndex(frame, 0);
+    return frame;
+  }
+
   /** Makes a frame of the writer's the new version of a page; drops the version that was here. It stays pinned. */
   adopt(frame: number, pgid: Pgid): void {
     this.drop(pgid);
@@ -193,7 +202,7 @@ export class PageCache {
     this.pin(frame);
   }
 
-  /** Ends the use of a frame of the writer's: gives it back, or unpins it where it has been adopted. Once more, at the end of a transaction, it does nothing. */
+  /** Ends the use of a frame of the writer's: gives it back, or unpins it where it has been adopted. */
   discard(frame: number): void {
     if (this.#frames.pgid(frame) !== PRIVATE) return this.unpin(frame);
     this.#release(frame);
@@ -320,21 +329,12 @@ export class PageCache {
   /** Drops a page that was not looked at lately. Gives false when every frame is pinned. */
   #evictOne(): boolean {
     for (let steps = 2 * this.#frames.count; steps > 0; steps--) {
-      const frame = this.#advanceHand();
+      const frame = this.#frames.advanceHand();
       if (frame === NO_FRAME) continue;
       this.drop(this.#frames.pgid(frame));
       return true;
     }
     return false;
-  }
-
-  /** Second chance: goes on by one and gives the frame under the hand if its page was not looked at since the hand last passed, else NO_FRAME. */
-  #advanceHand(): number {
-    const frame = (this.#clockHand = this.#frames.next(this.#clockHand));
-    const state = this.#frames.state(frame);
-    if (this.#frames.pgid(frame) === EMPTY || state & PINNED) return NO_FRAME;
-    this.#frames.setState(frame, state & ~REFERENCED);
-    return state & REFERENCED ? NO_FRAME : frame;
   }
 
   #addSlab(): void {
@@ -360,7 +360,7 @@ export class PageCache {
   /** Gives memory back: of the next large page that was not looked at lately, or the whole slab of such a single one. False when there is none to give. */
   #shrinkOnce(): boolean {
     for (let steps = 2 * this.#frames.count; steps > 0; steps--) {
-      const frame = this.#advanceHand();
+      const frame = this.#frames.advanceHand();
       if (frame === NO_FRAME) continue;
       if (this.#isLarge(frame)) this.drop(this.#frames.pgid(frame));
       else if (!this.#dropSlab(frame >>> this.frameBits)) continue;

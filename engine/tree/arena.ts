@@ -26,8 +26,8 @@ export class Arena {
   readonly sources: Uint8Array[] = [];
   /** Frames of the cache that nodes point into; whoever ends the transaction unpins them. */
   readonly pinned: number[] = [];
-  /** Frames of the writer's own; whoever ends the transaction discards them. Some may have been discarded already: once more does nothing. */
-  readonly taken: number[] = [];
+  /** Frames of the writer's own; whoever ends the transaction discards them. */
+  readonly taken: Set<number> = new Set();
   /** The source and offset that the last `store` or `columns` took. */
   source = 0;
   offset = 0;
@@ -57,7 +57,7 @@ export class Arena {
     for (const source of this.#leafPages) this.#spareMemory.keep(this.sources[source]!);
     this.sources.length = 0;
     this.pinned.length = 0;
-    this.taken.length = 0;
+    this.taken.clear();
     this.#slabSources.length = 0;
     this.#leafPages.clear();
     this.#ownBuffers.clear();
@@ -86,7 +86,7 @@ export class Arena {
     if (size >= OWN_BUFFER && ONLY_KEY + size > this.#pageSize) {
       this.#beginOwn(this.#newLeafPage(size), ONLY_KEY);
       this.#leafPages.add(this.source);
-    } else if (size >= (this.#byteChunk < KEPT_CHUNKS ? OWN_BUFFER : OWN_BUFFER_BEYOND)) {
+    } else if (size >= (this.#byteChunk < KEPT_CHUNKS - 1 ? OWN_BUFFER : OWN_BUFFER_BEYOND)) {
       this.#beginOwn(requireMemory(size), 0);
     } else {
       if (this.#bytesUsed + size > BYTES_CHUNK) this.#nextByteChunk();

@@ -3,7 +3,7 @@
  *
  * 1. While it fits into one page it is that page in a frame that the writer has taken, changed in place (leaf-edit.ts).
  * 2. Then it is nodes in key order, which split as they grow, so that no insertion moves more than a node. It does not become a page again
- *    before the commit.
+ *    before the commit, unless it loses all its elements: without any it has no frame, and takes one with the next.
  * 3. A view that was handed out stays as it is: a frame into which one leads becomes nodes with the next change, for they change no bytes. (Copied
  *    instead, a page whose values are viewed and changed in turns would take the memory of a page each time.)
  */
@@ -64,7 +64,7 @@ export class DirtyLeaf {
     const leaf = new DirtyLeaf(pages, arena, pgid, 1 + pageOverflow(pages, frame));
     if (pageIsCompact(pages, frame) && pages.isTakeable(frame)) {
       pages.take(frame, usedSize(pages, frame));
-      arena.taken.push(frame);
+      arena.taken.add(frame);
       leaf.image = frame;
     } else {
       pages.pin(frame);
@@ -88,8 +88,13 @@ export class DirtyLeaf {
    * @returns whether other elements are elsewhere now
    */
   put(nodeAt: number, i: number, exact: boolean, key: Uint8Array, value: Uint8Array, flags: number): boolean {
-    if (this.image === NO_IMAGE) return this.#putIntoNode(nodeAt, i, exact, key, value, flags);
     const pages = this.#pages;
+    if (this.#isRefillable) {
+      this.image = pages.takeEmpty();
+      this.#arena.taken.add(this.image);
+      this.nodes.length = 0;
+    }
+    if (this.image === NO_IMAGE) return this.#putIntoNode(nodeAt, i, exact, key, value, flags);
     const frame = this.image;
     if (pages.isEscaped(frame)) return this.putUnfinished(nodeAt, i, exact, key, value, flags);
     if (!exact) {
@@ -116,11 +121,7 @@ export class DirtyLeaf {
     this.appended = false;
     if (this.image !== NO_IMAGE && !this.#pages.isEscaped(this.image)) {
       removeElement(this.#pages, this.image, i);
-      if (!this.isEmpty) return;
-      // What a transaction empties takes no memory until the commit.
-      this.#pages.discard(this.image);
-      this.image = NO_IMAGE;
-      this.nodes.push(new Node(this.#arena, false, 1));
+      if (this.isEmpty) this.#leaveFrame();
       return;
     }
     this.#leaveImage();
@@ -194,6 +195,20 @@ export class DirtyLeaf {
     if (this.image === NO_IMAGE) return;
     this.#decode(this.image);
     this.image = NO_IMAGE;
+  }
+
+  /** Makes a leaf without elements a node and gives its frame back: what a transaction empties takes no memory until the commit. */
+  #leaveFrame(): void {
+    const frame = this.image;
+    this.nodes.push(new Node(this.#arena, false, 1));
+    this.image = NO_IMAGE;
+    this.#arena.taken.delete(frame);
+    this.#pages.discard(frame);
+  }
+
+  /** Whether it was a single page and has nothing in its nodes: then it can be a page again. */
+  get #isRefillable(): boolean {
+    return this.image === NO_IMAGE && this.nodes[0]!.count === 0 && this.pageCount === 1;
   }
 
   /** Makes the leaf a node that points into a pinned frame. */

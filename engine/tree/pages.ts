@@ -35,6 +35,8 @@ export interface Pages {
   isTakeable(frame: number): boolean;
   /** Makes the frame of a single page, of which `size` bytes are in use, the writer's to change: no page id leads to it any more, and it is pinned. */
   take(frame: number, size: number): void;
+  /** Gives the writer a frame with an empty leaf page. */
+  takeEmpty(): number;
   /** Ends the use of a frame of the writer's. */
   discard(frame: number): void;
   /** Keeps the frame where it is until `unpin`. */

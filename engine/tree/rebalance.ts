@@ -103,7 +103,7 @@ export class Rebalancer {
     if (!pageIsCompact(pages, frame) || !pages.isTakeable(frame) || pageElementCount(pages, frame) < 2) return undefined;
     for (const [i, child] of children) if (!child.hasFirstKey(pages, frame, i)) return undefined;
     pages.take(frame, usedSize(pages, frame));
-    this.#arena.taken.push(frame);
+    this.#arena.taken.add(frame);
     this.#releaser.release(pgid, 1);
     this.#counts.nodeCount++;
     return new PageImage(pages, frame, children);

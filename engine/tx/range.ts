@@ -53,8 +53,9 @@ export class RangeScan {
     this.#cursor = this.place.cursor;
     validateRange(range);
     this.#prefix = range?.prefix === undefined ? undefined : copyOf(range.prefix, "prefix");
-    this.#low = higher(higher(boundOf(range?.gt, false, "gt"), boundOf(range?.gte, true, "gte")), this.#prefix && { key: this.#prefix, inclusive: true });
-    this.#high = lower(boundOf(range?.lt, false, "lt"), boundOf(range?.lte, true, "lte"));
+    const low = tighter(1, boundOf(range?.gt, false, "gt"), boundOf(range?.gte, true, "gte"));
+    this.#low = tighter(1, low, this.#prefix && { key: this.#prefix, inclusive: true });
+    this.#high = tighter(-1, boundOf(range?.lt, false, "lt"), boundOf(range?.lte, true, "lte"));
     this.#reverse = range?.reverse ?? false;
     this.#by = this.#reverse ? -1 : 1;
     this.place.isBackward = this.#reverse;
@@ -122,7 +123,7 @@ export class RangeScan {
   /** The upper bound, where a prefix sets one too: the first key that sorts behind all with the prefix. */
   #highWithPrefix(): Bound | undefined {
     const end = this.#prefix && successorOfPrefix(this.#prefix);
-    return lower(this.#high, end && { key: end, inclusive: false });
+    return tighter(-1, this.#high, end && { key: end, inclusive: false });
   }
 
   #isInside(): boolean {
@@ -175,18 +176,11 @@ function boundOf(value: BytesLike | undefined, inclusive: boolean, what: string)
   return value === undefined ? undefined : { key: copyOf(value, what), inclusive };
 }
 
-/** The bound that lets fewer keys pass from below. */
-function higher(a: Bound | undefined, b: Bound | undefined): Bound | undefined {
+/** The bound that lets fewer keys pass: from below (1) or from above (-1). */
+function tighter(side: 1 | -1, a: Bound | undefined, b: Bound | undefined): Bound | undefined {
   if (a === undefined || b === undefined) return a ?? b;
-  const order = compareBytes(a.key, 0, a.key.length, b.key, 0, b.key.length);
+  const order = compareBytes(a.key, 0, a.key.length, b.key, 0, b.key.length) * side;
   return order > 0 || (order === 0 && !a.inclusive) ? a : b;
-}
-
-/** The bound that lets fewer keys pass from above. */
-function lower(a: Bound | undefined, b: Bound | undefined): Bound | undefined {
-  if (a === undefined || b === undefined) return a ?? b;
-  const order = compareBytes(a.key, 0, a.key.length, b.key, 0, b.key.length);
-  return order < 0 || (order === 0 && !a.inclusive) ? a : b;
 }
 
 /** The least key greater than every key with the prefix; undefined when there is none (all bytes 0xff). */

@@ -49,7 +49,7 @@ export const formatMutants: readonly Mutant[] = [
   },
   {
     name: "elements may lie outside their page", file: "engine/format/page-index.ts",
-    find: "if (start < dataStart || start + keySize + valueSize > size) {", replace: "if (start < dataStart) {",
+    find: "start >= dataStart && start + keySize + valueSize <= size", replace: "start >= dataStart",
     harm: "a damaged element gives out another page's bytes", tests: ["engine/format/page-index", "engine/fixtures"],
   },
   {

@@ -244,8 +244,8 @@ export const pagerMutants: readonly Mutant[] = [
     harm: "values end in memory that holds anything", tests: ["engine/pager/overflow-pages"],
   },
   {
-    name: "pinned pages are evicted", file: CACHE,
-    find: "if (this.#frames.pgid(frame) === EMPTY || state & PINNED) return NO_FRAME;", replace: "if (this.#frames.pgid(frame) === EMPTY) return NO_FRAME;",
+    name: "pinned pages are evicted", file: "engine/pager/frames.ts",
+    find: "if (this.pgid(frame) === EMPTY || state & PINNED) return NO_FRAME;", replace: "if (this.pgid(frame) === EMPTY) return NO_FRAME;",
     harm: "a large transaction writes other pages' bytes", tests: ["engine/pager/page-cache", "engine/pager/large-pages"],
   },
   {

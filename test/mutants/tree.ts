@@ -204,17 +204,22 @@ export const treeMutants: readonly Mutant[] = [
   },
   {
     name: "an emptied leaf keeps its memory until the commit", file: "engine/tree/dirty-leaf.ts",
-    find: "if (!this.isEmpty) return;", replace: "return;",
+    find: "if (this.isEmpty) this.#leaveFrame();", replace: "",
     harm: "a transaction that deletes much takes the memory of all of it", tests: ["engine/tree/dirty-leaf"],
   },
   {
+    name: "an emptied leaf that is filled again does not become a page", file: "engine/tree/dirty-leaf.ts",
+    find: "    if (this.#isRefillable) {", replace: "    if (Number.isNaN(i) && this.#isRefillable) {",
+    harm: "a key that is deleted and put in turns takes the memory of all its values", tests: ["engine/tree/dirty-leaf"],
+  },
+  {
     name: "an emptied leaf that has given its frame back goes on using it", file: "engine/tree/dirty-leaf.ts",
-    find: "      this.image = NO_IMAGE;\n      this.nodes", replace: "      this.nodes",
+    find: "    this.image = NO_IMAGE;\n    this.#arena.taken.delete(frame);", replace: "    this.#arena.taken.delete(frame);",
     harm: "what is put again is written into the page of another", tests: ["engine/tree/dirty-leaf"],
   },
   {
     name: "values of some KiB that were replaced are kept", file: "engine/tree/arena.ts",
-    find: "(this.#byteChunk < KEPT_CHUNKS ? OWN_BUFFER : OWN_BUFFER_BEYOND)", replace: "OWN_BUFFER",
+    find: "(this.#byteChunk < KEPT_CHUNKS - 1 ? OWN_BUFFER : OWN_BUFFER_BEYOND)", replace: "OWN_BUFFER",
     harm: "a transaction that overwrites such values takes the memory of all of them", tests: ["engine/tree/arena"],
   },
   {

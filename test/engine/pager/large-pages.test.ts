@@ -149,7 +149,7 @@ test("a page that claims more bytes than memory holds is CORRUPT, not a RangeErr
 test("a transaction of many large pages, more than the cache may hold, does not look through all of them for each", (t) => {
   const pageCount = 2000;
   const cache = newCache(MIB, new CountingReader(1));
-  const steps = t.mock.method(Frames.prototype, "next").mock;
+  const steps = t.mock.method(Frames.prototype, "advanceHand").mock;
   const frames = Array.from({ length: pageCount }, (_, i) => cache.allocate(100 + 2 * i, 2));
   assert.ok(steps.callCount() < 20 * pageCount, `${steps.callCount()} frames looked at for ${pageCount} pages`);
   assert.ok(cache.memorySize > 8 * MIB, "all of them are pinned");

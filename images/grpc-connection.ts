@@ -1,0 +1,57 @@
+/**
+ * How long one connection to a server may last without doing anything.
+ *
+ * 1. It has to say that it speaks HTTP/2 in `handshakeMs`.
+ * 2. After `idleMs` without a call the client is asked to hang up, and cut off when it does not in `handshakeMs`.
+ * 3. After calls that the client has called off it is asked whether it is there. HTTP/2 ends a connection on which very many calls are called off at once, and
+ *    Node neither says so nor reads on, so it would not see the client leave.
+ *
+ * The timers end with the connection. (Those of `session.setTimeout` go on after it, and hold it in memory until they are over.)
+ */
+import type { ServerHttp2Session } from "node:http2";
+
+/** Limits in milliseconds. */
+export interface ConnectionLimits {
+  readonly handshakeMs: number;
+  readonly idleMs: number;
+}
+
+/** Ends the session when one of its times is over. */
+export function watchConnection(session: ServerHttp2Session, { handshakeMs, idleMs }: ConnectionLimits): void {
+  const destroy = (): void => { session.destroy(); };
+  let calls = 0;
+  let rest: NodeJS.Timeout | undefined = setTimeout(destroy, handshakeMs);
+  let question: NodeJS.Timeout | undefined;
+
+  const beginRest = (): void => {
+    clearTimeout(rest);
+    rest = setTimeout(() => {
+      session.goaway();
+      rest = setTimeout(destroy, handshakeMs);
+    }, idleMs);
+  };
+  const ask = (): void => {
+    if (question !== undefined) return;
+    question = setTimeout(destroy, handshakeMs);
+    session.ping(() => {
+      clearTimeout(question);
+      question = undefined;
+    });
+  };
+
+  session.once("remoteSettings", () => { if (calls === 0) beginRest(); });
+  session.on("stream", (stream) => {
+    calls++;
+    clearTimeout(rest);
+    stream.once("close", () => {
+      calls--;
+      if (session.destroyed) return;
+      if (calls === 0) beginRest();
+      if (stream.rstCode !== 0 || !stream.writableFinished) ask();
+    });
+  });
+  session.once("close", () => {
+    clearTimeout(rest);
+    clearTimeout(question);
+  });
+}
