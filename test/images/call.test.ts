@@ -51,7 +51,7 @@ test("a call that is over is not aborted any more, neither by the caller's signa
 /** Makes many calls at once and after each other under one signal: Node warns of nothing, and nothing is left with the signal, nor any other made to depend on it. */
 async function useSignal(store: ImageStore, t: { mock: { method: typeof import("node:test").mock.method } }): Promise<void> {
   const { signal } = new AbortController();
-  const any = t.mock.method(AbortSignal, "any").mock;
+  const joined = t.mock.method(AbortSignal, "any").mock;
   const warnings: Error[] = [];
   const note = (warning: Error): void => { warnings.push(warning); };
   process.on("warning", note);
@@ -65,7 +65,7 @@ async function useSignal(store: ImageStore, t: { mock: { method: typeof import("
   process.off("warning", note);
   assert.deepEqual(warnings.map(String), []);
   assert.ok(getEventListeners(signal, "abort").length <= 1, `${getEventListeners(signal, "abort").length} listeners are left`);
-  assert.equal(any.calls.filter(({ arguments: [signals] }) => [...signals as Iterable<AbortSignal>].includes(signal)).length, 0);
+  assert.equal(joined.calls.filter(({ arguments: [signals] }) => [...signals as Iterable<AbortSignal>].includes(signal)).length, 0);
 }
 
 test("calls of a local store share a signal", async (t) => {
