@@ -9,12 +9,19 @@ const KEYS: readonly Buffer[] = Array.from({ length: 20 }, (_, i) => Buffer.from
 
 /** A changed leaf page with a value of ten zeros for every key. */
 function changedLeaf(store: TreeStore): Tree {
-  const first = store.begin();
-  for (const key of KEYS) first.put(key, Buffer.alloc(10), 0);
-  store.commit(first);
+  fill(store, KEYS, 10);
   const tree = store.begin();
   tree.put(KEYS[0]!, Buffer.alloc(10), 0);
   return tree;
+}
+
+/** Commits a value of so many zeros for every key; gives the memory of the cache when it has read the last of them. */
+function fill(store: TreeStore, keys: readonly Buffer[], valueSize: number): number {
+  const tree = store.begin();
+  for (const key of keys) tree.put(key, Buffer.alloc(valueSize), 0);
+  store.commit(tree);
+  assert.ok(new TreeCursor(store.read()).last());
+  return store.cache.memorySize;
 }
 
 test("values that are viewed and changed in turns take no page of memory each time", () => {
@@ -67,11 +74,7 @@ test("a view stays as it is when its element, one before it or one behind it is 
 test("leaves that are emptied give their memory back before the commit, and may be filled again", () => {
   const store = new TreeStore(4096);
   const keys = Array.from({ length: 40_000 }, (_, i) => Buffer.from(`key ${100_000 + i}`));
-  const first = store.begin();
-  for (const key of keys) first.put(key, Buffer.alloc(100), 0);
-  store.commit(first);
-  assert.ok(new TreeCursor(store.read()).last());
-  const { memorySize } = store.cache;
+  const memorySize = fill(store, keys, 100);
   assert.ok(memorySize < 100 * keys.length, "the cache holds fewer pages than the tree has");
   for (const isRefilled of [true, false]) {
     const tree = store.begin();
@@ -89,11 +92,7 @@ test("leaves that are emptied give their memory back before the commit, and may 
 test("a leaf that is emptied and filled again and again takes no more memory, and is written as a page under the branch as it was", () => {
   const store = new TreeStore(4096);
   const keys = Array.from({ length: 400 }, (_, i) => Buffer.from(`key ${1000 + i}`));
-  const first = store.begin();
-  for (const key of keys) first.put(key, Buffer.alloc(3000), 0);
-  store.commit(first);
-  assert.ok(new TreeCursor(store.read()).last());
-  const { memorySize } = store.cache;
+  const memorySize = fill(store, keys, 3000);
   const tree = store.begin();
   for (let round = 0; round < 300; round++) {
     assert.ok(tree.remove(keys[7]!, 0));
