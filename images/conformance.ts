@@ -158,7 +158,7 @@ function concurrency(run: Run): void {
     for (let index = 0; index < count; index++) assert.equal(listed.get(`image-${index}`), index + 1);
   });
   run("puts of one name at the same time leave one of them, whole", async (store) => {
-    await Promise.all(Array.from({ length: 8 }, (_, index) => store.put("same", descriptor(index + 1))));
+    await Promise.all(Array.from({ length: 100 }, (_, index) => store.put("same", descriptor(index + 1))));
     const { target } = await store.get("same");
     assert.deepEqual(target, descriptor(Number(target.size)));
   });

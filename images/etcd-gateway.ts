@@ -102,7 +102,7 @@ export class EtcdGateway {
         }
         // An attempt that the end of the call has cut off says less than what the endpoint said before.
         if (!call.signal.aborted || !faults.has(endpoint)) faults.set(endpoint, attempt.fault);
-        if (call.signal.aborted) throw ended(call, faults);
+        if (call.signal.aborted) throw ended(call, unreachable(faults).message);
         uncertain ||= attempt.sent;
         reached ||= attempt.sent && attempt.isEtcd;
       }
@@ -198,13 +198,12 @@ async function pause(call: GatewayCall, faults: ReadonlyMap<string, string>): Pr
       resolve();
     }
   });
-  if (call.signal.aborted) throw ended(call, faults);
+  if (call.signal.aborted) throw ended(call, unreachable(faults).message);
 }
 
-/** The error of a call that ended without an answer: whoever ended it, it says what the endpoints said. */
-function ended(call: GatewayCall, faults: ReadonlyMap<string, string>): ImagesError {
-  const nobody = unreachable(faults);
-  if (call.isLimitOurs && call.signal.reason instanceof TimeLimitReached) return nobody;
+/** The error of a call that ended without an answer: whoever ended it, it says what stood in its way. */
+export function ended(call: GatewayCall, obstacle: string): ImagesError {
+  if (call.isLimitOurs && call.signal.reason instanceof TimeLimitReached) return new ImagesError("UNAVAILABLE", obstacle);
   const error = givenUp(call.signal);
-  return new ImagesError(error.code, `${error.message}; ${nobody.message}`, { cause: error.cause });
+  return new ImagesError(error.code, `${error.message}; ${obstacle}`, { cause: error.cause });
 }

@@ -10,11 +10,12 @@
  */
 import { applyChange, withoutEmptyValues } from "./change.js";
 import { CorruptImagesError, ImagesError, corruptImage, exists, invalid, notFound, quote } from "./errors.js";
-import { EtcdError, EtcdGateway, isObject } from "./etcd-gateway.js";
+import { EtcdError, EtcdGateway, ended, isObject } from "./etcd-gateway.js";
 import { decodeRecord, encodeRecord, isWrittenBy } from "./etcd-record.js";
 import { parseFilters } from "./filters.js";
 import { ownChange, ownDelete, ownPut, ownTarget } from "./own.js";
 import { randomHex } from "./random.js";
+import { TurnsByName } from "./turns.js";
 import { validateEarlyTarget, validateImage, validateName, validateNamespace, validateStrings, validateText } from "./validate.js";
 import type { CorruptImage } from "./errors.js";
 import type { GatewayCall, GatewayOptions, GatewayReply } from "./etcd-gateway.js";
@@ -40,7 +41,7 @@ interface Entry {
   readonly revision: string;
 }
 
-/** Changes that others make in between are looked at again, so often at most. */
+/** Changes that other stores make in between are looked at again, so often at most. */
 const CONFLICTS_MAX = 50;
 const OUT_OF_RANGE = 11;
 const INVALID_ARGUMENT = 3;
@@ -51,6 +52,7 @@ export class EtcdImageStore implements EditableImageStore {
   readonly #prefix: string;
   readonly #namespace: string | undefined;
   readonly #pageSize: number;
+  readonly #turns = new TurnsByName();
 
   constructor(options: EtcdOptions) {
     const { namespace, prefix = "/hexbolt", pageSize = 500 } = options;
@@ -65,7 +67,7 @@ export class EtcdImageStore implements EditableImageStore {
   /** Creates the image or replaces all of it; resolves when a majority has it. */
   async put(name: string, target: Descriptor, options?: PutOptions): Promise<void> {
     const image = this.#valid(name, ownTarget(target), ownPut(options).labels);
-    await this.#gateway.within(options, (call) => this.#change(name, call, undefined, (before) => {
+    await this.#inTurn(name, options, (call) => this.#change(name, call, undefined, (before) => {
       // What is no image is replaced like one: that is how it is repaired.
       const old = before === undefined ? undefined : decodeRecord(name, before.value);
       return typeof old !== "object" || old.createdAt === undefined ? image : { ...image, createdAt: old.createdAt };
@@ -75,7 +77,7 @@ export class EtcdImageStore implements EditableImageStore {
   /** Creates the image. @throws ImageExistsError */
   async create(name: string, target: Descriptor, options?: PutOptions): Promise<Image> {
     const image = this.#valid(name, ownTarget(target), ownPut(options).labels);
-    return this.#gateway.within(options, (call) => this.#change(name, call, undefined, (before) => {
+    return this.#inTurn(name, options, (call) => this.#change(name, call, undefined, (before) => {
       if (before !== undefined) throw exists(name);
       return image;
     }));
@@ -85,7 +87,7 @@ export class EtcdImageStore implements EditableImageStore {
   async update(name: string, change: ImageChange, options?: CallOptions): Promise<Image> {
     validateName(name);
     const own = ownChange(change);
-    return this.#gateway.within(options, async (call) => this.#change(name, call, await this.#read(name, call), (before) => {
+    return this.#inTurn(name, options, async (call) => this.#change(name, call, await this.#read(name, call), (before) => {
       if (before === undefined) throw notFound(name);
       const old = decode(name, before);
       const { target, labels } = applyChange(old, own);
@@ -124,7 +126,21 @@ export class EtcdImageStore implements EditableImageStore {
   async delete(name: string, options?: DeleteOptions): Promise<void> {
     validateText(name);
     const { digest } = ownDelete(options);
-    await this.#gateway.within(options, (call) => this.#delete(name, digest, call));
+    await this.#inTurn(name, options, (call) => this.#delete(name, digest, call));
+  }
+
+  /** Does a change when the earlier ones of that name by this store are done: they would only be each other's conflicts. */
+  #inTurn<T>(name: string, options: CallOptions | undefined, work: (call: GatewayCall) => Promise<T>): Promise<T> {
+    return this.#gateway.within(options, async (call) => {
+      const end = await this.#turns.take(name, call.signal).catch(() => {
+        throw ended(call, `the changes of image ${quote(name)} before this one have not ended`);
+      });
+      try {
+        return await work(call);
+      } finally {
+        end();
+      }
+    });
   }
 
   async #delete(name: string, digest: string | undefined, call: GatewayCall): Promise<void> {

@@ -51,7 +51,6 @@ export class GrpcClient {
    * @throws ImagesError CANCELLED or DEADLINE_EXCEEDED when the signal ends it; every other end is in the reply
    */
   async call(path: string, message: Uint8Array, options: RequestOptions): Promise<Reply> {
-    if (options.signal?.aborted === true) throw givenUp(options.signal);
     const body = frame(message);
     await this.#turns.take(options.signal);
     try {

@@ -1,5 +1,5 @@
 /** Lets so many go on at once; the others wait in the order in which they came. */
-import { givenUp } from "./errors.js";
+import { givenUp, throwIfGivenUp } from "./errors.js";
 
 /** Turns for calls. */
 export class Turns {
@@ -14,6 +14,7 @@ export class Turns {
 
   /** Resolves when it is the caller's turn, which `give` ends. @throws ImagesError CANCELLED or DEADLINE_EXCEEDED when the signal comes first */
   async take(signal: AbortSignal | undefined): Promise<void> {
+    throwIfGivenUp(signal);
     if (this.#taken < this.#limit) {
       this.#taken++;
       return;
@@ -39,5 +40,30 @@ export class Turns {
       if (waiter.go !== undefined) return waiter.go();
     }
     this.#taken--;
+  }
+}
+
+/** Turns by name, one at a time for each: who has one holds up nobody of another name. */
+export class TurnsByName {
+  readonly #byName = new Map<string, { readonly turns: Turns; callCount: number }>();
+
+  /** Resolves when it is the caller's turn, with what ends it. @throws ImagesError as `Turns.take` */
+  async take(name: string, signal: AbortSignal): Promise<() => void> {
+    const queue = this.#byName.get(name) ?? { turns: new Turns(1), callCount: 0 };
+    this.#byName.set(name, queue);
+    queue.callCount++;
+    const leave = (): void => {
+      if (--queue.callCount === 0) this.#byName.delete(name);
+    };
+    try {
+      await queue.turns.take(signal);
+    } catch (error) {
+      leave();
+      throw error;
+    }
+    return () => {
+      queue.turns.give();
+      leave();
+    };
   }
 }
