@@ -1,4 +1,6 @@
 /** hexbolt: bolt for TypeScript. An embedded, transactional key/value store that reads and writes the files of bolt and bbolt. */
+import type { DB } from "./db/db.js";
+
 export type { BytesLike } from "./base/bytes.js";
 export { BoltError, type ErrorCode } from "./base/errors.js";
 export type { BackupResult } from "./db/backup.js";
@@ -21,3 +23,7 @@ export { bytes, date, float64, int64, json, uint32, uint64, utf8, type Codec } f
 export type { Codecs, KeyPrefix, TypedRange } from "./typed/coding.js";
 export { tuple, type PartCodecs } from "./typed/tuple.js";
 export { typed, TypedBucket, type ReadTypedBucket, type TypedCursor, type TypedEntry } from "./typed/typed-bucket.js";
+
+declare module "./tx/tx.js" {
+  interface Database extends DB {}
+}

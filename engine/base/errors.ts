@@ -82,3 +82,8 @@ export function ioError(action: string, cause: unknown): BoltError {
   const code = cause instanceof Error && "code" in cause && typeof cause.code === "string" && !message.includes(cause.code) ? `${cause.code}: ` : "";
   return new BoltError("IO", `${action}: ${code}${message}`, { cause });
 }
+
+/** @throws TypeError naming the member when what it was given is no function */
+export function requireFunction(fn: unknown, member: string): void {
+  if (typeof fn !== "function") throw new TypeError(`${member} takes a function`);
+}

@@ -14,7 +14,7 @@ import { abandon, commitLater, commitNow, type CommitReport } from "../tx/commit
 import { storeElsewhere, storeInTurns } from "../tx/storing.js";
 import { copySnapshot } from "../tx/copy.js";
 import { addTxStats, newTxStats, type Stats, type TxStats } from "../tx/stats.js";
-import { Tx, type Database, type ReadTx, type TxOwner } from "../tx/tx.js";
+import { Tx, type ReadTx, type TxOwner } from "../tx/tx.js";
 import { OpenTxs, TxState } from "../tx/tx-state.js";
 import { backUp, type BackupResult } from "./backup.js";
 import { Batch } from "./batch.js";
@@ -37,7 +37,7 @@ interface OpenTx {
 }
 
 /** A database. Made by `open` and `openMemory`; to be closed. */
-export class DB implements Database {
+export class DB {
   readonly path: string;
   readonly #settings: Settings;
   readonly #pager: Pager;
@@ -269,7 +269,7 @@ export class DB implements Database {
   #committed(state: TxState, report: CommitReport): void {
     this.#writerEnded(state);
     publish("commit", () => ({ path: this.path, ...report }));
-    if (this.#settings.strict && this.#isOpen) this.#checkStrictly();
+    if (this.#settings.strict && this.#isOpen) state.commitHooks.unshift(() => this.#checkStrictly());
     runHooks(state.commitHooks);
   }
 

@@ -1,6 +1,6 @@
 /** The bucket that callers get: checks arguments and states, in bbolt's order, and copies what goes in and out. @see bbolt bucket.go */
 import { compareBytes, toBytes, toLookUp, type BytesLike } from "../base/bytes.js";
-import { boltError } from "../base/errors.js";
+import { boltError, requireFunction } from "../base/errors.js";
 import { BUCKET_FLAG, BUCKET_HEADER_SIZE, MAX_INLINE_FRACTION, MAX_KEY_SIZE, MAX_VALUE_SIZE, type Pgid } from "../format/constants.js";
 import { requireValue } from "../tree/pages.js";
 import { bucketStats, inlineBucketStats, inspectBucket, inspectInlineBucket, type BucketStats, type BucketStructure } from "./bucket-stats.js";
@@ -231,6 +231,7 @@ export class Bucket {
   /** Calls back with each key and its value, undefined for a nested bucket. */
   forEach(visit: (key: Buffer, value: Buffer | undefined) => void): void {
     const cursor = this.cursor();
+    requireFunction(visit, "forEach");
     for (let entry = cursor.first(); entry !== undefined; entry = cursor.next()) visit(entry.key, entry.value);
   }
 

@@ -1,6 +1,6 @@
 /** The transaction that callers get. @see bbolt tx.go */
 import type { BytesLike } from "../base/bytes.js";
-import { BoltError, boltError } from "../base/errors.js";
+import { BoltError, boltError, requireFunction } from "../base/errors.js";
 import { FLAG_FREELIST, type Pgid } from "../format/constants.js";
 import { readFreelistCount } from "../format/freelist-page.js";
 import { pageTypeName, readPageHeader } from "../format/page.js";
@@ -8,7 +8,7 @@ import type { PgidSet } from "../format/pgid-set.js";
 import { Bucket, type ReadBucket } from "./bucket.js";
 import { check } from "./check.js";
 import type { Cursor } from "./cursor.js";
-import type { Stats, TxStats } from "./stats.js";
+import type { TxStats } from "./stats.js";
 import type { TxState } from "./tx-state.js";
 
 /** What a page is. @see bbolt PageInfo */
@@ -20,19 +20,9 @@ export interface PageInfo {
   readonly overflowCount: number;
 }
 
-/** The database as its transactions show it: class DB. */
-export interface Database {
-  readonly path: string;
-  readonly pageSize: number;
-  readonly readOnly: boolean;
-  readonly isOpen: boolean;
-  view<T>(fn: (tx: ReadTx) => T): T;
-  update<T>(fn: (tx: Tx) => T): T;
-  batch<T>(fn: (tx: Tx) => T): Promise<T>;
-  updateAsync<T>(fn: (tx: Tx) => T | Promise<T>): Promise<T>;
-  stats(): Stats;
-  sync(): void;
-}
+// index.ts says what it is: this folder does not import that of the database.
+/** The database as its transactions show it: a `DB`. */
+export interface Database {}
 
 /** Who ends transactions: the database behind them. @internal */
 export interface TxOwner {
@@ -140,7 +130,9 @@ export class Tx {
 
   /** Calls back with each top-level bucket. */
   forEach(visit: (name: Buffer, bucket: Bucket) => void): void {
-    for (const name of this.buckets()) visit(name, this.bucket(name)!);
+    const names = this.buckets();
+    requireFunction(visit, "forEach");
+    for (const name of names) visit(name, this.bucket(name)!);
   }
 
   /** A cursor over the top-level buckets. */
@@ -153,7 +145,7 @@ export class Tx {
   /** Has a function called after the commit, when it is durable. What it throws, its caller gets: `commit`, `update` or that call of `batch`; the commit stays. */
   onCommit(fn: () => void): void {
     this.#state.requireWritable();
-    if (typeof fn !== "function") throw new TypeError("onCommit takes a function");
+    requireFunction(fn, "onCommit");
     this.#state.commitHooks.push(fn);
   }
 
@@ -209,6 +201,7 @@ export class Tx {
     for (const problem of check(freelistProblem === undefined ? input : { ...input, freelistProblem })) {
       problemCount++;
       yield problem;
+      this.#state.requireOpen();
     }
     this.#owner.checked(this.#state, problemCount);
   }

@@ -4,6 +4,7 @@
  * It is a cover over the bucket, which can be used beside it, and stores nothing of its own: which codecs a bucket has, the program knows.
  * Names of nested buckets are bytes or text as ever; cursors and `forEach` decode them as keys, for they stand among the keys.
  */
+import { requireFunction } from "../base/errors.js";
 import type { BytesLike } from "../base/bytes.js";
 import type { BucketStats, BucketStructure } from "../tx/bucket-stats.js";
 import type { Bucket, ReadBucket } from "../tx/bucket.js";
@@ -117,6 +118,7 @@ export class TypedBucket<K, V> {
 
   /** Calls back with each key and its value, undefined for a nested bucket. */
   forEach(visit: (key: K, value: V | undefined) => void): void {
+    requireFunction(visit, "forEach");
     this.untyped.forEach((bytes, value) => {
       const key = this.#coding.decodeKey(bytes);
       visit(key, value === undefined ? undefined : this.#coding.decodeValue(() => key, value));

@@ -235,7 +235,16 @@ test("strict: the check runs after every commit, and what it finds is thrown", (
   db.update((tx) => { for (let i = 0, bucket = tx.createBucket("bucket"); i < 500; i++) bucket.put(keyOf(i), "value"); });
   const root = db.view((tx) => requireBucket(tx.bucket("bucket")).root);
   storage.write([Buffer.alloc(16, 0xff)], root * 4096);
-  assert.throws(() => db.update((tx) => tx.createBucket("other")), boltError("CORRUPT", /the check after the commit found: page/));
+  const found = boltError("CORRUPT", /the check after the commit found: page/);
+  assert.throws(() => db.update((tx) => tx.createBucket("other")), found);
+  const told: string[] = [];
+  assert.throws(() => db.update((tx) => {
+    tx.createBucket("third");
+    tx.onCommit(() => { told.push("committed"); throw new Error("of the hook"); });
+    tx.onCommit(() => told.push("to all"));
+  }), found);
+  assert.deepEqual(told, ["committed", "to all"], "the commit stays, whatever the check finds");
+  assert.ok(db.view((tx) => tx.bucket("third")));
   db.close();
 });
 

@@ -162,3 +162,20 @@ test("transactions end in any order, and a close ends what is left of them", () 
   db.close();
   for (const reader of [...readers, later]) assert.throws(() => reader.bucket("b"), { code: "TX_CLOSED" });
 });
+
+test("a check that was begun ends with its transaction: it does not go on in pages of another state", () => {
+  for (const end of ["rollback", "close"] as const) {
+    const storage = new MemoryStorage();
+    const db = open("test.db", { storage });
+    db.update((tx) => { for (let i = 0, bucket = tx.createBucket("b"); i < 500; i++) bucket.put(keyOf(i), "value"); });
+    const { root, pageSize } = db.view((tx) => ({ root: tx.bucket("b")!.root, pageSize: db.pageSize }));
+    storage.write([Buffer.alloc(16, 0xff)], root * pageSize);
+    const tx = db.begin();
+    const problems = tx.check();
+    assert.equal(problems.next().done, false);
+    if (end === "close") db.close();
+    else tx.rollback();
+    assert.throws(() => problems.next(), { code: "TX_CLOSED" });
+    db.close();
+  }
+});

@@ -1,7 +1,7 @@
 /** Transactions: snapshots, ends, hooks, managed ones, top-level buckets, pages, counters. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { open, type ReadTx, type Tx } from "../../../engine/index.js";
+import { open, typed, utf8, type DB, type ReadTx, type Tx } from "../../../engine/index.js";
 import { fixtureCopy } from "../../support/fixtures.js";
 import { tempPath } from "../../support/temp.js";
 import { boltError, keyOf, requireBucket, withDatabase } from "./database.js";
@@ -142,6 +142,26 @@ test("after its end every use is TX_CLOSED, a second end too", () => {
       for (const member of members) assert.throws(() => call(tx, member, 5), boltError("TX_CLOSED", "tx closed"), member);
       assert.throws(() => tx.sequence, boltError("TX_CLOSED", "tx closed"));
     }
+  });
+});
+
+test("a transaction's database is a DB, by type too", () => {
+  withDatabase(({ db }) => {
+    const isOurs = (own: DB): boolean => own === db;
+    assert.ok(db.view((tx) => isOurs(tx.db)));
+    assert.ok(db.update((tx) => isOurs(tx.db)));
+  });
+});
+
+test("forEach takes a function, also where there is nothing to call it with", () => {
+  withDatabase(({ db }) => {
+    const wrong = { name: "TypeError", message: "forEach takes a function" };
+    assert.throws(() => db.view((tx) => call(tx, "forEach", 5)), wrong);
+    db.update((tx) => {
+      const bucket = tx.createBucket("empty");
+      assert.throws(() => bucket.forEach(undefined as never), wrong);
+      assert.throws(() => typed(bucket, { key: utf8, value: utf8 }).forEach(5 as never), wrong);
+    });
   });
 });
 
