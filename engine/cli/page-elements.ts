@@ -28,7 +28,7 @@ export interface BranchElement {
 /** @throws BoltError CORRUPT when an element lies outside its page, which `bytes` holds wholly */
 export function refuseBrokenElements(bytes: Uint8Array, isLeaf: boolean): void {
   const count = readU16(bytes, PAGE_COUNT);
-  const { faults } = isLeaf ? examineLeaf(bytes, 0, bytes.length, count) : examineBranch(bytes, bytes.length, count);
+  const { faults } = isLeaf ? examineLeaf(bytes, bytes.length, count) : examineBranch(bytes, bytes.length, count);
   const outside = faults?.find((fault) => fault.outside);
   if (outside !== undefined) throw new BoltError("CORRUPT", outside.fault);
 }

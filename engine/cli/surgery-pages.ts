@@ -100,7 +100,7 @@ function withoutElements(bytes: Uint8Array, isLeaf: boolean, start: number, end:
 }
 
 function isBroken(leaf: Uint8Array): boolean {
-  return examineLeaf(leaf, 0, leaf.length, readU16(leaf, PAGE_COUNT)).faults !== undefined;
+  return examineLeaf(leaf, leaf.length, readU16(leaf, PAGE_COUNT)).faults !== undefined;
 }
 
 /** What clearing has given up that no freelist knows of: pages that bbolt's command warns of too, or those of nested buckets, which it forgets. */

@@ -6,7 +6,7 @@
  * 3. The copy is opened and checked before it gets its name. A backup that is there is whole.
  */
 import { setImmediate } from "node:timers/promises";
-import { BoltError, boltError, corrupt } from "../base/errors.js";
+import { BoltError, boltError } from "../base/errors.js";
 import type { Meta } from "../format/meta.js";
 import type { RawPages } from "../format/walk.js";
 import { readMetaSlots } from "../pager/meta-pages.js";
@@ -16,7 +16,7 @@ import { writeFileAtomicallyLater } from "../storage/atomic-file.js";
 import type { Storage } from "../storage/storage.js";
 import { modeOfCopy } from "./target.js";
 import { checkStepwise } from "../tx/check.js";
-import { metaPages } from "../tx/copy.js";
+import { slicesOf } from "../tx/copy.js";
 import type { TxState } from "../tx/tx-state.js";
 
 /** What a backup is. */
@@ -29,8 +29,6 @@ export interface BackupResult {
   readonly durationMs: number;
 }
 
-/** Bytes read at a time: some tenths of a millisecond. */
-const SLICE_SIZE = 1 << 20;
 /** How long the check of the copy runs before it lets others have a turn. */
 const CHECK_SLICE_MS = 4;
 /** Problems that an error names. */
@@ -51,16 +49,9 @@ export async function backUpInto(state: TxState, storage: Storage): Promise<void
 }
 
 async function copySnapshotLater(state: TxState, target: Storage): Promise<void> {
-  const { pager, snapshot } = state;
-  const { pageSize, highWaterMark } = snapshot.meta;
-  await target.writeAsync([metaPages(snapshot.meta)], 0);
-  const pages = pager.rawPages(snapshot);
-  const step = Math.max(1, Math.floor(SLICE_SIZE / pageSize));
-  for (let pgid = 2; pgid < highWaterMark; pgid += step) {
+  for (const { bytes, position } of slicesOf(state)) {
+    await target.writeAsync([bytes], position);
     if (!state.isOpen) throw boltError("DATABASE_NOT_OPEN", "it was closed during the backup");
-    const bytes = pages.read(pgid, Math.min(step, highWaterMark - pgid));
-    if (bytes === undefined) throw corrupt(pgid, "beyond the end of the file");
-    await target.writeAsync([bytes], pgid * pageSize);
   }
 }
 

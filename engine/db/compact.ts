@@ -6,12 +6,12 @@
  */
 import { BoltError } from "../base/errors.js";
 import { BUCKET_FLAG, DEFAULT_PAGE_SIZE, FLAG_FREELIST, MAX_PAGE_SIZE, MIN_PAGE_SIZE, type Pgid } from "../format/constants.js";
-import { encodeMeta, metaPageOf } from "../format/meta.js";
 import { isPageSize } from "../format/page-size.js";
 import { writePageHeader } from "../format/page.js";
 import { writeFileAtomically } from "../storage/atomic-file.js";
 import type { Storage } from "../storage/storage.js";
 import type { ReadBucket } from "../tx/bucket.js";
+import { metaPages } from "../tx/copy.js";
 import type { Cursor } from "../tx/cursor.js";
 import type { ReadTx } from "../tx/tx.js";
 import { BulkTree, PageOutput } from "./bulk-tree.js";
@@ -91,11 +91,7 @@ export function compactInto(tx: ReadTx, storage: Storage, { batchSize, pageSize 
   writePageHeader(output.allocate(1), 0, FREELIST_PAGE, FLAG_FREELIST, 0, 0);
   const { root, keyCount, bucketCount } = copyBuckets(tx, output);
   output.flush();
-  const metas = Buffer.alloc(2 * pageSize);
-  for (const txid of [TXID, TXID - 1n]) {
-    encodeMeta(metas, metaPageOf(txid) * pageSize, { pageSize, root, sequence: tx.sequence, freelist: FREELIST_PAGE, highWaterMark: output.next, txid });
-  }
-  storage.write([metas], 0);
+  storage.write([metaPages({ pageSize, root, sequence: tx.sequence, freelist: FREELIST_PAGE, highWaterMark: output.next, txid: TXID })], 0);
   return { sizeAfter: output.next * pageSize, keyCount, bucketCount };
 }
 

@@ -1,6 +1,6 @@
 /** From a path to an open pager: the storage, its lock, and what is in it. */
-import { boltError, BoltError, ioError } from "../base/errors.js";
-import { Pager } from "../pager/pager.js";
+import { boltError, ioError } from "../base/errors.js";
+import { Pager, wrapIo } from "../pager/pager.js";
 import { type FileStorage, openFileStorage } from "../storage/file-storage.js";
 import type { Storage } from "../storage/storage.js";
 import type { Settings } from "./options.js";
@@ -62,27 +62,15 @@ function locked<S extends Storage>(storage: S, path: string, settings: Settings,
 }
 
 function openFile(path: string, { readOnly, mode, lock }: Settings): FileStorage {
-  try {
-    return openFileStorage(path, { readOnly, mode, lock });
-  } catch (error) {
-    throw ioError(`open ${path}`, error);
-  }
+  return wrapIo(`open ${path}`, () => openFileStorage(path, { readOnly, mode, lock }));
 }
 
 function acquireLock(storage: Storage, path: string, { readOnly, timeout }: Settings, deadline: number): void {
   for (;;) {
-    if (tryLock(storage, path, readOnly)) return;
+    if (wrapIo(`lock ${path}`, () => storage.lock(readOnly ? "shared" : "exclusive"))) return;
     const left = deadline - performance.now();
     if (left <= 0) throw boltError("TIMEOUT", `${path} is in use by another process or another DB; waited ${timeout} ms for its lock`);
     sleep(Math.min(LOCK_RETRY_MS, left));
-  }
-}
-
-function tryLock(storage: Storage, path: string, readOnly: boolean): boolean {
-  try {
-    return storage.lock(readOnly ? "shared" : "exclusive");
-  } catch (error) {
-    throw error instanceof BoltError ? error : ioError(`lock ${path}`, error);
   }
 }
 

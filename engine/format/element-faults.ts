@@ -39,17 +39,17 @@ function overlap(index: number): string {
   return `element ${index} shares its bytes with other elements`;
 }
 
-/** Examines the elements of the leaf page of `size` bytes at `page`. */
-export function examineLeaf(bytes: Uint8Array, page: number, size: number, count: number): ElementReport {
+/** Examines the elements of the leaf page of `size` bytes that `bytes` starts with. */
+export function examineLeaf(bytes: Uint8Array, size: number, count: number): ElementReport {
   const dataStart = PAGE_HEADER_SIZE + count * ELEMENT_SIZE;
   if (dataStart > size) return doesNotFit(count, size);
   let faults: ElementFault[] | undefined;
   let bucketCount = 0;
   let room = size - dataStart;
   for (let i = 0; i < count; i++) {
-    const element = elementAt(page, i);
+    const element = elementAt(0, i);
     const flags = readU32(bytes, element + LEAF_FLAGS);
-    const start = element - page + readU32(bytes, element + LEAF_POS);
+    const start = element + readU32(bytes, element + LEAF_POS);
     const keySize = readU32(bytes, element + LEAF_KEY_SIZE);
     const valueSize = readU32(bytes, element + LEAF_VALUE_SIZE);
     if (flags === BUCKET_FLAG) bucketCount++;

@@ -1,5 +1,5 @@
 /** The freelist page: sorted ids of all pages that no committed tree reaches. */
-import { readU16, readU64, wordsOf } from "../base/bytes.js";
+import { readU16, readU64, wordsOf, writeU64 } from "../base/bytes.js";
 import { corrupt } from "../base/errors.js";
 import { FLAG_FREELIST, FREELIST_COUNT_ESCAPE, PAGE_COUNT, PAGE_HEADER_SIZE, type Pgid } from "./constants.js";
 import { pageTypeName, readPageHeader, writePageHeader } from "./page.js";
@@ -40,7 +40,6 @@ export function writeFreelistHeader(bytes: Uint8Array, at: number, pgid: Pgid, c
   const escaped = count >= FREELIST_COUNT_ESCAPE;
   writePageHeader(bytes, at, pgid, FLAG_FREELIST, escaped ? FREELIST_COUNT_ESCAPE : count, overflow);
   if (!escaped) return at + PAGE_HEADER_SIZE;
-  const view = new DataView(bytes.buffer, bytes.byteOffset);
-  view.setBigUint64(at + PAGE_HEADER_SIZE, BigInt(count), true);
+  writeU64(bytes, at + PAGE_HEADER_SIZE, count);
   return at + PAGE_HEADER_SIZE + ID_SIZE;
 }

@@ -4,13 +4,13 @@
  * Body (64 bytes behind the page header): magic u32, version u32, pageSize u32, flags u32, root u64, sequence u64, freelist u64,
  * highWaterMark u64, txid u64, checksum u64 (FNV-1a over the 56 bytes before it).
  */
-import { readBigU64, readU32, readU64, writeBigU64, writeU16, writeU32, writeU64 } from "../base/bytes.js";
+import { readBigU64, readU32, readU64, writeBigU64, writeU32, writeU64 } from "../base/bytes.js";
 import { fnv1a64 } from "./checksum.js";
-import { FLAG_META, MAGIC, PAGE_FLAGS, PAGE_HEADER_SIZE, VERSION, type Pgid } from "./constants.js";
+import { FLAG_META, MAGIC, PAGE_HEADER_SIZE, VERSION, type Pgid } from "./constants.js";
 import { isReadablePageSize } from "./page-size.js";
+import { writePageHeader } from "./page.js";
 
 const PAGE_SIZE = 8;
-const FLAGS = 12;
 const ROOT = 16;
 const SEQUENCE = 24;
 const FREELIST = 32;
@@ -83,13 +83,11 @@ export function metaPageOf(txid: bigint): Pgid {
 /** Writes header and body of a meta page at `at`; the rest of the page is left as it is. */
 export function encodeMeta(bytes: Uint8Array, at: number, meta: Meta): void {
   bytes.fill(0, at, at + META_SIZE);
-  writeU64(bytes, at, metaPageOf(meta.txid));
-  writeU16(bytes, at + PAGE_FLAGS, FLAG_META);
+  writePageHeader(bytes, at, metaPageOf(meta.txid), FLAG_META, 0, 0);
   const body = at + PAGE_HEADER_SIZE;
   writeU32(bytes, body, MAGIC);
   writeU32(bytes, body + 4, VERSION);
   writeU32(bytes, body + PAGE_SIZE, meta.pageSize);
-  writeU32(bytes, body + FLAGS, 0);
   writeU64(bytes, body + ROOT, meta.root);
   writeBigU64(bytes, body + SEQUENCE, meta.sequence);
   writeBigU64(bytes, body + FREELIST, meta.freelist === undefined ? FREELIST_NOT_STORED : BigInt(meta.freelist));

@@ -54,6 +54,19 @@ export function elementAt(page: number, i: number): number {
   return page + PAGE_HEADER_SIZE + i * ELEMENT_SIZE;
 }
 
+/** Where the data of the last element of a leaf ends: of all, where they stand in element order. */
+export function leafDataEnd(bytes: Uint8Array, page: number, count: number): number {
+  if (count === 0) return page + PAGE_HEADER_SIZE;
+  const last = elementAt(page, count - 1);
+  return last + readU32(bytes, last + LEAF_POS) + readU32(bytes, last + LEAF_KEY_SIZE) + readU32(bytes, last + LEAF_VALUE_SIZE);
+}
+
+/** `leafDataEnd` of a branch, which has elements. */
+export function branchDataEnd(bytes: Uint8Array, page: number, count: number): number {
+  const last = elementAt(page, count - 1);
+  return last + readU32(bytes, last + BRANCH_POS) + readU32(bytes, last + BRANCH_KEY_SIZE);
+}
+
 /**
  * Validates every element of the branch or leaf page of `size` bytes at `page` and writes its index.
  * The page's flags must have been checked before: exactly branch or leaf.

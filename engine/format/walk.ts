@@ -111,9 +111,9 @@ export class PageWalk {
     }
     const index = frame.next++;
     const child = readU64(frame.bytes, elementAt(0, index) + BRANCH_CHILD);
-    const key = branchKey(frame, index);
+    const key = readableKey(frame, index);
     this.#visitor.child?.({ child, index, key, minKey: frame.minKey, maxKey: frame.maxKey, stack: this.#stack });
-    const nextKey = index + 1 < frame.count ? branchKey(frame, index + 1) : undefined;
+    const nextKey = index + 1 < frame.count ? readableKey(frame, index + 1) : undefined;
     this.#reach(child, key, nextKey ?? frame.maxKey);
     return true;
   }
@@ -175,7 +175,7 @@ export class PageWalk {
     const extent = overflow === 0 ? { bytes: first, isCut: false } : this.#extent(pgid, overflow);
     if (extent === undefined) return false;
     const { bytes, isCut } = extent;
-    const report = isLeaf ? examineLeaf(bytes, 0, bytes.length, headerCount) : examineBranch(bytes, bytes.length, headerCount);
+    const report = isLeaf ? examineLeaf(bytes, bytes.length, headerCount) : examineBranch(bytes, bytes.length, headerCount);
     this.#reportFaults(pgid, report, isCut);
     const count = arrayFits(report) ? headerCount : 0;
     const unreadable = unreadableKeys(report);
@@ -254,7 +254,7 @@ export class PageWalk {
       return;
     }
     const headerCount = readU16(bytes, PAGE_COUNT);
-    const report = examineLeaf(bytes, 0, bytes.length, headerCount);
+    const report = examineLeaf(bytes, bytes.length, headerCount);
     if (report.faults !== undefined) this.#reportFaults(pgid, report, false, `inline bucket (hex)${bucket.name.toString("hex")}: `);
     if (report.bucketCount > 0) this.#problem(pgid, `inline bucket (hex)${bucket.name.toString("hex")}: a bucket inside an inline bucket`);
     bucket.levels = 1;
@@ -263,10 +263,14 @@ export class PageWalk {
   }
 }
 
-function branchKey(frame: Frame, index: number): KeyRange | undefined {
-  if (frame.unreadable?.has(index) === true) return undefined;
+/** The key of element `index` of a branch page. */
+export function branchKey(bytes: Uint8Array, index: number): KeyRange {
   const element = elementAt(0, index);
-  return { bytes: frame.bytes, start: element + readU32(frame.bytes, element + BRANCH_POS), size: readU32(frame.bytes, element + BRANCH_KEY_SIZE) };
+  return { bytes, start: element + readU32(bytes, element + BRANCH_POS), size: readU32(bytes, element + BRANCH_KEY_SIZE) };
+}
+
+function readableKey(frame: Frame, index: number): KeyRange | undefined {
+  return frame.unreadable?.has(index) === true ? undefined : branchKey(frame.bytes, index);
 }
 
 function arrayFits(report: ElementReport): boolean {

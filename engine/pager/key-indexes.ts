@@ -27,7 +27,8 @@ export class KeyIndexes {
   readonly #ends: number[] = [];
   /** Words in all slabs of many pages. */
   #length = 0;
-  #slabCount = 0;
+  /** Slabs of many pages. */
+  slabCount = 0;
 
   constructor(slotCount: number, pageSize: number) {
     this.#slotCount = slotCount;
@@ -41,7 +42,7 @@ export class KeyIndexes {
 
   /** Bytes that a new slab takes to begin with: as many as the others have; for the first one, what pages with values of a hundred bytes need. */
   get slabSize(): number {
-    return 4 * (this.#slabCount > 0 ? Math.ceil(this.#length / this.#slabCount) : this.#slotCount * (1 + placeSize(this.#longest >>> 3)));
+    return 4 * (this.slabCount > 0 ? Math.ceil(this.#length / this.slabCount) : this.#slotCount * (1 + placeSize(this.#longest >>> 3)));
   }
 
   /** Bytes of a slab in which every index is as long as it can be. */
@@ -54,7 +55,7 @@ export class KeyIndexes {
     this.slabs[slab] = new Uint32Array(this.slabSize / 4);
     this.#ends[slab] = this.#slotCount;
     this.#length += this.slabs[slab]!.length;
-    this.#slabCount++;
+    this.slabCount++;
   }
 
   /** Begins a slab of one large page, which may never be searched. */
@@ -73,7 +74,7 @@ export class KeyIndexes {
   remove(slab: number): void {
     if (this.#ends[slab]! > 0) {
       this.#length -= this.slabs[slab]!.length;
-      this.#slabCount--;
+      this.slabCount--;
     }
     this.#ends[slab] = 0;
     this.slabs[slab] = NO_INDEX;

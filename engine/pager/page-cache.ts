@@ -16,7 +16,7 @@
  */
 import { assert } from "../base/assert.js";
 import { readU16, readU32 } from "../base/bytes.js";
-import { newMemory } from "../base/memory.js";
+import { newMemory, requireMemory } from "../base/memory.js";
 import { SpareMemory } from "../base/spare-memory.js";
 import { corrupt } from "../base/errors.js";
 import { FLAG_LEAF, PAGE_COUNT, PAGE_OVERFLOW, type Pgid } from "../format/constants.js";
@@ -56,8 +56,6 @@ export class PageCache {
   #freeFrames: number[] = [];
   readonly #spareMemory = new SpareMemory();
   readonly #overflowPages: OverflowPages;
-  /** Slabs of many pages. */
-  #commonSlabCount = 0;
   #pinnedCount = 0;
 
   /** @param cacheSize bytes of pages to keep */
@@ -289,7 +287,7 @@ export class PageCache {
     while (this.#freeFrames.length === 0) {
       const slabSize = this.#slotCount * this.pageSize + this.#slabs.indexes.slabSize;
       // Where most frames are pinned, looking for one that is not would take longer with every page that a large transaction changes.
-      const isCrowded = this.#pinnedCount * 4 > (this.#commonSlabCount << this.frameBits) * 3;
+      const isCrowded = this.#pinnedCount * 4 > (this.#slabs.indexes.slabCount << this.frameBits) * 3;
       if (isCrowded || this.memorySize + slabSize <= this.#capacity || !this.#evictOne()) this.#addSlab();
     }
     return this.#freeFrames.pop()!;
@@ -319,10 +317,11 @@ export class PageCache {
 
   /** Gives a slab new memory and all its frames back, unless the writer points into it. */
   #renewSlab(slab: number): void {
-    if (this.#frames.isAnyPinned(slab)) return;
+    const memory = this.#frames.isAnyPinned(slab) ? undefined : newMemory(this.#slotCount * this.pageSize);
+    if (memory === undefined) return;
     this.#emptySlab(slab);
     this.#freeFramesOf(slab);
-    this.#slabs.setMemory(slab, newMemory(this.#slotCount * this.pageSize)!);
+    this.#slabs.setMemory(slab, memory);
     this.#lost[slab] = 0;
   }
 
@@ -338,8 +337,7 @@ export class PageCache {
   }
 
   #addSlab(): void {
-    const slab = this.#newSlab(newMemory(this.#slotCount * this.pageSize)!, this.#slotCount, 0);
-    this.#commonSlabCount++;
+    const slab = this.#newSlab(requireMemory(this.#slotCount * this.pageSize), this.#slotCount, 0);
     this.#freeFramesOf(slab);
   }
 
@@ -371,10 +369,9 @@ export class PageCache {
 
   /** Gives up a slab with all pages in it, unless the writer points into it or it is the only one. */
   #dropSlab(slab: number): boolean {
-    if (this.#commonSlabCount === 1 || this.#frames.isAnyPinned(slab)) return false;
+    if (this.#slabs.indexes.slabCount === 1 || this.#frames.isAnyPinned(slab)) return false;
     this.#emptySlab(slab);
     this.#giveUp(slab);
-    this.#commonSlabCount--;
     return true;
   }
 

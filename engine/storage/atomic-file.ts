@@ -2,14 +2,11 @@
  * Writing a file so that it is there whole or not at all: under a temporary name, made durable, then renamed into place, and the new name made
  * durable too. A power cut at any moment leaves what was at the path before, or the whole new file.
  */
-import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs";
+import { existsSync, renameSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { BoltError, boltError, ioError } from "../base/errors.js";
-import { type FileStorage, openFileStorage } from "./file-storage.js";
+import { type FileStorage, openFileStorage, syncFolder } from "./file-storage.js";
 import type { Storage } from "./storage.js";
-
-/** Two files may be written to the same path at a time. */
-let temporaryCount = 0;
 
 /** A name in a folder that a new file is to get, with a temporary name beside it. */
 export interface Destination {
@@ -91,12 +88,12 @@ class FileDestination implements Destination {
   constructor(path: string, mode: number) {
     this.path = path;
     this.#mode = mode;
-    this.#temporary = `${path}.${process.pid}-${++temporaryCount}.tmp`;
+    // Threads of this process, and processes of other containers, may write to the same path at a time: they have the same process id.
+    this.#temporary = `${path}.${crypto.randomUUID()}.tmp`;
   }
 
   open(): Storage {
     lockPresent(this.path)?.close();
-    rmSync(this.#temporary, { force: true });
     return openFileStorage(this.#temporary, { lock: "none", mode: this.#mode });
   }
 
@@ -113,12 +110,7 @@ class FileDestination implements Destination {
   }
 
   syncNames(): void {
-    const fd = openSync(dirname(this.path), "r");
-    try {
-      fsyncSync(fd);
-    } finally {
-      closeSync(fd);
-    }
+    syncFolder(dirname(this.path));
   }
 
   remove(): void {

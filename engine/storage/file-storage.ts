@@ -231,7 +231,8 @@ function writeOnceAsync(fd: number, batch: readonly Uint8Array[], position: numb
 /** What systems say that cannot open or sync a folder, or may not: there is nothing to be done about it then. */
 const FOLDER_SYNC_REFUSALS: ReadonlySet<string | undefined> = new Set(["EACCES", "EINVAL", "EISDIR", "ENOTSUP", "EOPNOTSUPP", "EPERM"]);
 
-function syncFolder(path: string): void {
+/** Makes the names in a folder durable, where the system can. */
+export function syncFolder(path: string): void {
   let fd: number | undefined;
   try {
     fd = openSync(path, constants.O_RDONLY);

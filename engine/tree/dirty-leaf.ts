@@ -10,7 +10,8 @@
 import { ELEMENT_SIZE, type Pgid } from "../format/constants.js";
 import type { Arena } from "./arena.js";
 import { elementFlags, insertElement, removeElement, replaceValue, usedSize, valueGrowth } from "./leaf-edit.js";
-import { decodeLeaf, FLAGS, type LargePage, Node, OFFSET, SOURCE, VALUE_SIZE } from "./node.js";
+import { FLAGS, type LargePage, Node, OFFSET, SOURCE, VALUE_SIZE } from "./node.js";
+import { nodeOfImage, PageImage } from "./page-image.js";
 import type { Pages } from "./pages.js";
 import { pageElementCount, pageIsCompact, pageOverflow } from "./search.js";
 import type { DirtyBranch } from "./tree.js";
@@ -213,9 +214,6 @@ export class DirtyLeaf {
 
   /** Makes the leaf a node that points into a pinned frame. */
   #decode(frame: number): void {
-    const pages = this.#pages;
-    const slab = frame >>> pages.frameBits;
-    const bytes = pages.slabBytes[slab]!;
-    this.nodes.push(decodeLeaf(this.#arena, this.#arena.slabSource(slab, bytes), bytes, pages.pageStart(frame), pageElementCount(pages, frame)));
+    this.nodes.push(nodeOfImage(this.#arena, new PageImage(this.#pages, frame)));
   }
 }

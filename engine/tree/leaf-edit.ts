@@ -9,11 +9,10 @@
  */
 import { compareBytes, keyWord, readU16, readU32, writeU16, writeU32 } from "../base/bytes.js";
 import {
-  BRANCH_KEY_SIZE, BRANCH_POS, ELEMENT_SIZE, LEAF_FLAGS, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, MAX_ELEMENT_COUNT, PAGE_COUNT,
-  PAGE_HEADER_SIZE,
+  ELEMENT_SIZE, LEAF_FLAGS, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, MAX_ELEMENT_COUNT, PAGE_COUNT,
 } from "../format/constants.js";
 import {
-  elementAt, INDEX_ALIKE, INDEX_COUNT, INDEX_KEYS, INDEX_OVERFLOW, INDEX_PREFIX_SIZE, INDEX_PREFIX_WORD, indexPage, sizesOf,
+  branchDataEnd, elementAt, INDEX_ALIKE, INDEX_COUNT, INDEX_KEYS, INDEX_OVERFLOW, INDEX_PREFIX_SIZE, INDEX_PREFIX_WORD, indexPage, leafDataEnd, sizesOf,
 } from "../format/page-index.js";
 import { copyBytes } from "./arena.js";
 import type { Pages } from "./pages.js";
@@ -24,9 +23,7 @@ export function usedSize(pages: Pages, frame: number): number {
   const bytes = pages.slabBytes[frame >>> pages.frameBits]!;
   const page = pages.pageStart(frame);
   const count = readU16(bytes, page + PAGE_COUNT);
-  if (!pageIsBranch(pages, frame)) return dataEnd(bytes, page, count) - page;
-  const last = elementAt(page, count - 1);
-  return last + readU32(bytes, last + BRANCH_POS) + readU32(bytes, last + BRANCH_KEY_SIZE) - page;
+  return (pageIsBranch(pages, frame) ? branchDataEnd : leafDataEnd)(bytes, page, count) - page;
 }
 
 /** The flags of element `i`. */
@@ -44,7 +41,7 @@ export function insertElement(pages: Pages, frame: number, i: number, key: Uint8
   const bytes = pages.slabBytes[frame >>> pages.frameBits]!;
   const page = pages.pageStart(frame);
   const count = readU16(bytes, page + PAGE_COUNT);
-  const end = dataEnd(bytes, page, count);
+  const end = leafDataEnd(bytes, page, count);
   const dataSize = key.length + value.length;
   if (count === MAX_ELEMENT_COUNT || end + ELEMENT_SIZE + dataSize > page + pages.pageSize) return false;
   const element = elementAt(page, i);
@@ -76,7 +73,7 @@ export function replaceValue(pages: Pages, frame: number, i: number, value: Uint
   const growth = value.length - oldSize;
   if (growth !== 0) {
     const count = readU16(bytes, page + PAGE_COUNT);
-    const end = dataEnd(bytes, page, count);
+    const end = leafDataEnd(bytes, page, count);
     if (end + growth > page + pages.pageSize) return false;
     bytes.copyWithin(start + value.length, start + oldSize, end);
     if (growth < 0) bytes.fill(0, end + growth, end);
@@ -94,7 +91,7 @@ export function removeElement(pages: Pages, frame: number, i: number): void {
   const bytes = pages.slabBytes[frame >>> pages.frameBits]!;
   const page = pages.pageStart(frame);
   const count = readU16(bytes, page + PAGE_COUNT);
-  const end = dataEnd(bytes, page, count);
+  const end = leafDataEnd(bytes, page, count);
   const element = elementAt(page, i);
   const data = element + readU32(bytes, element + LEAF_POS);
   const dataSize = readU32(bytes, element + LEAF_KEY_SIZE) + readU32(bytes, element + LEAF_VALUE_SIZE);
@@ -105,12 +102,6 @@ export function removeElement(pages: Pages, frame: number, i: number): void {
   shiftPositions(bytes, page, i, count - 1, -dataSize);
   writeU16(bytes, page + PAGE_COUNT, count - 1);
   indexRemoved(pages, frame, i, count);
-}
-
-function dataEnd(bytes: Uint8Array, page: number, count: number): number {
-  if (count === 0) return page + PAGE_HEADER_SIZE;
-  const last = elementAt(page, count - 1);
-  return last + readU32(bytes, last + LEAF_POS) + readU32(bytes, last + LEAF_KEY_SIZE) + readU32(bytes, last + LEAF_VALUE_SIZE);
 }
 
 /** Adds to the positions of the elements `from` to `to`. */

@@ -10,6 +10,8 @@ import { decodeBranch, decodeLeaf, type Node } from "./node.js";
 import type { Pages } from "./pages.js";
 import { pageElementCount, pageIsBranch } from "./search.js";
 
+const NO_CHILDREN: ReadonlyMap<number, PageImage> = new Map();
+
 /** A changed page that stays one. */
 export class PageImage {
   readonly pages: Pages;
@@ -20,7 +22,7 @@ export class PageImage {
   /** Set when the pages are allocated. */
   pgid: Pgid = 0;
 
-  constructor(pages: Pages, frame: number, children: ReadonlyMap<number, PageImage>) {
+  constructor(pages: Pages, frame: number, children: ReadonlyMap<number, PageImage> = NO_CHILDREN) {
     this.pages = pages;
     this.frame = frame;
     this.children = children;
@@ -62,7 +64,7 @@ export class PageImage {
 }
 
 /** Makes a node of an image, its children those of the image. The image's frame stays as it is, for the node points into it. */
-export function nodeOfImage(arena: Arena, { pages, frame, bytes, children }: Pick<PageImage, "pages" | "frame" | "bytes" | "children">): Node {
+export function nodeOfImage(arena: Arena, { pages, frame, bytes, children }: PageImage): Node {
   const source = arena.slabSource(frame >>> pages.frameBits, bytes);
   const count = pageElementCount(pages, frame);
   if (!pageIsBranch(pages, frame)) return decodeLeaf(arena, source, bytes, pages.pageStart(frame), count);

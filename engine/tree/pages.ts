@@ -39,9 +39,8 @@ export interface Pages {
   takeEmpty(): number;
   /** Ends the use of a frame of the writer's. */
   discard(frame: number): void;
-  /** Keeps the frame where it is until `unpin`. */
+  /** Keeps the frame where it is to the end of the transaction. */
   pin(frame: number): void;
-  unpin(frame: number): void;
 }
 
 /**

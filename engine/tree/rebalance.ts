@@ -11,7 +11,7 @@ import type { Pgid } from "../format/constants.js";
 import type { Arena } from "./arena.js";
 import { type DirtyLeaf, NO_IMAGE } from "./dirty-leaf.js";
 import { usedSize } from "./leaf-edit.js";
-import { decodeBranch, decodeLeaf, type LargePage, Node } from "./node.js";
+import { type LargePage, Node } from "./node.js";
 import { nodeOfImage, PageImage } from "./page-image.js";
 import type { Pages } from "./pages.js";
 import { pageElementCount, pageIsBranch, pageIsCompact, pageOverflow } from "./search.js";
@@ -19,8 +19,6 @@ import type { DirtyBranch, Tree } from "./tree.js";
 
 /** Part of a page below which a node that has lost elements is merged. */
 const UNDERFULL_FRACTION = 4;
-
-const NO_CHILDREN: ReadonlyMap<number, PageImage> = new Map();
 
 /** Where pages that are no longer needed go. */
 export interface PageReleaser {
@@ -112,7 +110,7 @@ export class Rebalancer {
   /** What little is left of a leaf may be merged, or become an inline bucket: as a node. */
   #buildLeaf(dirty: DirtyLeaf): Changed {
     const pages = this.#pages;
-    const image = new PageImage(pages, dirty.image, NO_CHILDREN);
+    const image = new PageImage(pages, dirty.image);
     this.#releaser.release(dirty.pgid, 1);
     this.#counts.nodeCount++;
     if (usedSize(pages, dirty.image) > pages.pageSize / UNDERFULL_FRACTION) return image;
@@ -149,17 +147,11 @@ export class Rebalancer {
     const frame = pages.locate(pgid);
     pages.pin(frame);
     this.#arena.pinned.push(frame);
-    const slab = frame >>> pages.frameBits;
-    const bytes = pages.slabBytes[slab]!;
-    pages.complete(bytes);
-    const source = this.#arena.slabSource(slab, bytes);
-    const count = pageElementCount(pages, frame);
-    const isBranch = pageIsBranch(pages, frame);
-    const node = (isBranch ? decodeBranch : decodeLeaf)(this.#arena, source, bytes, pages.pageStart(frame), count);
-    if (isBranch) node.children = new Array<Changed | undefined>(count).fill(undefined);
-    this.#releaser.release(pgid, 1 + pageOverflow(this.#pages, frame));
+    const page = new PageImage(pages, frame);
+    pages.complete(page.bytes);
+    this.#releaser.release(pgid, 1 + pageOverflow(pages, frame));
     this.#counts.nodeCount++;
-    return node;
+    return nodeOfImage(this.#arena, page);
   }
 
   /** Removes or merges the children of a branch that are too small. */

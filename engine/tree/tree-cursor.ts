@@ -11,7 +11,7 @@ import {
   BUCKET_HEADER_SIZE, ELEMENT_SIZE, FLAG_BRANCH, LEAF_FLAGS, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, PAGE_COUNT, PAGE_FLAGS, PAGE_HEADER_SIZE,
   type Pgid,
 } from "../format/constants.js";
-import { elementAt } from "../format/page-index.js";
+import { elementAt, leafDataEnd } from "../format/page-index.js";
 import { type DirtyLeaf, NO_IMAGE } from "./dirty-leaf.js";
 import { inlineCount, searchInline } from "./inline-page.js";
 import { KeptKey } from "./kept-key.js";
@@ -72,11 +72,6 @@ export class TreeCursor {
   /** After a move to the next or previous element that failed: a copy of the key it began at. */
   edgeKey(): Uint8Array {
     return this.#edge.copy();
-  }
-
-  /** The leaf page it is on, for errors; of no meaning in a tree without pages and in a changed leaf. */
-  get leafPage(): Pgid {
-    return this.#pgid;
   }
 
   /** Goes to the first element; false when there is none. */
@@ -175,8 +170,7 @@ export class TreeCursor {
 
   /** Where the bytes of the last element of the page end: in most pages, of all elements. */
   get dataEnd(): number {
-    const last = elementAt(this.#pageStart, this.#count - 1);
-    return this.#keyStartOf(last) + this.#keySizeOf(last) + readU32(this.bytes, last + LEAF_VALUE_SIZE);
+    return leafDataEnd(this.bytes, this.#pageStart, this.#count);
   }
 
   // ---- the element

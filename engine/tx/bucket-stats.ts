@@ -8,12 +8,9 @@
 import { assert } from "../base/assert.js";
 import { readU16, readU32 } from "../base/bytes.js";
 import { corrupt } from "../base/errors.js";
-import {
-  BRANCH_KEY_SIZE, BRANCH_POS, BUCKET_FLAG, LEAF_FLAGS, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, PAGE_COUNT, PAGE_HEADER_SIZE,
-  type Pgid,
-} from "../format/constants.js";
+import { BUCKET_FLAG, LEAF_FLAGS, LEAF_KEY_SIZE, LEAF_POS, PAGE_COUNT, type Pgid } from "../format/constants.js";
 import { examineLeaf } from "../format/element-faults.js";
-import { elementAt } from "../format/page-index.js";
+import { branchDataEnd, elementAt, leafDataEnd } from "../format/page-index.js";
 import { inlinePageFault, walkStrictly, type RawPages } from "../format/walk.js";
 import type { WalkedBucket } from "../format/walk-visitor.js";
 
@@ -69,7 +66,7 @@ export function bucketStats(pages: RawPages, root: Pgid): BucketStats {
   const stats = noStats();
   stats.bucketN = 1;
   walkStrictly(pages, root, {
-    page: ({ bucket, bytes, count, isLeaf, overflow, pgid, stack }) => {
+    page: ({ bucket, bytes, count, isLeaf, overflow, stack }) => {
       // A bucket's root comes first: the moment to count a nested bucket, once.
       if (stack.length === 1 && bucket.parent !== undefined) stats.bucketN++;
       stats.depth = Math.max(stats.depth, bucket.levelsAbove + stack.length);
@@ -77,12 +74,11 @@ export function bucketStats(pages: RawPages, root: Pgid): BucketStats {
         stats.keyN += count;
         stats.leafPageN++;
         stats.leafOverflowN += overflow;
-        stats.leafInuse += leafBytesInUse(bytes, count);
+        stats.leafInuse += leafDataEnd(bytes, 0, count);
       } else {
-        if (count === 0) throw corrupt(pgid, "branch page without elements");
         stats.branchPageN++;
         stats.branchOverflowN += overflow;
-        stats.branchInuse += branchBytesInUse(bytes, count);
+        stats.branchInuse += branchDataEnd(bytes, 0, count);
       }
     },
     inline: ({ bucket, bytes, count, stack }) => {
@@ -99,19 +95,7 @@ export function bucketStats(pages: RawPages, root: Pgid): BucketStats {
 function addInline(stats: Mutable<BucketStats>, bytes: Uint8Array, count: number): void {
   stats.inlineBucketN++;
   stats.keyN += count;
-  stats.inlineBucketInuse += leafBytesInUse(bytes, count);
-}
-
-/** Data stands in element order, so the end of the last element is the end of all. @see bbolt bucket.go, Bucket.Stats */
-function leafBytesInUse(bytes: Uint8Array, count: number): number {
-  if (count === 0) return PAGE_HEADER_SIZE;
-  const last = elementAt(0, count - 1);
-  return last + readU32(bytes, last + LEAF_POS) + readU32(bytes, last + LEAF_KEY_SIZE) + readU32(bytes, last + LEAF_VALUE_SIZE);
-}
-
-function branchBytesInUse(bytes: Uint8Array, count: number): number {
-  const last = elementAt(0, count - 1);
-  return last + readU32(bytes, last + BRANCH_POS) + readU32(bytes, last + BRANCH_KEY_SIZE);
+  stats.inlineBucketInuse += leafDataEnd(bytes, 0, count);
 }
 
 /**
@@ -133,7 +117,7 @@ function inlineCount(page: Uint8Array, pgid: Pgid): number {
   const pageFault = inlinePageFault(page);
   if (pageFault !== undefined) throw corrupt(pgid, `inline bucket: ${pageFault}`);
   const count = readU16(page, PAGE_COUNT);
-  const { bucketCount, faults } = examineLeaf(page, 0, page.length, count);
+  const { bucketCount, faults } = examineLeaf(page, page.length, count);
   if (faults?.[0] !== undefined) throw corrupt(pgid, `inline bucket: ${faults[0].fault}`);
   if (bucketCount > 0) throw corrupt(pgid, "inline bucket: a bucket inside an inline bucket");
   return count;

@@ -15,15 +15,12 @@
  * @see bbolt tx_check.go
  */
 import { readU16, readU32, readU64 } from "../base/bytes.js";
-import {
-  BRANCH_KEY_SIZE, BRANCH_POS, FLAG_FREELIST, FLAG_LEAF, PAGE_COUNT, PAGE_FLAGS, PAGE_ID, PAGE_OVERFLOW, type Pgid,
-} from "../format/constants.js";
+import { FLAG_FREELIST, FLAG_LEAF, PAGE_COUNT, PAGE_FLAGS, PAGE_ID, PAGE_OVERFLOW, type Pgid } from "../format/constants.js";
 import type { Meta } from "../format/meta.js";
-import { elementAt } from "../format/page-index.js";
 import { examineLeaf } from "../format/element-faults.js";
 import { pageTypeName } from "../format/page.js";
 import { PgidSet } from "../format/pgid-set.js";
-import { PageWalk, type RawPages } from "../format/walk.js";
+import { branchKey, PageWalk, type RawPages } from "../format/walk.js";
 import type { ChildReference, InlineVisit, KeyRange, PageVisit, Problem, WalkedBucket, WalkVisitor } from "../format/walk-visitor.js";
 import { compareKeys, hexKey, keyBytes, keyOrderLines, leafIsInOrder, leafKey, type KeyPlace, type KeyText } from "./key-order.js";
 
@@ -176,7 +173,7 @@ class TreeCheck implements WalkVisitor {
   /** Rule 1; a first key *below* the branch's key has bbolt's own line. */
   #checkFirstKey({ bytes, isLeaf, minKey, pgid, stack, unreadable }: PageVisit): void {
     if (minKey === undefined || unreadable?.has(0) === true) return;
-    const first = isLeaf ? leafKey(bytes, 0) : firstBranchKey(bytes);
+    const first = isLeaf ? leafKey(bytes, 0) : branchKey(bytes, 0);
     if (compareKeys(minKey, first) >= 0) return;
     const keys = `first key (hex)${this.#text(keyBytes(first))} is not the key (hex)${this.#text(keyBytes(minKey))} of its branch element`;
     this.#lines.push(`page ${pgid}: ${keys} (stack: ${stackText(stack)})`);
@@ -229,13 +226,8 @@ class TreeCheck implements WalkVisitor {
     const bytes = this.#pages.read(pgid, 1);
     if (bytes === undefined || readU16(bytes, PAGE_FLAGS) !== FLAG_LEAF) return;
     const count = readU16(bytes, PAGE_COUNT);
-    const report = examineLeaf(bytes, 0, bytes.length, Math.min(count, 1));
+    const report = examineLeaf(bytes, bytes.length, Math.min(count, 1));
     if (count === 0 || report.faults?.some((fault) => fault.outside) === true) return;
     this.#lines.push(...keyOrderLines({ pgid, pageType: "leaf", stack }, 0, leafKey(bytes, 0), minKey, undefined, this.#text));
   }
-}
-
-function firstBranchKey(bytes: Uint8Array): KeyRange {
-  const element = elementAt(0, 0);
-  return { bytes, start: element + readU32(bytes, element + BRANCH_POS), size: readU32(bytes, element + BRANCH_KEY_SIZE) };
 }

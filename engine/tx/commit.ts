@@ -10,15 +10,14 @@
  * Between the pieces of 1 to 3 and in 4 other transactions may read, where the commit does not hold up the event loop.
  * What fails before 5 leaves the old state, in memory as on disk.
  */
-import { writeU16, writeU64 } from "../base/bytes.js";
+import { writeU64 } from "../base/bytes.js";
 import { BoltError, ioError } from "../base/errors.js";
 import { atOnce, inTurns, type Pieces } from "../base/turns.js";
-import {
-  BUCKET_FLAG, BUCKET_HEADER_SIZE, FLAG_LEAF, MAX_INLINE_FRACTION, PAGE_COUNT, PAGE_FLAGS, type Pgid,
-} from "../format/constants.js";
+import { BUCKET_FLAG, BUCKET_HEADER_SIZE, FLAG_LEAF, MAX_INLINE_FRACTION, type Pgid } from "../format/constants.js";
 import { writeBucketHeader } from "../format/bucket-header.js";
 import { freelistByteSize, writeFreelistHeader } from "../format/freelist-page.js";
 import type { Meta } from "../format/meta.js";
+import { writePageHeader } from "../format/page.js";
 import type { Step, WriteStep } from "../pager/commit-steps.js";
 import type { Pager } from "../pager/pager.js";
 import { type Placeable, Placement } from "../pager/placement.js";
@@ -336,8 +335,7 @@ function bucketHeader(root: Pgid, sequence: bigint): Buffer {
 /** The value of an inline bucket: header (to be set), then its leaf as a page with id 0. */
 function inlineValue(root: Node): Buffer {
   const value = Buffer.alloc(BUCKET_HEADER_SIZE + root.byteSize);
-  writeU16(value, BUCKET_HEADER_SIZE + PAGE_FLAGS, FLAG_LEAF);
-  writeU16(value, BUCKET_HEADER_SIZE + PAGE_COUNT, root.count);
+  writePageHeader(value, BUCKET_HEADER_SIZE, 0, FLAG_LEAF, root.count, 0);
   writeElements(root, 0, root.count, value, BUCKET_HEADER_SIZE);
   return value;
 }

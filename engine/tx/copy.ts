@@ -4,20 +4,25 @@ import { encodeMeta, metaPageOf, type Meta } from "../format/meta.js";
 import type { Storage } from "../storage/storage.js";
 import type { TxState } from "./tx-state.js";
 
-/** Bytes copied at a time. */
+/** Bytes copied at a time: to read them takes some tenths of a millisecond. */
 const COPY_SIZE = 1 << 20;
 
 /** Writes the pages of a snapshot as they are, and both metas for it: the older one leads to the same state. */
-export function copySnapshot({ pager, snapshot }: TxState, target: Storage): void {
+export function copySnapshot(state: TxState, target: Storage): void {
+  for (const { bytes, position } of slicesOf(state)) target.write([bytes], position);
+}
+
+/** What a copy of a snapshot is written from, in ascending order; each slice is read when it is asked for. @throws BoltError CORRUPT, IO, STALE_SNAPSHOT */
+export function* slicesOf({ pager, snapshot }: TxState): Generator<{ readonly bytes: Uint8Array; readonly position: number }> {
   const { meta } = snapshot;
   const { pageSize, highWaterMark } = meta;
-  target.write([metaPages(meta)], 0);
+  yield { bytes: metaPages(meta), position: 0 };
   const pages = pager.rawPages(snapshot);
   const step = Math.max(1, COPY_SIZE / pageSize);
   for (let pgid = 2; pgid < highWaterMark; pgid += step) {
     const bytes = pages.read(pgid, Math.min(step, highWaterMark - pgid));
     if (bytes === undefined) throw corrupt(pgid, "beyond the end of the file");
-    target.write([bytes], pgid * pageSize);
+    yield { bytes, position: pgid * pageSize };
   }
 }
 

@@ -1,9 +1,10 @@
 /** Writing the value of an inline bucket at once, from its pairs. @see docs/format.md, "Bucket value" */
-import { compareBytes, writeU16, writeU32, type BytesLike } from "../base/bytes.js";
+import { compareBytes, writeU32, type BytesLike } from "../base/bytes.js";
 import {
-  BUCKET_HEADER_SIZE, ELEMENT_SIZE, FLAG_LEAF, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, MAX_KEY_SIZE, PAGE_COUNT, PAGE_FLAGS, PAGE_HEADER_SIZE,
+  BUCKET_HEADER_SIZE, ELEMENT_SIZE, FLAG_LEAF, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, MAX_KEY_SIZE, PAGE_HEADER_SIZE,
 } from "../format/constants.js";
 import { elementAt } from "../format/page-index.js";
+import { writePageHeader } from "../format/page.js";
 
 /** A key and its value; a string stands for its UTF-8. */
 export type InlinePair = readonly [key: Uint8Array, value: BytesLike];
@@ -26,8 +27,7 @@ export function encodeInline(pairs: readonly InlinePair[], maxPageSize: number):
   if (capacity > scratch.length) scratch = Buffer.alloc(2 * capacity);
   const bytes = scratch;
   bytes.fill(0, 0, at);
-  writeU16(bytes, BUCKET_HEADER_SIZE + PAGE_FLAGS, FLAG_LEAF);
-  writeU16(bytes, BUCKET_HEADER_SIZE + PAGE_COUNT, pairs.length);
+  writePageHeader(bytes, BUCKET_HEADER_SIZE, 0, FLAG_LEAF, pairs.length, 0);
   let previousKey = 0;
   let previousSize = 0;
   for (let i = 0; i < pairs.length; i++) {

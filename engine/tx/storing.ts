@@ -6,6 +6,7 @@
 import { nextTurn, Turn } from "../base/turns.js";
 import type { Step } from "../pager/commit-steps.js";
 import type { Pager } from "../pager/pager.js";
+import { totalLength } from "../storage/transfer.js";
 import type { TxStats } from "./stats.js";
 
 /** Bytes up to which a write is done in turns; a larger one by another thread. */
@@ -76,11 +77,7 @@ export async function storeInTurns(pager: Pager, steps: readonly Step[], stats: 
 
 /** What takes so little time that it is done here. */
 function isBrief(step: Step): boolean {
-  if (step.kind === "startSync") return true;
-  if (step.kind !== "write") return false;
-  let size = 0;
-  for (const { length } of step.chunks) size += length;
-  return size <= SMALL_WRITE_SIZE;
+  return step.kind === "startSync" || (step.kind === "write" && totalLength(step.chunks) <= SMALL_WRITE_SIZE);
 }
 
 /** Steps in groups that need no order among them: page writes side by side, every other step alone. */
