@@ -57,8 +57,14 @@ function requireMemoryOf(empty: Uint8Array, what: string): Uint8Array {
 }
 
 const LOOK_UP_SIZE = 3072;
-const lookUpBytes: Uint8Array = new Uint8Array(LOOK_UP_SIZE);
-const lookUpViews: Uint8Array[] = [];
+
+/** Memory for the text that is looked up. Each database has its own: a page may be read from a storage that looks into another one. */
+export class LookUpMemory {
+  readonly bytes: Uint8Array = new Uint8Array(LOOK_UP_SIZE);
+  /** Of `bytes`, by size. */
+  readonly views: Uint8Array[] = [];
+}
+
 const encoder = new TextEncoder();
 
 /**
@@ -66,10 +72,10 @@ const encoder = new TextEncoder();
  * Buffer.from 115; gets by such keys take 7 % less, those in a transaction of their own a tenth.)
  * @throws TypeError naming `what` when it is neither bytes nor a string
  */
-export function toLookUp(key: BytesLike, what: string): Uint8Array {
+export function toLookUp(key: BytesLike, what: string, { bytes, views }: LookUpMemory): Uint8Array {
   if (typeof key !== "string" || key.length <= SHORT_TEXT || key.length * 3 > LOOK_UP_SIZE) return toBytes(key, what);
-  const { written } = encoder.encodeInto(key, lookUpBytes);
-  return (lookUpViews[written] ??= lookUpBytes.subarray(0, written));
+  const { written } = encoder.encodeInto(key, bytes);
+  return (views[written] ??= bytes.subarray(0, written));
 }
 
 /** Ranges from here on are looked through eight bytes a step before the first difference is looked for. */

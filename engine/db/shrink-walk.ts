@@ -13,9 +13,10 @@ import { freelistByteSize } from "../format/freelist-page.js";
 import { elementAt } from "../format/page-index.js";
 import type { Freelist } from "../pager/freelist.js";
 import type { Run } from "../pager/page-set.js";
+import { MAX_DEPTH } from "../tree/arena.js";
 import type { Pages } from "../tree/pages.js";
 import { branchChild, pageElementCount, pageIsBranch, pageOverflow, searchBranch } from "../tree/search.js";
-import { MAX_DEPTH, type Tree } from "../tree/tree.js";
+import type { Tree } from "../tree/tree.js";
 import type { BucketState } from "../tx/bucket-state.js";
 import type { TxState } from "../tx/tx-state.js";
 

@@ -15,7 +15,7 @@
  * 6. Of a leaf with one large value only the first page is read, until somebody wants the value. See overflow-pages.ts.
  */
 import { assert } from "../base/assert.js";
-import { readU16, readU32 } from "../base/bytes.js";
+import { LookUpMemory, readU16, readU32 } from "../base/bytes.js";
 import { newMemory, requireMemory } from "../base/memory.js";
 import { SpareMemory } from "../base/spare-memory.js";
 import { corrupt } from "../base/errors.js";
@@ -35,6 +35,7 @@ const LARGE = -1;
 
 /** The clean pages of an open database. */
 export class PageCache {
+  readonly lookUpMemory: LookUpMemory = new LookUpMemory();
   readonly pageSize: number;
   readonly frameBits: number;
   readonly frameMask: number;
@@ -188,15 +189,17 @@ export class PageCache {
     writePageHeader(this.pageView(frame).fill(0), 0, 0, FLAG_LEAF, 0, 0);
     this.#frames.setPgid(frame, PRIVATE);
     this.#frames.setState(frame, ENCODED);
-    this.pin(frame);
     this.#buildIndex(frame, 0);
+    // For the writer alone: it will know of no prefix, however many keys come. The first search after the commit has another one built.
+    this.#frames.setState(frame, ENCODED);
+    this.pin(frame);
     return frame;
   }
 
   /** Makes a frame of the writer's the new version of a page; drops the version that was here. It stays pinned. */
   adopt(frame: number, pgid: Pgid): void {
     this.drop(pgid);
-    this.#install(frame, pgid, INDEXED | REFERENCED | ENCODED | (this.#frames.state(frame) & ESCAPED));
+    this.#install(frame, pgid, REFERENCED | ENCODED | (this.#frames.state(frame) & (ESCAPED | INDEXED)));
     this.pin(frame);
   }
 

@@ -89,7 +89,7 @@ class FileDestination implements Destination {
     this.path = path;
     this.#mode = mode;
     // Threads of this process, and processes of other containers, may write to the same path at a time: they have the same process id.
-    this.#temporary = `${path}.${crypto.randomUUID()}.tmp`;
+    this.#temporary = `${path}.${crypto.randomUUID().slice(0, 13)}.tmp`;
   }
 
   open(): Storage {

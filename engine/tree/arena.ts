@@ -21,8 +21,26 @@ const ONLY_KEY = PAGE_HEADER_SIZE + ELEMENT_SIZE;
 
 const NOTHING = new Uint8Array(0);
 
+/** Deeper trees cannot be: a branch has at least two children. */
+export const MAX_DEPTH = 64;
+
+/** The branches of one way down: page ids, element indexes and counts. Each database has its own: a page may be read from a storage that is another one. */
+class Path {
+  readonly pgids: Float64Array = new Float64Array(MAX_DEPTH);
+  readonly indexes: Int32Array = new Int32Array(MAX_DEPTH);
+  readonly counts: Int32Array = new Int32Array(MAX_DEPTH);
+
+  note(depth: number, pgid: number, index: number, count: number): void {
+    this.pgids[depth] = pgid;
+    this.indexes[depth] = index;
+    this.counts[depth] = count;
+  }
+}
+
 /** The memory of a write transaction. */
 export class Arena {
+  /** The way of the last descent. */
+  readonly path: Path = new Path();
   readonly sources: Uint8Array[] = [];
   /** Frames of the cache that nodes point into; whoever ends the transaction unpins them. */
   readonly pinned: number[] = [];

@@ -2,10 +2,12 @@
  * The port through which a tree sees pages. The tree declares it, the page cache has its shape: the hot paths read the slabs directly,
  * with no call and no object between the key and the value.
  */
+import type { LookUpMemory } from "../base/bytes.js";
 import type { Pgid } from "../format/constants.js";
 
 /** Clean pages with their key indexes. */
 export interface Pages {
+  readonly lookUpMemory: LookUpMemory;
   readonly pageSize: number;
   /** Frame f is slot `f & frameMask` of slab `f >>> frameBits`. */
   readonly frameBits: number;

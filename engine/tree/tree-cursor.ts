@@ -12,12 +12,13 @@ import {
   type Pgid,
 } from "../format/constants.js";
 import { elementAt, leafDataEnd } from "../format/page-index.js";
+import { MAX_DEPTH } from "./arena.js";
 import { type DirtyLeaf, NO_IMAGE } from "./dirty-leaf.js";
 import { inlineCount, searchInline } from "./inline-page.js";
 import { KeptKey } from "./kept-key.js";
 import { FLAGS, KEY_SIZE, type Node, OFFSET, VALUE_SIZE } from "./node.js";
 import { branchChild, childOf, fetchHeaders, pageElementCount, pageIsBranch, provedBelow, requireProved, searchPage } from "./search.js";
-import { MAX_DEPTH, type Tree } from "./tree.js";
+import type { Tree } from "./tree.js";
 
 const NO_BYTES: Uint8Array = new Uint8Array(0);
 const BROKEN = -1;

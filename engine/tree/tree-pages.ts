@@ -1,9 +1,9 @@
 /** The pages of one tree, as the snapshot has them: for giving up a whole bucket. */
 import { corrupt } from "../base/errors.js";
 import type { Pgid } from "../format/constants.js";
+import { MAX_DEPTH } from "./arena.js";
 import type { Pages } from "./pages.js";
 import { branchChild, pageElementCount, pageIsBranch, pageOverflow } from "./search.js";
-import { MAX_DEPTH } from "./tree.js";
 
 /**
  * Calls back with every page of the tree below `root`, parents first, nested buckets left out.

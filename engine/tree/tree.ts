@@ -13,16 +13,13 @@ import { readU32 } from "../base/bytes.js";
 import { copyFrom, copyOut, copySmall, SMALL_SIZE, TINY_SIZE } from "../base/memory.js";
 import { BUCKET_HEADER_SIZE, LEAF_FLAGS, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, type Pgid } from "../format/constants.js";
 import { alikeAt, elementAt } from "../format/page-index.js";
-import type { Arena } from "./arena.js";
+import { type Arena, MAX_DEPTH } from "./arena.js";
 import { DirtyLeaf, NO_IMAGE } from "./dirty-leaf.js";
 import { inlineCount, searchInline, validateInline } from "./inline-page.js";
 import { elementFlags } from "./leaf-edit.js";
 import { decodeLeaf, FLAGS, KEY_SIZE, Node, OFFSET, VALUE_SIZE } from "./node.js";
 import { type Pages, requireValue } from "./pages.js";
 import { alikeSizes, branchChild, childOf, pageElementCount, pageIsAlike, pageIsBranch, provedBelow, searchPage } from "./search.js";
-
-/** Deeper trees cannot be: a branch has at least two children. */
-export const MAX_DEPTH = 64;
 
 /** What `putNew` says where there was no element. */
 export const NOTHING = -1;
@@ -45,10 +42,8 @@ interface Changes {
   readonly branches: Map<Pgid, DirtyBranch>;
 }
 
-/** The way of the last descent: page ids, element indexes and counts of the branches, and the bytes of the key that they prove. One at a time; nobody keeps it. */
-const path = {
-  depth: 0, leaf: 0, proved: 0, pgids: new Float64Array(MAX_DEPTH), indexes: new Int32Array(MAX_DEPTH), counts: new Int32Array(MAX_DEPTH), rightmost: false,
-};
+/** Where the last descent came to, and the bytes of the key that the branches above prove. One at a time; nobody keeps it. */
+const descent = { depth: 0, leaf: 0, proved: 0, rightmost: false };
 
 const NO_BYTES: Uint8Array = new Uint8Array(0);
 
@@ -109,10 +104,10 @@ export class Tree {
   lookup(key: Uint8Array): boolean {
     if (this.root === 0) return this.rootLeaf === undefined ? this.#lookupInline(key) : this.#lookupNodes(this.rootLeaf, key);
     const frame = this.#descend(key);
-    this.leafPage = path.leaf;
+    this.leafPage = descent.leaf;
     if (frame === NO_IMAGE) return this.#lookupNodes(this.#leaf!, key);
     // Of a changed leaf the proof need not be true; but an equal key is compared as a whole, and no other place is of interest here.
-    const result = searchPage(this.pages, frame, key, path.proved);
+    const result = searchPage(this.pages, frame, key, descent.proved);
     if ((result & 1) === 0) return false;
     this.frame = frame;
     if (pageIsAlike(this.pages, frame)) return this.#placeAlike(frame, result >>> 1);
@@ -195,7 +190,7 @@ export class Tree {
    * @returns the frame of the page or of the changed leaf, NO_IMAGE when that is nodes
    */
   #descend(key: Uint8Array): number {
-    const { pages } = this;
+    const { pages, arena } = this;
     const leaves = this.#changes?.leaves;
     let pgid = this.root;
     let rightmost = true;
@@ -206,19 +201,17 @@ export class Tree {
       const frame = dirty === undefined ? pages.locate(pgid) : dirty.image;
       if (dirty !== undefined || !pageIsBranch(pages, frame)) {
         this.#leaf = dirty;
-        path.depth = depth;
-        path.leaf = pgid;
-        path.rightmost = rightmost;
-        path.proved = proved;
+        descent.depth = depth;
+        descent.leaf = pgid;
+        descent.rightmost = rightmost;
+        descent.proved = proved;
         return frame;
       }
       const result = searchPage(pages, frame, key, proved);
       const i = childOf(result);
       proved = provedBelow(pages, frame, result, proved);
-      path.pgids[depth] = pgid;
-      path.indexes[depth] = i;
       const count = pageElementCount(pages, frame);
-      path.counts[depth] = count;
+      if (arena !== undefined) arena.path.note(depth, pgid, i, count);
       rightmost = rightmost && i === count - 1;
       pgid = branchChild(pages, frame, i);
     }
@@ -318,7 +311,7 @@ export class Tree {
     this.#pageFrame = this.#descend(key);
     if (this.#pageFrame === NO_IMAGE) {
       const leaf = this.#leaf!;
-      if (path.rightmost) this.#edge = leaf;
+      if (descent.rightmost) this.#edge = leaf;
       return this.#seekNodes(leaf, key);
     }
     const result = searchPage(this.pages, this.#pageFrame, key);
@@ -341,10 +334,10 @@ export class Tree {
 
   /** Makes the leaf page that `#descend` came to a changed one. */
   #change(frame: number): DirtyLeaf {
-    const leaf = DirtyLeaf.ofPage(this.pages, this.arena!, path.leaf, frame);
+    const leaf = DirtyLeaf.ofPage(this.pages, this.arena!, descent.leaf, frame);
     this.#changes ??= { leaves: new Map(), branches: new Map() };
-    this.#changes.leaves.set(path.leaf, leaf);
-    if (path.rightmost) this.#edge = leaf;
+    this.#changes.leaves.set(descent.leaf, leaf);
+    if (descent.rightmost) this.#edge = leaf;
     this.#registerPath(leaf, this.#changes.branches);
     this.version++;
     return (this.#leaf = leaf);
@@ -352,7 +345,8 @@ export class Tree {
 
   #registerPath(leaf: DirtyLeaf, branches: Map<Pgid, DirtyBranch>): void {
     let child: DirtyBranch | DirtyLeaf = leaf;
-    for (let depth = path.depth - 1; depth >= 0; depth--) {
+    const { path } = this.arena!;
+    for (let depth = descent.depth - 1; depth >= 0; depth--) {
       const pgid = path.pgids[depth]!;
       const known = branches.get(pgid);
       const branch: DirtyBranch =

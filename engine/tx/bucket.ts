@@ -94,7 +94,7 @@ export class Bucket {
     const state = this.#state;
     state.requireReadable();
     const { tree } = state;
-    if (!tree.lookup(toLookUp(key, "key")) || tree.flags === BUCKET_FLAG) return undefined;
+    if (!tree.lookup(toLookUp(key, "key", tree.pages.lookUpMemory)) || tree.flags === BUCKET_FLAG) return undefined;
     return tree.copyValue();
   }
 
@@ -103,7 +103,7 @@ export class Bucket {
     const state = this.#state;
     state.requireReadable();
     const { tree } = state;
-    if (!tree.lookup(toLookUp(key, "key")) || tree.flags === BUCKET_FLAG) return undefined;
+    if (!tree.lookup(toLookUp(key, "key", tree.pages.lookUpMemory)) || tree.flags === BUCKET_FLAG) return undefined;
     return tree.viewValue();
   }
 
@@ -122,7 +122,7 @@ export class Bucket {
   has(key: BytesLike): boolean {
     const state = this.#state;
     state.requireReadable();
-    return state.tree.lookup(toLookUp(key, "key")) && state.tree.flags !== BUCKET_FLAG;
+    return state.tree.lookup(toLookUp(key, "key", state.tree.pages.lookUpMemory)) && state.tree.flags !== BUCKET_FLAG;
   }
 
   /**

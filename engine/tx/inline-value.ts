@@ -12,20 +12,16 @@ export type InlinePair = readonly [key: Uint8Array, value: BytesLike];
 /** UTF-16 code units become at most three bytes each. */
 const MAX_UTF8_BYTES = 3;
 
-/** What the last value was written to; whoever gets it copies it at once. */
-let scratch: Buffer = Buffer.alloc(1024);
-
 /**
  * Gives the value of an inline bucket with these pairs and sequence 0; undefined when its page would be larger than `maxPageSize`, or a key is
- * empty, too large or not greater than the one before. The bytes are valid until the next call.
+ * empty, too large or not greater than the one before.
  */
 export function encodeInline(pairs: readonly InlinePair[], maxPageSize: number): Uint8Array | undefined {
   let at = BUCKET_HEADER_SIZE + PAGE_HEADER_SIZE + pairs.length * ELEMENT_SIZE;
   let capacity = at;
   for (const [key, value] of pairs) capacity += key.length + MAX_UTF8_BYTES * value.length;
   if (capacity > 4 * (maxPageSize + BUCKET_HEADER_SIZE)) return undefined;
-  if (capacity > scratch.length) scratch = Buffer.alloc(2 * capacity);
-  const bytes = scratch;
+  const bytes = Buffer.allocUnsafe(capacity);
   bytes.fill(0, 0, at);
   writePageHeader(bytes, BUCKET_HEADER_SIZE, 0, FLAG_LEAF, pairs.length, 0);
   let previousKey = 0;

@@ -62,7 +62,7 @@ export class NestedReader {
   find(name: BytesLike): boolean {
     this.#bucket.requireReadable();
     const { tree } = this.#bucket;
-    if (!tree.lookup(toLookUp(name, "bucket name"))) return false;
+    if (!tree.lookup(toLookUp(name, "bucket name", tree.pages.lookUpMemory))) return false;
     this.#useMemory(tree.bytes, tree.frame);
     this.#nameStart = tree.keyStart;
     this.#nameSize = tree.keySize;

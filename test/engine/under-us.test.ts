@@ -9,7 +9,7 @@ import { BoltError, type DB, type ErrorCode, open, openMemory, type ReadTx } fro
 import { contentOf } from "../support/content.js";
 import { Random, seedOfRun } from "../support/random.js";
 import { rawProblems } from "../support/raw-check.js";
-import { tempPath } from "../support/temp.js";
+import { tempFolder, tempPath } from "../support/temp.js";
 
 function filled(path: string, keyCount = 4000): DB {
   const db = open(path, { noSync: true });
@@ -88,22 +88,22 @@ test("a file that is replaced or deleted under an open database: it goes on with
   assert.equal(existsSync(copy), false);
 });
 
-/** Runs work without root's rights. */
-function asNobody(work: () => void): void {
+/** Runs work as anybody, without root's rights. */
+async function asAnybody(work: () => void | Promise<void>): Promise<void> {
+  if (process.getuid?.() !== 0) return work();
   assert.ok(process.seteuid !== undefined && process.setegid !== undefined);
+  chmodSync(tempFolder(), 0o711);
   process.setegid(65_534);
   process.seteuid(65_534);
   try {
-    work();
+    await work();
   } finally {
     process.seteuid(0);
     process.setegid(0);
   }
 }
 
-const isRoot = process.getuid?.() === 0;
-
-test("permission that is lost: an open database goes on, another opening gets IO with the system's EACCES", () => {
+test("permission that is lost: an open database goes on, another opening gets IO with the system's EACCES", async () => {
   const path = join(tempPath("folder"), "closed-off.db");
   mkdirSync(dirname(path));
   const db = filled(path, 100);
@@ -122,13 +122,32 @@ test("permission that is lost: an open database goes on, another opening gets IO
     assert.throws(() => open(join(dirname(path), "new.db")), (error) => error instanceof BoltError && error.code === "IO");
   };
   chmodSync(dirname(path), 0o500);
-  if (isRoot) asNobody(opensRefused);
-  else opensRefused();
+  await asAnybody(opensRefused);
   chmodSync(dirname(path), 0o700);
   chmodSync(path, 0o400);
   const readable = open(path, { readOnly: true });
   assert.equal(readable.view((tx) => tx.bucket("b")?.count()), 101);
   readable.close();
+});
+
+test("a folder that may be written and not read takes copies: its names cannot be made durable, and nothing can be done about it", async () => {
+  const path = join(tempPath("folder"), "a.db");
+  mkdirSync(dirname(path));
+  const db = filled(path, 100);
+  const copies = ["copy.db", "compacted.db", "backup.db"].map((name) => join(dirname(path), name));
+  chmodSync(dirname(path), 0o333);
+  await asAnybody(async () => {
+    db.view((tx) => { tx.copyTo(copies[0]!); });
+    db.compact(copies[1]!);
+    await db.backup(copies[2]!);
+  });
+  chmodSync(dirname(path), 0o700);
+  db.close();
+  for (const name of copies) {
+    const copied = open(name, { readOnly: true });
+    assert.equal(copied.view((tx) => tx.bucket("b")?.count()), 100);
+    copied.close();
+  }
 });
 
 /** What a thread does with the file; it says what became of it in one message. */

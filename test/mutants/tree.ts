@@ -23,7 +23,7 @@ export const treeMutants: readonly Mutant[] = [
   },
   {
     name: "a large leaf becomes the root as it is in memory", file: REBALANCE,
-    find: "    pages.complete(bytes);\n", replace: "",
+    find: "    pages.complete(page.bytes);\n", replace: "",
     harm: "memory that holds anything is written as a value", tests: ["engine/tx/large-values"],
   },
   {
@@ -113,7 +113,7 @@ export const treeMutants: readonly Mutant[] = [
   },
   {
     name: "sorted insertion anywhere is taken for the end", file: "engine/tree/tree.ts",
-    find: "this.#changes.leaves.set(path.leaf, leaf);\n    if (path.rightmost) this.#edge = leaf;", replace: "this.#changes.leaves.set(path.leaf, leaf);\n    this.#edge = leaf;",
+    find: "this.#changes.leaves.set(descent.leaf, leaf);\n    if (descent.rightmost) this.#edge = leaf;", replace: "this.#changes.leaves.set(descent.leaf, leaf);\n    this.#edge = leaf;",
     harm: "keys are put into the wrong leaf and not found again", tests: ["engine/tree/tree", "engine/model"],
   },
   {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import {
-  compareBytes, keyWord, readBigU64, readU16, readU32, readU64, toBytes, toLookUp, wordsOf, writeBigU64, writeU16, writeU32, writeU64,
+  LookUpMemory, compareBytes, keyWord, readBigU64, readU16, readU32, readU64, toBytes, toLookUp, wordsOf, writeBigU64, writeU16, writeU32, writeU64,
 } from "../../../engine/base/bytes.js";
 import { seedOfRun } from "../../support/random.js";
 
@@ -84,11 +84,11 @@ test("a key to look up is the UTF-8 of its text, whatever its length, and bytes 
   const texts = ["", "a", "twelve bytes", "thirteen text", "ä".repeat(13), "€".repeat(341), "😀".repeat(512), "half of a pair \ud83d", "\ude00 the other half of one"];
   for (const size of [12, 13, 100, 1023, 1024, 1025, 5000]) texts.push("x".repeat(size), "\uffff".repeat(size));
   for (let round = 0; round < 2; round++) {
-    for (const text of texts) assert.deepEqual(Buffer.from(toLookUp(text, "key")), Buffer.from(text, "utf8"));
+    for (const text of texts) assert.deepEqual(Buffer.from(toLookUp(text, "key", new LookUpMemory())), Buffer.from(text, "utf8"));
   }
   const given = new Uint8Array(20);
-  assert.equal(toLookUp(given, "key"), given);
-  for (const wrong of [undefined, null, 5, {}]) assert.throws(() => toLookUp(wrong as never, "key"), { name: "TypeError", message: /^key must be/ });
+  assert.equal(toLookUp(given, "key", new LookUpMemory()), given);
+  for (const wrong of [undefined, null, 5, {}]) assert.throws(() => toLookUp(wrong as never, "key", new LookUpMemory()), { name: "TypeError", message: /^key must be/ });
 });
 
 test("unsigned 64-bit integers are read exactly around each limit of the ways to read them", () => {

@@ -4,8 +4,9 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { boltError } from "../../../engine/base/errors.js";
 import { writeU64 } from "../../../engine/base/bytes.js";
-import { INDEX_BRANCH, INDEX_COMPACT } from "../../../engine/format/page-index.js";
+import { INDEX_BRANCH, INDEX_COMPACT, INDEX_PREFIX_SIZE } from "../../../engine/format/page-index.js";
 import { PageCache } from "../../../engine/pager/page-cache.js";
+import { insertElement } from "../../../engine/tree/leaf-edit.js";
 import { foundExact, foundIndex, searchPage } from "../../../engine/tree/search.js";
 import { Random, seedOfRun } from "../../support/random.js";
 import { setCount, writeBranch, writeLeaf } from "../format/raw-file.js";
@@ -373,4 +374,16 @@ test("a branch page is told from a leaf by its index", () => {
   const slab = cache.slabIndex[frame >>> cache.frameBits]!;
   const head = slab[slab[frame & cache.frameMask]!]!;
   assert.equal(head, 2 | INDEX_BRANCH | INDEX_COMPACT);
+});
+
+test("a page that the writer began empty gets an index of its keys' common beginning when it is the version of a page", () => {
+  const cache = cacheOver(new Source(PAGE_SIZE, 4), 4 * MIB);
+  const keys = Array.from({ length: 20 }, (_, i) => Buffer.from(`tenant/object/${10 + i}`));
+  const frame = cache.takeEmpty();
+  for (const [i, key] of keys.entries()) insertElement(cache, frame, i, key, Buffer.from("value"), 0);
+  cache.adopt(frame, 3);
+  assert.equal(cache.locate(3), frame);
+  const index = cache.slabIndex[frame >>> cache.frameBits]!;
+  assert.equal(index[index[frame & cache.frameMask]! + INDEX_PREFIX_SIZE], "tenant/object/".length);
+  for (const [i, key] of keys.entries()) assert.equal(foundIndex(searchPage(cache, frame, key)), i);
 });
