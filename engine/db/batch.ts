@@ -1,4 +1,5 @@
 /** Many callers, one commit. @see bbolt DB.Batch */
+import { inCallersContext } from "../base/caller-context.js";
 import { nextTurn, Turn } from "../base/turns.js";
 import { refusePromise, runHooks } from "./callback.js";
 
@@ -45,9 +46,8 @@ export class Batch<Tx extends Hooked> {
 
   /** @throws (rejects with) what the function throws; TypeError when it is none */
   add<T>(fn: (tx: Tx) => T): Promise<T> {
-    if (typeof fn !== "function") return Promise.reject(new TypeError("batch takes a function"));
     return new Promise<T>((resolve, reject) => {
-      this.#calls.push({ fn, resolve: resolve as (result: unknown) => void, reject });
+      this.#calls.push({ fn: inCallersContext(fn, "batch"), resolve: resolve as (result: unknown) => void, reject });
       this.#schedule();
     });
   }

@@ -4,6 +4,7 @@
  * One write transaction at a time, any number of read transactions beside it. Synchronous writers never wait (that would block the thread
  * that has to end the other one): they run or throw TX_WRITER_BUSY. Asynchronous ones queue.
  */
+import { inCallersContext } from "../base/caller-context.js";
 import { boltError, BoltError, corrupt } from "../base/errors.js";
 import { freelistByteSize } from "../format/freelist-page.js";
 import type { Pager } from "../pager/pager.js";
@@ -184,7 +185,8 @@ export class DB {
 
   #enqueue<T>(fn: (tx: Tx) => T | Promise<T>, store: typeof storeElsewhere): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      this.#queue.add(() => this.#runAsync(fn, store).then(resolve, reject));
+      const work = inCallersContext(fn, "updateAsync");
+      this.#queue.add(() => this.#runAsync(work, store).then(resolve, reject));
     });
   }
 

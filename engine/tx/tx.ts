@@ -1,5 +1,6 @@
 /** The transaction that callers get. @see bbolt tx.go */
 import type { BytesLike } from "../base/bytes.js";
+import { inCallersContext } from "../base/caller-context.js";
 import { BoltError, boltError, requireFunction } from "../base/errors.js";
 import { FLAG_FREELIST, type Pgid } from "../format/constants.js";
 import { readFreelistCount } from "../format/freelist-page.js";
@@ -145,8 +146,7 @@ export class Tx {
   /** Has a function called after the commit, when it is durable. What it throws, its caller gets: `commit`, `update` or that call of `batch`; the commit stays. */
   onCommit(fn: () => void): void {
     this.#state.requireWritable();
-    requireFunction(fn, "onCommit");
-    this.#state.commitHooks.push(fn);
+    this.#state.commitHooks.push(inCallersContext(fn, "onCommit"));
   }
 
   /** Gives what `onCommit` was given so far; to call it after the commit is the taker's business. @internal */

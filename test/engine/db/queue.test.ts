@@ -1,5 +1,6 @@
 /** batch and updateAsync: sharing commits, turns, failures, closing while calls wait. */
 import assert from "node:assert/strict";
+import { AsyncLocalStorage } from "node:async_hooks";
 import { test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Tx } from "../../../engine/index.js";
@@ -23,6 +24,33 @@ test("batch: many calls, few commits, each with its own result", async () => {
     assert.equal(db.view((tx) => requireBucket(tx.bucket("bucket")).count()), 500);
   });
 });
+
+for (const member of ["batch", "updateAsync"] as const) {
+  test(`${member}: functions that run in one turn each see what AsyncLocalStorage holds for their own caller, and so do their hooks`, async () => {
+    await withDatabaseAsync(async ({ db }) => {
+      db.update((tx) => tx.createBucket("log"));
+      const user = new AsyncLocalStorage<string>();
+      const names = ["ann", "bob", "cid"];
+      const committed: (string | undefined)[] = [];
+      const seen = await Promise.all(names.map((name) => user.run(name, () => db[member]((tx) => {
+        tx.onCommit(() => committed.push(user.getStore()));
+        return user.getStore();
+      }))));
+      assert.deepEqual(seen, names);
+      assert.deepEqual(committed, names);
+      assert.equal(await user.run("dot", () => db.updateAsync(async () => {
+        await nextTurn();
+        return user.getStore();
+      })), "dot");
+    });
+  });
+
+  test(`${member} takes a function`, async () => {
+    await withDatabaseAsync(async ({ db }) => {
+      await assert.rejects(db[member](5 as never), { name: "TypeError", message: `${member} takes a function` });
+    });
+  });
+}
 
 test("batch: a call that throws has its own failure; the others commit, and nothing of the failing one does", async () => {
   await withDatabaseAsync(async ({ db }) => {
