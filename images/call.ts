@@ -27,7 +27,7 @@ export async function withinLimits<T>(
   if (timeoutMs === undefined && own === undefined) return call(undefined);
   const controller = new AbortController();
   const forget = own === undefined ? undefined : whenAborted(own, () => controller.abort(own.reason));
-  const timer = timeoutMs === undefined ? undefined : setTimeout(() => controller.abort(new TimeLimitReached()), timeoutMs).unref();
+  const timer = timeoutMs === undefined ? undefined : setTimeout(() => controller.abort(new TimeLimitReached()), timeoutMs);
   try {
     return await call(controller.signal);
   } finally {

@@ -1,7 +1,7 @@
 /**
  * Finds out what a command's TARGET is (file, socket, address, etcd) and opens the store on it.
  */
-import { statSync } from "node:fs";
+import { rmSync, statSync } from "node:fs";
 import { BoltError, open } from "../engine/index.js";
 import { formatAddress, parseAddress } from "./address.js";
 import { EtcdImageStore } from "./etcd-store.js";
@@ -9,7 +9,7 @@ import { ImagesError } from "./errors.js";
 import { SCHEMA } from "./layout.js";
 import { LocalImageStore } from "./local-store.js";
 import { connectImages } from "./remote-store.js";
-import { serveImages } from "./server.js";
+import { serveImages, type ImagesServer } from "./server.js";
 import { hasEarlyLayout, initDB, listNamespaces } from "./tx-store.js";
 import type { DB } from "../engine/index.js";
 import type { EditableImageStore } from "./types.js";
@@ -66,8 +66,9 @@ export async function namespacesOfFile(path: string): Promise<string[]> {
 export async function serveTarget(path: string, address: string, namespace: string | undefined, io: CommandIo): Promise<void> {
   const endpoint = parseAddress(address);
   const db = openLocked(path);
+  let server: ImagesServer | undefined;
   try {
-    const server = await serveImages(sourceOf(db, namespace), endpoint.path === undefined
+    server = await serveImages(sourceOf(db, namespace), endpoint.path === undefined
       ? { host: endpoint.host, port: endpoint.port }
       : { path: endpoint.path });
     io.stdout.write(`serving ${path} on ${server.address}\n`);
@@ -76,8 +77,8 @@ export async function serveTarget(path: string, address: string, namespace: stri
       if (io.signal?.aborted === true) resolve();
       io.signal?.addEventListener("abort", () => resolve(), { once: true });
     });
-    await server.close();
   } finally {
+    await server?.close();
     await db.closeAsync();
   }
 }
@@ -137,13 +138,19 @@ function openToRead(path: string): DB {
 async function writeFile<T>(
   path: string, namespace: string | undefined, env: Env, use: (store: EditableImageStore) => Promise<T>,
 ): Promise<T> {
+  const isThere = statSync(path, { throwIfNoEntry: false }) !== undefined;
   const db = openLocked(path);
+  const isOurs = !isThere && db.view((tx) => [...tx.buckets()].length === 0);
   try {
     // A new file gets the early layout, unless a namespace was asked for, here or in the environment.
     const isNew = !db.view((tx) => tx.bucket(SCHEMA) !== undefined);
     const wanted = namespace ?? (isNew ? env["CONTAINERD_NAMESPACE"] : undefined);
     if (isNew && wanted === undefined) initDB(db);
     return await use(localStore(db, wanted, env));
+  } catch (error) {
+    // While it is locked: nobody else can have put anything into it.
+    if (isOurs) rmSync(path, { force: true });
+    throw error;
   } finally {
     await db.closeAsync();
   }

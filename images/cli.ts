@@ -30,7 +30,8 @@ TARGET and ADDRESS
 
 Options
   -n, --namespace NAME           the containerd namespace; default: $CONTAINERD_NAMESPACE, else "default" where
-                                 namespaces are used (a file in the early layout v1/images uses none)
+                                 namespaces are used (the early layout v1/images uses none; a new file
+                                 without a namespace gets that layout)
       --json                     JSON instead of a table
   -q, --quiet                    ls: names alone
       --timeout MS               give up a call after so long
@@ -152,8 +153,7 @@ async function remove(values: readonly string[], options: Options, io: CommandIo
         io.stdout.write(`${name}\n`);
       } catch (error) {
         if (!(error instanceof ImagesError)) throw error;
-        io.stderr.write(`hexbolt images: ${error.message}\n`);
-        status = 1;
+        status = report(error, options.json, io);
       }
     }
     return status;
@@ -194,7 +194,8 @@ function parse(argv: readonly string[]) {
       },
     });
   } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message.split("\n")[0] ?? "" : String(error));
+    // Of what Node says the first sentence; the others are of no use here.
+    throw new UsageError(error instanceof Error ? error.message.split(/\.? To specify|\n/)[0] ?? "" : String(error));
   }
 }
 

@@ -117,6 +117,15 @@ function names(run: Run): void {
     await assert.rejects(async () => store.put("", descriptor(1)), hasCode("INVALID"));
     assert.deepEqual(await store.list(), []);
   });
+  run("a name may have as many bytes as a key of a bolt file, 32,768; a longer one is INVALID to put, and nowhere", async (store) => {
+    for (const name of [`${"ü".repeat(16_384)}x`, "n".repeat(100_000)]) {
+      await assert.rejects(async () => store.put(name, descriptor(1)), hasCode("INVALID"));
+      await assert.rejects(async () => store.get(name), isNotFound);
+      await assert.rejects(async () => store.delete(name), isNotFound);
+    }
+    await store.put("ü".repeat(16_384), descriptor(1));
+    assert.deepEqual((await store.list()).map((image) => essence(image)), [{ name: "ü".repeat(16_384), target: descriptor(1) }]);
+  });
 }
 
 function descriptors(run: Run, anyDescriptor: boolean): void {

@@ -14,12 +14,17 @@ import type { Image } from "./types.js";
 export type ImagesErrorCode =
   | "EXISTS" | "NOT_FOUND" | "INVALID" | "CORRUPT" | "UNAVAILABLE" | "CANCELLED" | "DEADLINE_EXCEEDED";
 
+/** The error underneath. ErrorOptions by its members: the types of ES2020 do not know that name. */
+export interface ErrorCause {
+  readonly cause?: unknown;
+}
+
 /** Any failure of an image store. `code` is stable; `cause` is the error underneath, where there is one. */
 export class ImagesError extends Error {
   override readonly name: string;
   readonly code: ImagesErrorCode;
 
-  constructor(code: ImagesErrorCode, message: string, options?: ErrorOptions) {
+  constructor(code: ImagesErrorCode, message: string, options?: ErrorCause) {
     super(message, options);
     this.name = NAMES[code];
     this.code = code;
@@ -39,14 +44,14 @@ const NAMES: Readonly<Record<ImagesErrorCode, string>> = {
 
 /** The image was to be created and is there already. */
 export class ImageExistsError extends ImagesError {
-  constructor(message: string, options?: ErrorOptions) {
+  constructor(message: string, options?: ErrorCause) {
     super("EXISTS", message, options);
   }
 }
 
 /** There is no such image, or the store was never initialised. */
 export class ImageNotFoundError extends ImagesError {
-  constructor(message: string, options?: ErrorOptions) {
+  constructor(message: string, options?: ErrorCause) {
     super("NOT_FOUND", message, options);
   }
 }
@@ -66,7 +71,7 @@ export class CorruptImagesError extends ImagesError {
   readonly images: readonly Image[];
 
   /** @param options.count how many are damaged, where `corrupt` does not name all of them */
-  constructor(corrupt: readonly CorruptImage[], images: readonly Image[], options?: ErrorOptions & { readonly count?: number }) {
+  constructor(corrupt: readonly CorruptImage[], images: readonly Image[], options?: ErrorCause & { readonly count?: number }) {
     const shown = corrupt.slice(0, 10).map((entry) => `image ${quote(entry.name)}: ${entry.reason}`);
     const count = options?.count ?? corrupt.length;
     const rest = count > shown.length ? `; and ${count - shown.length} more` : "";
@@ -157,6 +162,6 @@ export function aboutImage(name: string, error: unknown): unknown {
   }
 }
 
-function causeOption(cause: unknown): ErrorOptions | undefined {
+function causeOption(cause: unknown): ErrorCause | undefined {
   return cause === undefined ? undefined : { cause };
 }

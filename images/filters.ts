@@ -8,7 +8,8 @@
  *     value     := quoted | [^\s,]+
  *     quoted    := "…" with Go's escapes; after ~= also /…/ and |…|
  *
- * Patterns run on an automaton (go-regexp.ts): a pattern from a client costs time in proportion to the text, never more.
+ * Patterns run on an automaton (go-regexp.ts): a pattern from a client costs time in proportion to the text, never more. One that does not compile
+ * matches nothing, as in containerd; one that would only be too large for the automaton is INVALID.
  *
  * @see containerd filters/parser.go, filters/scanner.go, metadata/adaptors.go
  */
@@ -70,7 +71,6 @@ class FilterParser {
     const value = this.#value(operator);
     if (operator === "==") return (image) => fieldOf(image, path) === value;
     if (operator === "!=") return (image) => (fieldOf(image, path) ?? "") !== value;
-    // A pattern that does not compile matches nothing, as in containerd.
     const matches = compileGoRegexp(value) ?? ((): boolean => false);
     return (image) => matches(fieldOf(image, path) ?? "");
   }
@@ -99,12 +99,14 @@ class FilterParser {
     if (first === '"' || (operator === "~=" && (first === "/" || first === "|"))) return this.#quoted();
     if (first === "/" || first === "|") throw this.#fault("invalid quote encountered");
     if (first === undefined || ".,=!~".includes(first)) throw this.#fault("expected value or quoted");
-    let value = "";
+    if (first === "\0") throw this.#fault("expected value or quoted");
+    // The first character of a value may be any other, a control character or an unassigned one too, as in containerd.
+    let value = first;
+    this.#position++;
     for (let next = this.#peek(); next !== undefined && next !== "," && VALUE.test(next); next = this.#peek()) {
       value += next;
       this.#position++;
     }
-    if (value === "") throw this.#fault("expected value or quoted");
     return value;
   }
 

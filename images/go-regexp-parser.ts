@@ -4,6 +4,8 @@
  *
  * @see https://pkg.go.dev/regexp/syntax
  */
+import { invalid, quote } from "./errors.js";
+import type { ImagesError } from "./errors.js";
 
 /** Tells whether a code point is meant. */
 export type RunePredicate = (rune: number) => boolean;
@@ -25,6 +27,12 @@ interface Flags {
 
 class RefusedPattern extends Error {}
 
+/** The error for a pattern that may be one of Go's, and would take more than is spent on it here. */
+export function tooLarge(pattern: string): ImagesError {
+  const shown = pattern.length > 60 ? `${pattern.slice(0, 60)}…` : pattern;
+  return invalid(`filter: the pattern ${quote(shown)} is too large: write it shorter, with fewer groups or smaller repetitions`);
+}
+
 const REPEAT_MAX = 1000;
 const NESTING_MAX = 100;
 /** Code points of a pattern: of a longer one the automaton would be too long, too, unless most of it stood in brackets. */
@@ -32,7 +40,7 @@ const LENGTH_MAX = 10_000;
 /** Go reads no number with more digits. */
 const DIGITS_MAX = 8;
 
-/** Parses a pattern. @returns undefined for one that Go would refuse */
+/** Parses a pattern. @returns undefined for one that Go would refuse @throws ImagesError INVALID for one that is too large */
 export function parseGoRegexp(pattern: string): Node | undefined {
   try {
     return new Parser(pattern).parse();
@@ -66,7 +74,7 @@ class Parser {
 
   constructor(pattern: string) {
     this.#characters = Array.from(pattern);
-    if (this.#characters.length > LENGTH_MAX) throw new RefusedPattern("too long");
+    if (this.#characters.length > LENGTH_MAX) throw tooLarge(pattern);
   }
 
   parse(): Node {
@@ -76,7 +84,7 @@ class Parser {
   }
 
   #alternation(): Node {
-    if (++this.#nesting > NESTING_MAX) throw new RefusedPattern("nests too deeply");
+    if (++this.#nesting > NESTING_MAX) throw tooLarge(this.#characters.join(""));
     const options = [this.#sequence()];
     while (this.#skip("|")) options.push(this.#sequence());
     this.#nesting--;

@@ -5,7 +5,7 @@
  *
  * @see Go regexp/syntax; Thompson's construction
  */
-import { parseGoRegexp } from "./go-regexp-parser.js";
+import { parseGoRegexp, tooLarge } from "./go-regexp-parser.js";
 import type { Assertion, Node, RunePredicate } from "./go-regexp-parser.js";
 
 /** One step of the automaton. `split` and `jump` go on without reading, `rune` reads one code point. */
@@ -22,12 +22,13 @@ const PROGRAM_LENGTH_MAX = 4000;
 /**
  * Compiles a pattern.
  * @returns a function that tells whether the pattern matches anywhere in a text; undefined for a pattern that is none
+ * @throws ImagesError INVALID for a pattern that is too large
  */
 export function compileGoRegexp(pattern: string): ((text: string) => boolean) | undefined {
   const root = parseGoRegexp(pattern);
   if (root === undefined) return undefined;
   const program: Instruction[] = [];
-  if (!emit(program, root)) return undefined;
+  if (!emit(program, root)) throw tooLarge(pattern);
   program.push({ kind: "match" });
   return (text) => run(program, Array.from(text, (character) => character.codePointAt(0) ?? 0));
 }

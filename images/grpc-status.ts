@@ -23,7 +23,7 @@ export class GrpcError extends Error {
   override readonly name: string = "GrpcError";
   readonly status: StatusCode;
 
-  constructor(status: StatusCode, message: string, options?: ErrorOptions) {
+  constructor(status: StatusCode, message: string, options?: { readonly cause?: unknown }) {
     super(message, options);
     this.status = status;
   }

@@ -82,8 +82,8 @@ export const earlyLayout: Layout = {
 };
 
 function refuseWhatEarlyLacks(image: Image): void {
-  if (hasEntries(image.labels)) throw invalid("the early layout keeps no labels; open the store with a namespace");
-  if (hasEntries(image.target.annotations)) throw invalid("the early layout keeps no annotations; open the store with a namespace");
+  if (hasEntries(image.labels)) throw invalid("the early layout keeps no labels: give the store a namespace");
+  if (hasEntries(image.target.annotations)) throw invalid("the early layout keeps no annotations: give the store a namespace");
 }
 
 /** `v1/<namespace>/images/<name>/{createdat, updatedat, labels/, annotations/, target/{digest, mediatype, size}}`. */

@@ -17,7 +17,8 @@ export class Leases {
   /** Creates a lease; without an id it gets one. @throws GrpcError ALREADY_EXISTS, RESOURCE_EXHAUSTED */
   create(namespace: string, id: string, labels: Readonly<Record<string, string>>): Lease {
     this.#dropExpired();
-    const lease = { id: id === "" ? randomHex(12) : id, createdAt: new Date(), labels };
+    const filled = Object.fromEntries(Object.entries(labels).filter(([, value]) => value !== ""));
+    const lease = { id: id === "" ? randomHex(12) : id, createdAt: new Date(), labels: filled };
     const key = keyOf(namespace, lease.id);
     if (this.#leases.has(key)) throw new GrpcError(Status.ALREADY_EXISTS, `lease ${JSON.stringify(lease.id)}: already exists`);
     if (this.#leases.size >= LEASES_MAX) throw new GrpcError(Status.RESOURCE_EXHAUSTED, `there are ${LEASES_MAX} leases already`);
@@ -32,11 +33,12 @@ export class Leases {
     }
   }
 
-  /** Lists a namespace's leases. */
+  /** Lists a namespace's leases in byte order of their ids. */
   list(namespace: string): Lease[] {
     this.#dropExpired();
     const prefix = keyOf(namespace, "");
-    return Array.from(this.#leases).filter(([key]) => key.startsWith(prefix)).map(([, lease]) => lease);
+    const found = Array.from(this.#leases).filter(([key]) => key.startsWith(prefix)).map(([, lease]) => lease);
+    return found.sort((a, b) => Buffer.compare(Buffer.from(a.id), Buffer.from(b.id)));
   }
 
   #dropExpired(): void {

@@ -6,7 +6,7 @@
  * which takes any descriptor; whichever of the two a server lacks, the other does the work.
  */
 import { callTimeoutMs, withinLimits } from "./call.js";
-import { CorruptImagesError, ImageNotFoundError, ImagesError, isExists, isNotFound, quote } from "./errors.js";
+import { CorruptImagesError, ImageNotFoundError, ImagesError, isExists, isNotFound, notFound, quote } from "./errors.js";
 import { parseFilters } from "./filters.js";
 import { ownPut, ownTarget } from "./own.js";
 import { GrpcClient } from "./grpc-client.js";
@@ -16,7 +16,7 @@ import {
 } from "./messages.js";
 import { parseAddress } from "./address.js";
 import { NoUtf8Error, ProtobufError } from "./protobuf.js";
-import { validateEarlyTarget, validateName, validateNamespace, validateStrings, validateText } from "./validate.js";
+import { isShortEnough, validateEarlyTarget, validateName, validateNamespace, validateStrings, validateText } from "./validate.js";
 import { CORRUPT_TRAILER, EARLY_SERVICE, NAMESPACE_HEADER, PRESENT_SERVICE } from "./services.js";
 import type { Reply } from "./grpc-client.js";
 import type {
@@ -90,7 +90,7 @@ export class RemoteImageStore implements EditableImageStore {
 
   /** Reads one image. @throws ImageNotFoundError */
   async get(name: string, options?: CallOptions): Promise<Image> {
-    validateText(name);
+    requireKnown(name);
     return this.#within(options, async (limits) => this.#image(await this.#either("Get", encodeName(name), limits)));
   }
 
@@ -114,7 +114,7 @@ export class RemoteImageStore implements EditableImageStore {
 
   /** Deletes one image. @throws ImageNotFoundError */
   async delete(name: string, options?: DeleteOptions): Promise<void> {
-    validateText(name);
+    requireKnown(name);
     const digest = options?.digest;
     await this.#within(options, async (limits) => {
       // containerd before 1.7 does not know the condition and would delete whatever is there: looking first keeps it from
@@ -191,6 +191,15 @@ function validate(name: string, target: Descriptor, labels: Image["labels"]): vo
   validateEarlyTarget(target);
   validateStrings("labels", labels);
   validateStrings("annotations", target.annotations);
+}
+
+/**
+ * Checks a name that an image is looked for by. One that is too long is nowhere, and a server need not be asked: its error would have the name in it, and
+ * Node's client does not survive an answer with 64 KiB of headers.
+ */
+function requireKnown(name: string): void {
+  validateText(name);
+  if (!isShortEnough(name)) throw notFound(name);
 }
 
 /** One limit for all the messages that a call takes. */

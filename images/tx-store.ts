@@ -99,8 +99,9 @@ export class TxImageStore {
 
   /** Creates the image and returns it. @throws ImageExistsError when the name is taken, otherwise as `put` */
   create(name: string, target: Descriptor, options: Labelled = {}): Image {
-    const image = this.#stamped(imageOf(name, target, options), undefined);
-    this.#validate(image);
+    const given = imageOf(name, target, options);
+    this.#validate(given);
+    const image = this.#stamped(given, undefined);
     const images = this.#imagesToWrite(name);
     if (!aboutOneImage(name, () => this.#layout.create(images, name, image))) throw exists(name);
     return image;
@@ -111,8 +112,9 @@ export class TxImageStore {
     validateName(name);
     const images = this.#imagesToWrite(name);
     const before = this.#read(name, images);
-    const image = this.#stamped(applyChange(before, change), before.createdAt);
-    this.#validate(image);
+    const changed = applyChange(before, change);
+    this.#validate(changed);
+    const image = this.#stamped(changed, before.createdAt);
     aboutOneImage(name, () => this.#layout.write(images.createBucketIfNotExists(name), image));
     return image;
   }

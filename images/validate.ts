@@ -18,10 +18,16 @@ const NAMESPACE_FORM = /^[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*$/;
 
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
-/** Checks an image's name: a string, not empty, that UTF-8 can hold. */
+/** Checks an image's name: a string, not empty, that UTF-8 can hold, not longer than a key can be. */
 export function validateName(name: string): void {
   validateText(name);
   if (name === "") throw invalid("image name must not be empty");
+  if (!isShortEnough(name)) throw invalid(`an image name may have ${KEY_BYTES_MAX} bytes, this one has ${Buffer.byteLength(name)}`);
+}
+
+/** Whether an image can have the name, as far as its length goes. */
+export function isShortEnough(name: string): boolean {
+  return Buffer.byteLength(name) <= KEY_BYTES_MAX;
 }
 
 /** Checks a name that an image is looked for by: a string that UTF-8 can hold. */
@@ -66,16 +72,18 @@ export function validateDigest(digest: string): void {
   if (fault !== undefined) throw invalid(`target digest ${quote(digest)} invalid: ${fault}`);
 }
 
-/** Checks labels or annotations: strings, no empty key; labels also their length. */
+/** Checks labels or annotations: strings, keys that can be stored; of labels also the length of key and value. */
 export function validateStrings(what: "labels" | "annotations", strings: Readonly<Record<string, string>> | undefined): void {
   for (const [key, value] of Object.entries(strings ?? {})) {
     if (typeof value !== "string") throw new TypeError(`${what}: the value of ${quote(key)} is a string`);
-    if (key === "") throw invalid(`${what}: a key must not be empty`);
     requireWhole(`${what}: key`, key);
     requireWhole(`${what}: value`, value);
     if (what === "labels" && Buffer.byteLength(key) + Buffer.byteLength(value) > LABEL_BYTES_MAX) {
       throw invalid(`labels: key and value are longer than ${LABEL_BYTES_MAX} bytes, key: ${key.slice(0, 10)}`);
     }
+    // An empty value is not stored, so its key may be any.
+    if (value === "") continue;
+    if (key === "") throw invalid(`${what}: a key must not be empty`);
     if (Buffer.byteLength(key) > KEY_BYTES_MAX) throw invalid(`${what}: a key is longer than ${KEY_BYTES_MAX} bytes, key: ${key.slice(0, 10)}`);
   }
 }

@@ -27,6 +27,7 @@ test("a filter matches what containerd's would", () => {
     "labels.env==prod,labels.missing", "annotations.other", "labels", "name~=(", "labels.__proto__", "labels.constructor",
   ];
   for (const text of others) assert.equal(parseFilters([text])(image), false, text);
+  for (const name of ["\ufeffa", "\u200b", "\x01a", "\x7f"]) assert.equal(parseFilters([`name==${name}`])({ ...image, name }), true, JSON.stringify(name));
   assert.equal(parseFilters([])(image), true);
   assert.equal(parseFilters(["name==other", "labels.env"])(image), true);
 });
@@ -34,7 +35,8 @@ test("a filter matches what containerd's would", () => {
 test("a filter that is none is INVALID and shows the place", () => {
   const bad = [
     "==", "name==", "name=prod", "name===a", "name==/a/", "name==|a|", "labels.", ".name", "name,", ",name", "name==a b", 'name=="open', "name~=/open",
-    'labels."\\q"', 'labels."\\x4"', 'labels."\\400"', 'labels."\\ud800"', "name==a,,b", "na me==x", "name!a", "ü==x", "labels.'x'", 'name=="a"b',
+    'labels."\\q"', 'labels."\\x4"', 'labels."\\400"', 'labels."\\ud800"', "name==a,,b", "na me==x", "name!a", "ü==x", "labels.'x'", 'name=="a"b', "name==\0", "name==a\x01",
+
   ];
   for (const text of bad) assert.throws(() => parseFilters([text]), { code: "INVALID", message: /^filter: \[/ }, text);
 });
@@ -102,14 +104,17 @@ test("a pattern that makes a backtracking engine run for ever is done at once", 
   const start = process.cpuUsage();
   for (const pattern of ["^(a+)+$", "^(a|a)*$", "^(a*)*b", "(.*)*(.*)*(.*)*x"]) assert.equal(compileGoRegexp(pattern)?.(text), false, pattern);
   assertCheap(start);
-  assert.equal(compileGoRegexp("((a{100}){100}){100}"), undefined);
+  assert.throws(() => compileGoRegexp("((a{100}){100}){100}"), { code: "INVALID", message: /too large/ });
 });
 
 test("classes without regard to case, a thousand of them, and groups in a long pattern cost little", () => {
   const start = process.cpuUsage();
   assert.equal(compileGoRegexp(`(?i)${"\\pL".repeat(1000)}`)?.("ab"), false);
   assert.equal(compileGoRegexp("(?:a)".repeat(1900))?.("ab"), false);
-  for (const piece of ["(?:a", "a{", "\\x41", "(?i)\\pL"]) assert.equal(compileGoRegexp(piece.repeat(3_000_000 / piece.length)), undefined);
+  const tooLarge = { code: "INVALID", message: /^filter: the pattern .{1,200} is too large/ };
+  for (const piece of ["(?:a", "a{", "\\x41", "(?i)\\pL"]) assert.throws(() => compileGoRegexp(piece.repeat(3_000_000 / piece.length)), tooLarge);
+  assert.throws(() => compileGoRegexp("(?:".repeat(150) + "a" + ")".repeat(150)), tooLarge);
+  assert.throws(() => parseFilters(["name~=/^[a-z]{1,1000}(:[a-z]{1,1000})?(@.{0,128})?$/"]), tooLarge);
   assertCheap(start);
 });
 

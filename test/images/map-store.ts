@@ -2,7 +2,7 @@
 import { ImageNotFoundError, ImagesError } from "../../images/errors.js";
 import { ownPut } from "../../images/own.js";
 import { narrow } from "../../images/varint.js";
-import { validateImage, validateName } from "../../images/validate.js";
+import { validateImage, validateText } from "../../images/validate.js";
 import type { CallOptions, Descriptor, Image, ImageStore, PutOptions } from "../../images/types.js";
 
 /** Images in memory; every call waits a turn of the event loop, as one with real work would. */
@@ -32,7 +32,7 @@ export class MapImageStore implements ImageStore {
 
   async delete(name: string, options?: CallOptions): Promise<void> {
     await turn(options);
-    validateName(name);
+    validateText(name);
     if (!this.#images.delete(name)) throw new ImageNotFoundError(`image ${name}: not found`);
   }
 }
