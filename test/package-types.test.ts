@@ -21,6 +21,7 @@ import { imageStoreConformance } from "hexbolt/images/conformance";
 const options: OpenOptions = { readOnly: false, timeout: 100 };
 const db: DB = open("x.db", options);
 const value: Buffer | undefined = db.view((tx) => tx.bucket("b")?.get("k"));
+const same: DB = db.view((tx) => tx.db);
 const bucket: Bucket = db.update((tx) => tx.createBucket("b"));
 const counters = typed(bucket, { key: utf8, value: uint64 });
 const counter: bigint | undefined = counters.get("hits");
@@ -31,19 +32,22 @@ const done: Promise<number> = db.updateAsync(async (tx) => tx.id > 1n ? 1 : 2);
 db.view((tx) => tx.createBucket("b"));
 // @ts-${"expect-error"} a counter is no text
 counters.put("hits", "three");
-export const all = [value, bucket, counter, store, disk, done, BoltError, imageStoreConformance];
+export const all = [value, same, bucket, counter, store, disk, done, BoltError, imageStoreConformance];
 `;
 
 interface Way {
   readonly module: string;
   readonly moduleResolution: string;
   readonly file: string;
+  /** Default es2023. */
+  readonly lib?: string;
 }
 
 const WAYS: readonly Way[] = [
   { module: "node16", moduleResolution: "node16", file: "use.mts" }, { module: "node16", moduleResolution: "node16", file: "use.cts" },
   { module: "nodenext", moduleResolution: "nodenext", file: "use.mts" }, { module: "nodenext", moduleResolution: "nodenext", file: "use.cts" },
   { module: "esnext", moduleResolution: "bundler", file: "use.ts" }, { module: "esnext", moduleResolution: "bundler", file: "use.mts" },
+  { module: "node16", moduleResolution: "node16", file: "use.mts", lib: "es2020" }, { module: "node16", moduleResolution: "node16", file: "use.cts", lib: "es2020" },
 ];
 
 /** Installs the oldest TypeScript, which takes the network: in CI, or where a folder is named that has it. */
@@ -69,11 +73,11 @@ describe("the package's types", () => {
     for (const file of ["use.ts", "use.mts", "use.cts"]) writeFileSync(join(project, file), USE);
   });
 
-  function check(program: string, { file, module, moduleResolution }: Way): void {
-    const config = join(project, `tsconfig.${moduleResolution}.${file}.json`);
+  function check(program: string, { file, module, moduleResolution, lib = "es2023" }: Way): void {
+    const config = join(project, `tsconfig.${moduleResolution}.${lib}.${file}.json`);
     writeFileSync(config, JSON.stringify({
       compilerOptions: {
-        module, moduleResolution, target: "es2022", lib: ["es2023", "esnext.disposable"], strict: true, noEmit: true, exactOptionalPropertyTypes: true, skipLibCheck: false,
+        module, moduleResolution, target: lib === "es2023" ? "es2022" : lib, lib: lib === "es2023" ? [lib, "esnext.disposable"] : [lib], strict: true, noEmit: true, exactOptionalPropertyTypes: true, skipLibCheck: false,
         types: ["node"], typeRoots: [join(repositoryRoot, "node_modules/@types")],
       },
       files: [file],

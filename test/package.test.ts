@@ -35,7 +35,7 @@ describe("the package", () => {
     test(`has the declarations that its entry points lead to by ${condition}, all of them and no others`, () => {
       const files = new Set(filesBelow(installed).filter((file) => file.endsWith(`.d.${kind}`)));
       const named = new Set([...files].flatMap((file) =>
-        [...readFileSync(join(installed, file), "utf8").matchAll(/(?:from|import\()\s*"(\.[^"]+)\.(c?js)"/g)].map(([, target, ending]) => {
+        [...readFileSync(join(installed, file), "utf8").matchAll(/(?:from|import\(|declare module)\s*"(\.[^"]+)\.(c?js)"/g)].map(([, target, ending]) => {
           assert.equal(ending, kind === "ts" ? "js" : "cjs", `${file} imports ${target}`);
           return join(file, "..", `${target}.d.${kind}`).replaceAll("\\", "/");
         })));

@@ -40,6 +40,6 @@ for (const part of SHIPPED) {
   }
 }
 for (const file of declarations) {
-  const text = readFileSync(file, "utf8").replace(/((?:from|import\()\s*"\.[^"]+)\.js"/g, '$1.cjs"');
+  const text = readFileSync(file, "utf8").replace(/((?:from|import\(|declare module)\s*"\.[^"]+)\.js"/g, '$1.cjs"');
   writeFileSync(file.replace(/\.d\.ts$/, ".d.cts"), text);
 }

@@ -1,4 +1,5 @@
 /** Bytes in and out: comparing, little-endian integers, and what callers pass as keys and values. */
+import { types } from "node:util";
 
 /** What callers pass: bytes, or a string that stands for its UTF-8 (in which half a surrogate pair is U+FFFD: two such strings can be one key). */
 export type BytesLike = Uint8Array | string;
@@ -44,7 +45,13 @@ function bytesOfShort(text: string): Uint8Array {
 export function toBytes(value: BytesLike, what: string): Uint8Array {
   if (value instanceof Uint8Array) return value.length === 0 ? requireMemoryOf(value, what) : value;
   if (typeof value === "string") return value.length > 0 && value.length <= SHORT_TEXT ? bytesOfShort(value) : Buffer.from(value, "utf8");
+  if (types.isUint8Array(value)) return ofOtherRealm(value);
   throw new TypeError(`${what} must be a string or a Uint8Array, got ${value === null ? "null" : typeof value}`);
+}
+
+/** An array of a vm context has another class by that name: the same bytes as one of ours. */
+function ofOtherRealm(value: Uint8Array): Uint8Array {
+  return new Uint8Array(value.buffer, value.byteOffset, value.length);
 }
 
 /** An array whose memory was transferred to another thread says that it is empty. */

@@ -54,7 +54,7 @@ export class BoltError extends Error {
   readonly code: ErrorCode;
   declare readonly detail?: string;
 
-  constructor(code: ErrorCode, message: string, options?: ErrorOptions & { readonly detail?: string }) {
+  constructor(code: ErrorCode, message: string, options?: { readonly cause?: unknown; readonly detail?: string }) {
     super(message, options);
     this.code = code;
     if (options?.detail !== undefined) this.detail = options.detail;

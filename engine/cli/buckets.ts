@@ -11,7 +11,7 @@ export const bucketsCommand: Command = {
   name: "buckets", summary: "list the buckets", usage: "FILE [BUCKET...]",
   details: "Lists the top-level buckets, one name a line, or those inside the bucket at a path.",
   example: "hexbolt buckets app.db",
-  options: [{ name: "format", short: "f", value: "FORMAT", choices: FORMATS, help: `how names are printed: ${FORMATS.join("|")}; default bytes` }, PARSE_OPTION],
+  options: [{ name: "format", short: "f", value: "FORMAT", choices: FORMATS, help: `how names are printed: ${FORMATS.join("|")}; default bytes, on a terminal auto` }, PARSE_OPTION],
   minimum: 1, maximum: Infinity,
   run: (args, io) => viewFile(io, args.at(0), (tx, out) => {
     const path = args.positionals.slice(1).map((name) => parseBytes(name, args.text("parse-format") ?? "ascii-encoded"));
@@ -21,7 +21,7 @@ export const bucketsCommand: Command = {
         writeJson(out, toJsonBytes(name));
         continue;
       }
-      out.write(formatBytes(name, args.text("format") ?? "bytes"));
+      out.write(formatBytes(name, args.text("format") ?? (io.stdout.isTerminal ? "auto" : "bytes")));
       out.write("\n");
     }
     return EXIT_OK;

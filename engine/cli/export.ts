@@ -40,8 +40,8 @@ function exportContent(content: Content, path: readonly JsonBytes[], out: Output
 }
 
 function exportTx(tx: ReadTx, names: readonly Buffer[], out: Output): number {
-  writeJson(out, { hexbolt: EXPORT_VERSION, pageSize: tx.db.pageSize });
   const content = names.length === 0 ? tx : findBucket(tx, names);
+  writeJson(out, { hexbolt: EXPORT_VERSION, pageSize: tx.db.pageSize });
   exportContent(content, names.map(toJsonBytes), out);
   return EXIT_OK;
 }

@@ -122,6 +122,7 @@ function* itemsOf(path: string, io: Io, progress: Progress): Generator<Line> {
     }
     yield { item, size: line.length, fail };
   }
+  if (number === 0) throw new Failure("NO_LINES", "there is not a single line", "every export has one, also of an empty database: did the command before this one fail?");
 }
 
 type Items = ReturnType<typeof itemsOf>;

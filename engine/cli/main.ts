@@ -11,6 +11,7 @@ import { CLEAR_LINE } from "./terminal.js";
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 const EXIT_SIGNAL = 128;
+const PATIENCE_MS = 500;
 
 function exitStatusOf(signal: (typeof SIGNALS)[number]): number {
   return EXIT_SIGNAL + constants.signals[signal];
@@ -28,7 +29,11 @@ async function runInThread(setting: Setting): Promise<number> {
       else temporaries.push(message.path);
     });
     worker.on("error", reject);
-    for (const signal of SIGNALS) process.once(signal, () => {
+    let isEnding = false;
+    for (const signal of SIGNALS) process.on(signal, () => {
+      // Those that follow are no other wish: timeout(1) sends the process one and its group another, a user presses Ctrl-C twice.
+      if (isEnding) return;
+      isEnding = true;
       // One turn of the loop first: the thread names a file before it makes it, and that message may still be on its way.
       setImmediate(() => void worker.terminate().then(() => {
         if (setting.errorIsTerminal) process.stderr.write(CLEAR_LINE);
@@ -51,8 +56,12 @@ async function runInMain(setting: Setting): Promise<number> {
   const controller = new AbortController();
   const [name = ""] = setting.argv;
   let received: (typeof SIGNALS)[number] | undefined;
-  if (isServer(setting.argv) || STEPWISE.includes(name)) for (const signal of SIGNALS) process.once(signal, () => {
-    received = signal;
+  let receivedAt = 0;
+  if (isServer(setting.argv) || STEPWISE.includes(name)) for (const signal of SIGNALS) process.on(signal, () => {
+    // One that follows at once belongs to the first; who sends one later does not want to wait for the end.
+    if (received !== undefined && performance.now() - receivedAt > PATIENCE_MS) process.exit(exitStatusOf(signal));
+    received ??= signal;
+    receivedAt ||= performance.now();
     controller.abort();
   });
   const status = await runHere(setting, controller.signal, () => undefined);

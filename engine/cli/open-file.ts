@@ -2,7 +2,7 @@
  * Opens the files that commands work on. Reading takes the shared lock, and reads live, without a lock, what another process writes; writing
  * takes the exclusive lock or refuses.
  */
-import { readdirSync, statSync, type Stats } from "node:fs";
+import { readdirSync, readlinkSync, statSync, type Stats } from "node:fs";
 import { basename, dirname } from "node:path";
 import { BoltError, open, type DB, type ReadTx, type Tx } from "../index.js";
 import { CheckStorage } from "./check-storage.js";
@@ -27,7 +27,7 @@ export interface Reading {
 export function requireFile(path: string): number {
   if (path === "") throw new Failure("NOT_FOUND", "path required");
   const stats = statsOf(path);
-  if (stats === undefined) throw new Failure("NOT_FOUND", `file not found: ${path}${didYouMean(basename(path), neighbours(path))}`);
+  if (stats === undefined) throw missing(path);
   if (stats.isDirectory()) throw new Failure("NOT_A_FILE", `${path} is a folder`, "name a database file");
   // A pipe would be waited for without end, and no other thing can be read at a place.
   if (!stats.isFile()) throw new Failure("NOT_A_FILE", `${path} is no file`, "a database must be a file on a disk");
@@ -41,6 +41,20 @@ export function statsOf(path: string): Stats | undefined {
   } catch (error) {
     if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
     throw error;
+  }
+}
+
+function missing(path: string): Failure {
+  const link = linkAt(path);
+  return new Failure("NOT_FOUND", `file not found: ${path}${link === undefined ? didYouMean(basename(path), neighbours(path)) : ` is a link to ${link}, which is not there`}`);
+}
+
+/** Where a symbolic link leads; undefined when there is none. */
+function linkAt(path: string): string | undefined {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return undefined;
   }
 }
 
@@ -139,7 +153,7 @@ export function viewFile<T>(io: Io, path: string, read: (tx: ReadTx, out: Output
 /** @throws Failure unless there is something at `path` to read from its start to its end: a file, or a pipe. */
 export function requireInput(path: string): void {
   const stats = statsOf(path);
-  if (stats === undefined) throw new Failure("NOT_FOUND", `file not found: ${path}${didYouMean(basename(path), neighbours(path))}`);
+  if (stats === undefined) throw missing(path);
   if (stats.isDirectory()) throw new Failure("NOT_A_FILE", `${path} is a folder`, "name a file, or - for the standard input");
 }
 

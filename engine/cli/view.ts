@@ -26,15 +26,18 @@ export const viewCommand: Command = {
     // Loaded here alone: a server, its page and what that shows would be half of what every other command has to wait for.
     const { startViewer } = await import("./view-server.js");
     const viewer = await startViewer({ path, host: host === "localhost" ? "127.0.0.1" : host, port, canWrite: args.has("write") }, io);
-    if (args.json) writeJson(io.stdout, { address: viewer.address });
-    else io.stdout.write(`${viewer.address}\n`);
-    io.stdout.flush();
-    if (io.stderr.isTerminal) io.stderr.write("Open the address in a browser; Ctrl-C ends.\n");
-    await new Promise<void>((resolve) => {
-      if (io.signal.aborted) resolve();
-      io.signal.addEventListener("abort", () => resolve(), { once: true });
-    });
-    await viewer.close();
+    try {
+      if (args.json) writeJson(io.stdout, { address: viewer.address });
+      else io.stdout.write(`${viewer.address}\n`);
+      io.stdout.flush();
+      if (io.stderr.isTerminal) io.stderr.write("Open the address in a browser; Ctrl-C ends.\n");
+      await new Promise<void>((resolve) => {
+        if (io.signal.aborted) resolve();
+        io.signal.addEventListener("abort", () => resolve(), { once: true });
+      });
+    } finally {
+      await viewer.close();
+    }
     return EXIT_OK;
   },
 };

@@ -6,6 +6,7 @@
  * 3. What a codec here does not take it refuses with a TypeError, rather than storing something else than was given.
  */
 import { isUtf8 } from "node:buffer";
+import { types } from "node:util";
 import type { BytesLike } from "../base/bytes.js";
 
 /**
@@ -89,7 +90,7 @@ export const utf8: Codec<string> = {
 /** Bytes as they are; what comes back is a Buffer. Keeps the order of bytes. */
 export const bytes: Codec<Uint8Array> = {
   encode(value: Uint8Array): Uint8Array {
-    if (!(value instanceof Uint8Array)) refuse("bytes takes a Uint8Array", value);
+    if (!types.isUint8Array(value)) refuse("bytes takes a Uint8Array", value);
     return value;
   },
   decode(stored: Buffer): Uint8Array {

@@ -185,6 +185,19 @@ test("page sizes that are none are a user's mistake", async () => {
   }
 });
 
+test("an import without a single line is refused: what should have written them has failed; an export of nothing writes nothing", async () => {
+  const path = tempPath("nothing.db");
+  for (const options of [[], ["--merge"]]) {
+    if (options.length > 0) open(path).close();
+    const { status, stderr } = await here(["import", ...options, path], "");
+    assert.equal(status, 1);
+    assert.match(stderr, /there is not a single line\n {2}every export has one.*did the command before this one fail\?/);
+    assert.equal(existsSync(path), options.length > 0);
+  }
+  const failed = await here(["export", fixtureOriginal("one-key"), "no such bucket"]);
+  assert.deepEqual([failed.status, failed.stdout], [1, ""]);
+});
+
 test("Ctrl-C during an import leaves neither the file nor a half one", async () => {
   const lines = tempPath("endless.jsonl");
   writeFileSync(lines, Array.from({ length: 400_000 }, (_, i) => `{"bucket":["b"],"key":"key ${i}","value":"${"x".repeat(50)}"}\n`).join(""));

@@ -1,4 +1,4 @@
-/** Ctrl-C, SIGTERM and a terminal that closes, at any moment of a command that makes a file: the file is there whole or not at all, and nothing else is left. */
+/** Ctrl-C, SIGTERM and a terminal that closes, once or twice, at any moment of a command that makes a file: the file is there whole or not at all, and nothing else is left. */
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -32,12 +32,17 @@ function fillSource(): void {
   db.close();
 }
 
-async function interrupt(argv: readonly string[], signal: NodeJS.Signals, afterMs: number): Promise<number | undefined> {
+/** @param againMs sends the signal a second time so much later, as timeout(1) does: to the process, and to its group */
+async function interrupt(argv: readonly string[], signal: NodeJS.Signals, afterMs: number, againMs: number | undefined): Promise<number | undefined> {
   const child = start(argv);
   const ended = new Promise<{ readonly status: number | null; readonly by: NodeJS.Signals | null }>((resolve) => child.on("close", (status, by) => resolve({ status, by })));
   while (child.exitCode === null && readdirSync(folder).length <= 2) await sleep(2);
   await sleep(afterMs);
   child.kill(signal);
+  if (againMs !== undefined) {
+    await sleep(againMs);
+    child.kill(signal);
+  }
   const { by, status } = await ended;
   // When the work is done nobody listens any more, and in the last moment the system may end the process: with the same status to a shell.
   return by === null ? status ?? undefined : STATUSES[by];
@@ -57,8 +62,9 @@ test("a signal leaves a whole file or none", { timeout: 600_000 }, async () => {
   for (const argv of commands) {
     for (let i = 0; i < TRIES; i++) {
       const signal = random.pick(["SIGINT", "SIGTERM", "SIGHUP"] as const);
-      const label = `SEED=${seed}, ${argv.slice(0, 2).join(" ")}, ${signal}, try ${i}`;
-      const status = await interrupt(argv, signal, random.below(2) === 0 ? 0 : random.below(SPREAD_MS));
+      const againMs = i === 0 ? undefined : random.below(5);
+      const label = `SEED=${seed}, ${argv.slice(0, 2).join(" ")}, ${signal}, again after ${String(againMs)} ms, try ${i}`;
+      const status = await interrupt(argv, signal, random.below(2) === 0 ? 0 : random.below(SPREAD_MS), againMs);
       assert.ok(status === 0 || status === STATUSES[signal], `${label}: status ${String(status)}`);
       if (status !== 0) interrupted++;
       // The name may have been given in the moment before the signal was heard.

@@ -26,6 +26,16 @@ test("a full disk at the very end of the output is status 1 and told", { skip: i
   }
 });
 
+test("a server whose address cannot be told ends, and leaves no socket", { skip: isLinux ? false : "/dev/full is Linux's" }, () => {
+  const socket = tempPath("images.sock");
+  for (const command of [`view "${fixtureOriginal("one-key")}"`, `images serve "${tempPath("images.db")}" "unix://${socket}"`]) {
+    const { status, stderr } = shell(`H ${command} > /dev/full`);
+    assert.equal(status, 1, command);
+    assert.match(stderr, /ENOSPC/, command);
+  }
+  assert.ok(!existsSync(socket));
+});
+
 test("a command whose errors nobody reads does its work all the same", { skip: isLinux ? false : "a pipe that is closed like this" }, () => {
   const path = fixtureCopy("one-key");
   const target = tempPath("backup.db");

@@ -1,13 +1,14 @@
 /** The program itself: help, suggestions, statuses, pipes, colours. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { readFileSync, statSync } from "node:fs";
+import { readFileSync, statSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { parseArguments } from "../../engine/cli/args.js";
 import { allCommands, commandsNear } from "../../engine/cli/commands.js";
 import { MemoryOutput, type Output } from "../../engine/cli/io.js";
+import { open } from "../../engine/index.js";
 import { reportError, run } from "../../engine/cli/run.js";
 import { editDistance, nearest } from "../../engine/cli/suggest.js";
 import { hasColour, Progress } from "../../engine/cli/terminal.js";
@@ -96,6 +97,30 @@ test("colours are for terminals alone, and NO_COLOR turns them off", () => {
   assert.equal(hasColour(terminal, { TERM: "dumb" }), false);
   assert.equal(hasColour(new MemoryOutput(), {}), false);
   assert.doesNotMatch(hexbolt(["check", fixtureOriginal("page-leaked")]).stdout, /\x1b/);
+});
+
+test("names of buckets are bytes in a pipe, and on a terminal what can be printed", async () => {
+  const path = tempPath("coloured.db");
+  const name = "w\x1b[31mred";
+  const db = open(path);
+  db.update((tx) => tx.createBucket(name));
+  db.close();
+  const shown = async (isTerminal: boolean): Promise<string> => {
+    const parts: string[] = [];
+    const stdout = { isTerminal, columns: 80, write: (data: string | Uint8Array) => { parts.push(Buffer.from(data).toString()); }, flush: () => undefined };
+    assert.equal(await run(["buckets", path], { stdout, stderr: new MemoryOutput(), env: {}, signal: new AbortController().signal, readInput: () => 0, temporary: () => undefined }), 0);
+    return parts.join("");
+  };
+  assert.equal(await shown(false), `${name}\n`);
+  assert.equal(await shown(true), `${Buffer.from(name).toString("hex")}\n`);
+});
+
+test("a link that leads nowhere is told as that", { skip: process.platform === "win32" ? "links need rights there" : false }, () => {
+  const path = tempPath("dangling.db");
+  symlinkSync("nowhere.db", path);
+  const { status, stderr } = hexbolt(["check", path]);
+  assert.equal(status, 1);
+  assert.match(stderr, /file not found: .*dangling\.db is a link to nowhere\.db, which is not there\n/);
 });
 
 test("a value that is longer than a text can be is told as that, whoever says it", () => {

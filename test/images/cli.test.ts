@@ -174,6 +174,26 @@ test("rm of a file that is not there makes none", async () => {
   assert.equal(existsSync(path), false);
 });
 
+test("a put that fails leaves no new file, and leaves a file that was there as it was", async () => {
+  const path = tempPath("not-made.db");
+  for (const more of [["--label", "x=y"], ["--digest", "bad", "-n", "default"], ["--size", "0", "-n", "default"]]) {
+    assert.equal((await put(path, "a", ...more)).status, 1, more.join(" "));
+    assert.equal(existsSync(path), false, more.join(" "));
+  }
+  assert.match((await put(path, "a", "--label", "x=y")).err, /keeps no labels: give the store a namespace/);
+  const there = tempPath("empty.db");
+  open(there).close();
+  assert.equal((await put(there, "a", "--label", "x=y")).status, 1);
+  assert.equal(existsSync(there), true);
+});
+
+test("with --json an error is JSON, of each image that rm cannot delete too", async () => {
+  const path = tempPath("json-errors.db");
+  await put(path, "a");
+  const { status, out, err } = await run("rm", path, "missing", "a", "--json");
+  assert.deepEqual([status, out, JSON.parse(err)], [1, "a\n", { error: { code: "NOT_FOUND", message: 'image "missing": not found' } }]);
+});
+
 test("an address where nobody listens is told as that", async () => {
   for (const address of ["unix:/nonexistent/x.sock", "127.0.0.1:1"]) {
     const { status, err } = await run("ls", address);

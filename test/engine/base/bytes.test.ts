@@ -1,6 +1,7 @@
 /** Byte ranges, integers and key words, against Node's own Buffer. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import {
   LookUpMemory, compareBytes, keyWord, readBigU64, readU16, readU32, readU64, toBytes, toLookUp, wordsOf, writeBigU64, writeU16, writeU32, writeU64,
@@ -78,6 +79,14 @@ test("a short string gives its own UTF-8, however many others were asked for in 
   for (let round = 0; round < 2; round++) {
     for (const text of texts) assert.equal(Buffer.from(toBytes(text, "key")).toString("hex"), Buffer.from(text, "utf8").toString("hex"));
   }
+});
+
+test("an array of another realm is bytes, as one of this", () => {
+  const foreign = runInNewContext("new Uint8Array([1, 2, 3, 4]).subarray(1, 3)") as Uint8Array;
+  assert.equal(foreign instanceof Uint8Array, false);
+  assert.deepEqual(toBytes(foreign, "key"), Uint8Array.of(2, 3));
+  assert.deepEqual(toLookUp(foreign, "key", new LookUpMemory()), Uint8Array.of(2, 3));
+  assert.throws(() => toBytes(runInNewContext("new Uint16Array(2)") as never, "key"), TypeError);
 });
 
 test("a key to look up is the UTF-8 of its text, whatever its length, and bytes are given as they are", () => {
