@@ -146,7 +146,7 @@ export class Tx {
   /** Has a function called after the commit, when it is durable. What it throws, its caller gets: `commit`, `update` or that call of `batch`; the commit stays. */
   onCommit(fn: () => void): void {
     this.#state.requireWritable();
-    this.#state.commitHooks.push(inCallersContext(fn, "onCommit"));
+    this.#state.commitHooks.push(inCallersContext<void, void>(fn, "onCommit"));
   }
 
   /** Gives what `onCommit` was given so far; to call it after the commit is the taker's business. @internal */
