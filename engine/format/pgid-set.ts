@@ -12,12 +12,6 @@ const INITIAL_WORDS = 64;
 /** A growing set of page ids; iterating gives them in ascending order. */
 export class PgidSet implements Iterable<Pgid> {
   #words: Uint32Array = new Uint32Array(INITIAL_WORDS);
-  #size = 0;
-
-  /** How many ids are in the set. */
-  get size(): number {
-    return this.#size;
-  }
 
   /** Says whether the id is in the set; any number may be asked for. */
   has(pgid: Pgid): boolean {
@@ -36,7 +30,6 @@ export class PgidSet implements Iterable<Pgid> {
     const word = this.#words[index]!;
     if ((word & bit) !== 0) return false;
     this.#words[index] = word | bit;
-    this.#size++;
     return true;
   }
 

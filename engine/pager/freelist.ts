@@ -204,7 +204,10 @@ export class Freelist {
     return run.start;
   }
 
-  /** Ends the transaction well. `grownFrom`..`grownTo` are the pages it took at the high-water mark. */
+  /**
+   * Ends the transaction well. `grownFrom`..`grownTo` are the pages it took behind the high-water mark. (Those that a shrinking one took behind the mark
+   * that it had lowered are kept for older readers as if these could know them.)
+   */
   commit(serial: number, grownFrom: Pgid, grownTo: Pgid): void {
     if (this.#freed.length > 0) this.#quarantine.push({ serial, pgids: this.#freed });
     if (this.#readerSerials.length > 0) {

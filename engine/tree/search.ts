@@ -148,8 +148,8 @@ export function searchBranch(pages: Pages, frame: number, key: Uint8Array, prove
 
 /** The branch element whose subtree a key belongs to, by the result of `searchPage`. */
 export function childOf(result: number): number {
-  const index = result >>> 1;
-  return (result & EXACT) !== 0 || index === 0 ? index : index - 1;
+  const index = foundIndex(result);
+  return foundExact(result) || index === 0 ? index : index - 1;
 }
 
 /** Bytes of the key that are proved for the child that `searchPage` on a branch leads to: more than a word, or none, for a word is compared as quickly as not. */

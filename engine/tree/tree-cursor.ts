@@ -17,7 +17,7 @@ import { type DirtyLeaf, NO_IMAGE } from "./dirty-leaf.js";
 import { inlineCount, searchInline } from "./inline-page.js";
 import { KeptKey } from "./kept-key.js";
 import { FLAGS, KEY_SIZE, type Node, OFFSET, VALUE_SIZE } from "./node.js";
-import { branchChild, childOf, fetchHeaders, pageElementCount, pageIsBranch, provedBelow, requireProved, searchPage } from "./search.js";
+import { branchChild, childOf, fetchHeaders, foundIndex, pageElementCount, pageIsBranch, provedBelow, requireProved, searchPage } from "./search.js";
 import type { Tree } from "./tree.js";
 
 const NO_BYTES: Uint8Array = new Uint8Array(0);
@@ -290,7 +290,7 @@ export class TreeCursor {
     this.#leaf = this.#node = undefined;
     this.#pgid = pgid;
     this.#count = count;
-    this.#index = key === undefined ? 0 : searchPage(this.tree.pages, frame, key, proved) >>> 1;
+    this.#index = key === undefined ? 0 : foundIndex(searchPage(this.tree.pages, frame, key, proved));
     this.#useFrame(frame);
     if (key === undefined || count === 0 || proved === 0) return;
     const element = elementAt(this.#pageStart, Math.min(this.#index, count - 1));
@@ -309,7 +309,7 @@ export class TreeCursor {
     this.#node = undefined;
     this.#nodeAt = 0;
     this.#count = pageElementCount(pages, frame);
-    this.#index = key === undefined ? 0 : searchPage(pages, frame, key) >>> 1;
+    this.#index = key === undefined ? 0 : foundIndex(searchPage(pages, frame, key));
     this.#useFrame(frame);
   }
 
@@ -328,7 +328,7 @@ export class TreeCursor {
     this.bytes = value;
     this.#pageStart = BUCKET_HEADER_SIZE;
     this.#count = inlineCount(value);
-    this.#index = key === undefined ? 0 : searchInline(value, key) >>> 1;
+    this.#index = key === undefined ? 0 : foundIndex(searchInline(value, key));
   }
 
   // ---- going sideways

@@ -19,7 +19,7 @@ import { inlineCount, searchInline, validateInline } from "./inline-page.js";
 import { elementFlags } from "./leaf-edit.js";
 import { decodeLeaf, FLAGS, KEY_SIZE, Node, OFFSET, VALUE_SIZE } from "./node.js";
 import { type Pages, requireValue } from "./pages.js";
-import { alikeSizes, branchChild, childOf, pageElementCount, pageIsAlike, pageIsBranch, provedBelow, searchPage } from "./search.js";
+import { alikeSizes, branchChild, childOf, foundExact, foundIndex, pageElementCount, pageIsAlike, pageIsBranch, provedBelow, searchPage } from "./search.js";
 
 /** What `putNew` says where there was no element. */
 export const NOTHING = -1;
@@ -108,10 +108,10 @@ export class Tree {
     if (frame === NO_IMAGE) return this.#lookupNodes(this.#leaf!, key);
     // Of a changed leaf the proof need not be true; but an equal key is compared as a whole, and no other place is of interest here.
     const result = searchPage(this.pages, frame, key, descent.proved);
-    if ((result & 1) === 0) return false;
+    if (!foundExact(result)) return false;
     this.frame = frame;
-    if (pageIsAlike(this.pages, frame)) return this.#placeAlike(frame, result >>> 1);
-    this.#placeAt(this.pages.slabBytes[frame >>> this.pages.frameBits]!, this.pages.pageStart(frame), result >>> 1);
+    if (pageIsAlike(this.pages, frame)) return this.#placeAlike(frame, foundIndex(result));
+    this.#placeAt(this.pages.slabBytes[frame >>> this.pages.frameBits]!, this.pages.pageStart(frame), foundIndex(result));
     return true;
   }
 
@@ -151,9 +151,9 @@ export class Tree {
 
   #lookupInline(key: Uint8Array): boolean {
     const result = searchInline(this.inline!, key);
-    if ((result & 1) === 0) return false;
+    if (!foundExact(result)) return false;
     this.frame = -1;
-    this.#placeAt(this.inline!, BUCKET_HEADER_SIZE, result >>> 1);
+    this.#placeAt(this.inline!, BUCKET_HEADER_SIZE, foundIndex(result));
     return true;
   }
 
@@ -315,7 +315,7 @@ export class Tree {
       return this.#seekNodes(leaf, key);
     }
     const result = searchPage(this.pages, this.#pageFrame, key);
-    return this.#found(this.#leaf, 0, result >>> 1, (result & 1) !== 0);
+    return this.#found(this.#leaf, 0, foundIndex(result), foundExact(result));
   }
 
   #seekNodes(leaf: DirtyLeaf, key: Uint8Array): boolean {
