@@ -94,4 +94,9 @@ export const dbMutants: readonly Mutant[] = [
     find: "this.#next = this.#behind.reverse();", replace: "this.#next = this.#behind;",
     harm: "changes are made in another order than they were asked for", tests: ["engine/db/queue"],
   },
+  {
+    name: "functions of a batch run in the context of who came first", file: "engine/base/caller-context.ts",
+    find: "context.runInAsyncScope(fn, undefined, argument)", replace: "fn(argument)",
+    harm: "what AsyncLocalStorage says of one user is written for another", tests: ["engine/db/queue"],
+  },
 ];

@@ -84,4 +84,9 @@ export const storageMutants: readonly Mutant[] = [
     find: 'if (process.platform === "win32") present?.close();', replace: "present?.close();",
     harm: "who waits for its lock commits to a file that loses its name", tests: ["engine/db/target"],
   },
+  {
+    name: "threads write copies under one temporary name", file: "engine/storage/atomic-file.ts",
+    find: "`${path}.${crypto.randomUUID().slice(0, 13)}.tmp`", replace: "`${path}.${process.pid}.tmp`",
+    harm: "half of a copy gets the name of a whole one", tests: ["engine/storage/atomic-file"],
+  },
 ];

@@ -43,7 +43,7 @@ export const treeMutants: readonly Mutant[] = [
   },
   {
     name: "search goes to the child behind", file: SEARCH,
-    find: "return (result & EXACT) !== 0 || index === 0 ? index : index - 1;", replace: "return (result & EXACT) !== 0 || index === 0 ? index : Math.min(index, pageElementCount(pages, frame) - 1);",
+    find: "return foundExact(result) || index === 0 ? index : index - 1;", replace: "return index;",
     harm: "keys are looked for and put in the wrong leaf", tests: ["engine/tree/search"],
   },
   {

@@ -166,4 +166,9 @@ export const txMutants: readonly Mutant[] = [
     find: "this, copyToKeep(name, 0, name.length), 0n);", replace: "this, copyOut(name, 0, name.length), 0n);",
     harm: "after a value was transferred to another thread a commit writes a bucket without a name", tests: ["engine/tx/transferred"],
   },
+  {
+    name: "a check goes on when its transaction is over", file: "engine/tx/tx.ts",
+    find: "      yield problem;\n      this.#state.requireOpen();\n", replace: "      yield problem;\n",
+    harm: "problems are reported that the database does not have", tests: ["engine/tx/ending"],
+  },
 ];
