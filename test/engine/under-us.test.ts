@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, statSync, truncateSync, unlinkSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { test } from "node:test";
 import { Worker } from "node:worker_threads";
 import { BoltError, type DB, type ErrorCode, open, openMemory, type ReadTx } from "../../engine/index.js";
@@ -92,7 +92,7 @@ test("a file that is replaced or deleted under an open database: it goes on with
 async function asAnybody(work: () => void | Promise<void>): Promise<void> {
   if (process.getuid?.() !== 0) return work();
   assert.ok(process.seteuid !== undefined && process.setegid !== undefined);
-  chmodSync(tempFolder(), 0o711);
+  for (let folder = tempFolder(); basename(folder).startsWith("hexbolt-test-"); folder = dirname(folder)) chmodSync(folder, 0o711);
   process.setegid(65_534);
   process.seteuid(65_534);
   try {
