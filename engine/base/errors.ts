@@ -83,7 +83,7 @@ export function ioError(action: string, cause: unknown): BoltError {
   return new BoltError("IO", `${action}: ${code}${message}`, { cause });
 }
 
-/** @throws TypeError naming the member when what it was given is no function */
+/** @throws TypeError naming what takes the function when it is none */
 export function requireFunction(fn: unknown, member: string): void {
   if (typeof fn !== "function") throw new TypeError(`${member} takes a function`);
 }

@@ -10,6 +10,7 @@
  * Kept true: a sector that no unsynced write touched and no kept cut reaches is the durable one; the bytes of an image
  * behind its size are zero.
  */
+import { requireFunction } from "../base/errors.js";
 import { type DiskImage, SECTOR_SIZE, sectorsFor } from "./disk-image.js";
 import type { Random } from "./random.js";
 
@@ -82,12 +83,17 @@ export function chosenFates(pending: readonly PendingChange[], choice: CrashChoi
   if (choice === "none") return fates;
   if (choice === "all") return fates.fill(KEEP);
   if (typeof choice !== "object" || choice === null) throw new TypeError(`a crash leaves "all", "none", { prefix } or { keep }, not ${String(choice)}`);
-  if ("prefix" in choice) return fates.fill(KEEP, 0, totalSlots(pending.slice(0, choice.prefix)));
+  if ("prefix" in choice) {
+    if (!Number.isInteger(choice.prefix) || choice.prefix < 0) throw new TypeError(`prefix is a number of operations, not ${String(choice.prefix)}`);
+    return fates.fill(KEEP, 0, totalSlots(pending.slice(0, choice.prefix)));
+  }
+  requireFunction(choice.keep, "keep");
   let slot = 0;
   for (const change of pending) {
     const first = change.kind === "write" ? change.firstSector : Math.floor(change.size / SECTOR_SIZE);
     for (let index = 0; index < slotCountOf(change); index++) {
       const kept = choice.keep(change.operation, first + index);
+      if (typeof kept !== "boolean" && kept !== "zeros") throw new TypeError(`keep says true, false or "zeros", not ${String(kept)}`);
       fates[slot++] = kept === "zeros" ? ZEROS : kept ? KEEP : DROP;
     }
   }
@@ -174,15 +180,20 @@ function choiceCount(pending: readonly PendingChange[]): number {
 
 /**
  * Lists choices worth trying, each once: nothing, everything, every prefix, every operation alone missing or alone
- * present, every write torn or zero-filled, then random samples for as long as they bring new ones.
+ * present, every write torn or zero-filled, then random samples for as long as they bring new ones. Where these are more than
+ * `limit`, a quarter are prefixes, half are choices around one operation, and the rest are random: prefixes alone, the
+ * states of an orderly sequence, would show least.
  */
-export function* interestingFates(pending: readonly PendingChange[], random: Random): Generator<NamedFates, void> {
+export function* interestingFates(pending: readonly PendingChange[], random: Random, limit: number): Generator<NamedFates, void> {
   const seen = new Set<string>();
   const isNew = (fates: Fates): boolean => {
     const countBefore = seen.size;
     return seen.add(Buffer.from(fates.buffer, fates.byteOffset, fates.length).toString("latin1")).size > countBefore;
   };
-  for (const named of systematicFates(pending)) if (isNew(named.fates)) yield named;
+  for (const make of systematicFates(pending, random, limit)) {
+    const named = make();
+    if (isNew(named.fates)) yield named;
+  }
   const enough = choiceCount(pending);
   for (let number = 1, repeats = 0; seen.size < enough && repeats < REPEATS_BEFORE_END; number++) {
     const fates = sampledFates(pending, random);
@@ -191,32 +202,49 @@ export function* interestingFates(pending: readonly PendingChange[], random: Ran
   }
 }
 
-function* systematicFates(pending: readonly PendingChange[]): Generator<NamedFates, void> {
-  yield { label: "none", fates: chosenFates(pending, "none") };
-  yield { label: "all", fates: chosenFates(pending, "all") };
-  for (let prefix = 1; prefix < pending.length; prefix++) yield { label: `prefix ${prefix}`, fates: chosenFates(pending, { prefix }) };
+type MakeFates = () => NamedFates;
+
+function systematicFates(pending: readonly PendingChange[], random: Random, limit: number): MakeFates[] {
+  const ends: MakeFates[] = [() => ({ label: "none", fates: chosenFates(pending, "none") }), () => ({ label: "all", fates: chosenFates(pending, "all") })];
+  const prefixes = pending.slice(1).map((_, i): MakeFates => () => ({ label: `prefix ${i + 1}`, fates: chosenFates(pending, { prefix: i + 1 }) }));
+  const slotCount = totalSlots(pending);
+  const around: MakeFates[] = [];
   let slot = 0;
   for (const change of pending) {
     const next = slot + slotCountOf(change);
-    yield* changeFates(change, totalSlots(pending), slot, next);
+    around.push(...changeFates(change, slotCount, slot, next));
     slot = next;
   }
+  if (ends.length + prefixes.length + around.length <= limit) return [...ends, ...prefixes, ...around];
+  return [...ends, ...sampleOf(prefixes, limit >>> 2, random), ...sampleOf(around, limit >>> 1, random)];
+}
+
+/** Draws so many of the items, in their order; all of them where there are no more. */
+function sampleOf<T>(items: readonly T[], count: number, random: Random): T[] {
+  let wanted = count;
+  return items.filter((_, i) => random.below(items.length - i) < wanted && wanted-- > 0);
 }
 
 /** The choices around one change, which has the slots from `start` to `end`. */
-function* changeFates(change: PendingChange, slotCount: number, start: number, end: number): Generator<NamedFates, void> {
+function changeFates(change: PendingChange, slotCount: number, start: number, end: number): MakeFates[] {
   const name = `${change.kind} ${change.operation.index}`;
-  const all = (): Fates => new Uint8Array(slotCount).fill(KEEP);
-  const before = (): Fates => new Uint8Array(slotCount).fill(KEEP, 0, start);
-  yield { label: `all without ${name}`, fates: all().fill(DROP, start, end) };
-  yield { label: `only ${name}`, fates: new Uint8Array(slotCount).fill(KEEP, start, end) };
-  if (change.kind === "truncate") return;
-  yield { label: `before ${name} and only its first sector`, fates: before().fill(KEEP, start, start + 1) };
-  yield { label: `before ${name} and only its last sector`, fates: before().fill(KEEP, end - 1, end) };
-  yield { label: `all without the first sector of ${name}`, fates: all().fill(DROP, start, start + 1) };
-  yield { label: `all without the last sector of ${name}`, fates: all().fill(DROP, end - 1, end) };
-  yield { label: `before ${name} and its place in zeros`, fates: before().fill(ZEROS, start, end) };
-  yield { label: `all with ${name} in zeros`, fates: all().fill(ZEROS, start, end) };
+  const none = (): Fates => new Uint8Array(slotCount);
+  const all = (): Fates => none().fill(KEEP);
+  const before = (): Fates => none().fill(KEEP, 0, start);
+  const alone: MakeFates[] = [
+    () => ({ label: `all without ${name}`, fates: all().fill(DROP, start, end) }),
+    () => ({ label: `only ${name}`, fates: none().fill(KEEP, start, end) }),
+  ];
+  if (change.kind === "truncate") return alone;
+  return [
+    ...alone,
+    () => ({ label: `before ${name} and only its first sector`, fates: before().fill(KEEP, start, start + 1) }),
+    () => ({ label: `before ${name} and only its last sector`, fates: before().fill(KEEP, end - 1, end) }),
+    () => ({ label: `all without the first sector of ${name}`, fates: all().fill(DROP, start, start + 1) }),
+    () => ({ label: `all without the last sector of ${name}`, fates: all().fill(DROP, end - 1, end) }),
+    () => ({ label: `before ${name} and its place in zeros`, fates: before().fill(ZEROS, start, end) }),
+    () => ({ label: `all with ${name} in zeros`, fates: all().fill(ZEROS, start, end) }),
+  ];
 }
 
 /** Takes note of a write that has just been made in `cache`. */

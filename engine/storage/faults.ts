@@ -39,6 +39,8 @@ const KINDS: Readonly<Record<Failure, ReadonlySet<OperationKind>>> = {
   lie: new Set<OperationKind>(["sync"]),
 };
 
+const NAMES: ReadonlySet<string> = new Set<keyof Fault>(["failure", "on", "nth", "times", "code", "byteCount"]);
+
 interface Armed {
   readonly fault: Fault;
   readonly kinds: ReadonlySet<OperationKind>;
@@ -54,15 +56,17 @@ export class FaultQueue {
 
   /** @throws TypeError for a failure that the kind of operation cannot have, or counts that are none */
   add(fault: Fault): void {
+    for (const name of Object.keys(fault)) if (!NAMES.has(name)) throw new TypeError(`a fault has no "${name}"; it has ${[...NAMES].join(", ")}`);
     const possible: ReadonlySet<OperationKind> | undefined = KINDS[fault.failure];
     if (possible === undefined) throw new TypeError(`${fault.failure} is no way to fail`);
     if (fault.on !== undefined && !possible.has(fault.on)) {
       throw new TypeError(`a ${fault.on} cannot fail as ${fault.failure}`);
     }
-    const { nth = 1, times = 1, code } = fault;
+    const { nth = 1, times = 1, code, byteCount = 0 } = fault;
     if (code !== undefined && !Object.hasOwn(constants.errno, code)) throw new TypeError(`${String(code)} is no error of the system`);
     if (!Number.isSafeInteger(nth) || nth < 1) throw new TypeError(`nth is ${nth}: the operations are counted from 1`);
     if (!(times >= 1)) throw new TypeError(`times is ${times}: a fault happens at least once`);
+    if (!Number.isSafeInteger(byteCount) || byteCount < 0) throw new TypeError(`byteCount is ${byteCount}: it counts bytes`);
     const kinds = fault.on === undefined ? possible : new Set([fault.on]);
     this.#armed = [...this.#armed, { fault, kinds, wait: nth - 1, times }];
   }

@@ -73,7 +73,7 @@ export class SimulatedDisk implements Storage {
     for (const name of Object.keys(options)) if (!OPTIONS.has(name)) throw new TypeError(`there is no option "${name}"; there are ${[...OPTIONS].join(", ")}`);
     this.seed = options.seed ?? 0;
     this.capacity = options.capacity ?? DEFAULT_CAPACITY;
-    if (!Number.isFinite(this.seed)) throw new TypeError(`seed must be a number, got ${String(this.seed)}`);
+    if (!Number.isInteger(this.seed)) throw new TypeError(`seed must be a whole number, got ${String(this.seed)}`);
     if (!(this.capacity >= 0)) throw new TypeError(`capacity must be a number from 0 on, got ${String(this.capacity)}`);
     if (options.bytes !== undefined && !(options.bytes instanceof Uint8Array)) throw new TypeError("bytes must be a Uint8Array");
     this.#random = new Random(this.seed);
@@ -97,7 +97,7 @@ export class SimulatedDisk implements Storage {
     return this.#pending.map((change) => change.operation);
   }
 
-  /** Whether an operation has met the cut that `cutAfter` announced. */
+  /** Whether the power is gone: an operation has met the cut that `cutAfter` announced, or none was to be let through. */
   get isCut(): boolean {
     return this.#isCut;
   }
@@ -200,7 +200,7 @@ export class SimulatedDisk implements Storage {
    * The power does not come back: go on with what `crash` gives.
    */
   cutAfter(operationCount: number): void {
-    checkPosition(operationCount);
+    if (!Number.isSafeInteger(operationCount) || operationCount < 0) throw new TypeError(`cutAfter takes a number of operations, got ${String(operationCount)}`);
     this.#operationsLeft = operationCount;
     if (operationCount === 0) this.#isCut = true;
   }
@@ -218,15 +218,18 @@ export class SimulatedDisk implements Storage {
   /**
    * Makes one after the other the disks that a power cut at this moment can leave behind and that are likeliest to show
    * a fault, each choice once: nothing, everything, every prefix, every change missing or alone, torn, zero-filled, then
-   * random ones. Changes to this disk meanwhile do not show in them.
+   * random ones; of more than `limit` some of each kind. Changes to this disk meanwhile do not show in them.
    * @param limit how many at most; fewer where random choices bring nothing new any more
    */
-  *crashImages(limit: number): Generator<SimulatedDisk, void> {
-    const durable = this.#durable.clone();
-    const pending = [...this.#pending];
+  crashImages(limit: number): Generator<SimulatedDisk, void> {
+    if (!(limit >= 0)) throw new TypeError(`limit must be a number from 0 on, got ${String(limit)}`);
+    return this.#crashImages(limit, this.#durable.clone(), [...this.#pending]);
+  }
+
+  *#crashImages(limit: number, durable: DiskImage, pending: readonly PendingChange[]): Generator<SimulatedDisk, void> {
     let count = 0;
-    if (limit <= 0) return;
-    for (const { label, fates } of interestingFates(pending, this.#random)) {
+    if (limit < 1) return;
+    for (const { label, fates } of interestingFates(pending, this.#random, limit)) {
       yield this.#crashed(label, fates, durable, pending);
       if (++count >= limit) return;
     }

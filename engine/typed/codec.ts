@@ -16,7 +16,7 @@ import type { BytesLike } from "../base/bytes.js";
 export interface Codec<T> {
   /** Gives the bytes of a value; a string stands for its UTF-8. Memory of its own each time: several values may be encoded before one is stored. */
   encode(value: T): BytesLike;
-  /** Gives the value back. The bytes may be kept, except those that `getView` and `entriesView` decode. */
+  /** Gives the value back. The bytes may be kept, except those that `getView` and `entriesView` decode, and must not be changed: these are the database's own. */
   decode(bytes: Buffer): T;
   /** How many bytes every value takes, where that is always the same: such parts of a tuple need no end mark. */
   readonly size?: number | undefined;
@@ -40,8 +40,8 @@ export function describeValue(value: unknown, depth: number = 0): string {
       return Object.is(value, -0) ? "-0" : String(value);
     case "object":
       if (value === null) return "null";
-      if (value instanceof Uint8Array) return describeBytes(value);
-      if (value instanceof Date) return Number.isNaN(value.getTime()) ? "an invalid Date" : value.toISOString();
+      if (types.isUint8Array(value)) return describeBytes(value);
+      if (types.isDate(value)) return Number.isNaN(value.getTime()) ? "an invalid Date" : value.toISOString();
       if (Array.isArray(value)) return depth === DEPTH_SHOWN ? "[…]" : `[${value.slice(0, 8).map((part) => describeValue(part, depth + 1)).join(", ")}${value.length > 8 ? ", …" : ""}]`;
       return "an object";
     case "function":
@@ -200,7 +200,7 @@ function turnFloatBits(bits: Buffer, isNegative: boolean): Buffer {
 export const date: Codec<Date> = {
   size: 8,
   encode(value: Date): Buffer {
-    if (!(value instanceof Date) || Number.isNaN(value.getTime())) refuse("date takes a valid Date", value);
+    if (!types.isDate(value) || Number.isNaN(value.getTime())) refuse("date takes a valid Date", value);
     return encodeInt64(BigInt(value.getTime()));
   },
   decode(stored: Buffer): Date {

@@ -20,7 +20,7 @@ export type PartCodecs<T extends readonly unknown[]> = { readonly [I in keyof T]
  */
 export function tuple<T extends readonly unknown[]>(...parts: PartCodecs<T>): Codec<T> {
   const codecs: readonly Codec<unknown>[] = parts;
-  for (const [i, codec] of codecs.entries()) requireCodec(`part ${i + 1} of a tuple`, codec);
+  for (const [i, codec] of codecs.entries()) requireCodec(`part ${i} of a tuple`, codec);
   const sizes = codecs.map(({ size }) => size);
   const encodeParts = (values: readonly unknown[]): Buffer => Buffer.concat(Array.from(values, (value, i) => encodePart(codecs[i]!, value, i)));
   return {

@@ -127,23 +127,23 @@ export class TypedBucket<K, V> {
 
   /** Iterates over the pairs of a range; nested buckets are skipped. */
   entries(range?: TypedRange<K>): IterableIterator<[K, V]> {
-    return mapped(this.untyped.entries(this.#coding.encodeRange(range)), ([key, value]) => this.#pair(key, value));
+    return new MappedIterator(this.untyped.entries(this.#coding.encodeRange(range)), ([key, value]) => this.#pair(key, value));
   }
 
   /** `entries`, decoded from the pages without copies: see `getView`. */
   entriesView(range?: TypedRange<K>): IterableIterator<[K, V]> {
-    return mapped(this.untyped.entriesView(this.#coding.encodeRange(range)), ([key, value]) => this.#pair(asBuffer(key), asBuffer(value)));
+    return new MappedIterator(this.untyped.entriesView(this.#coding.encodeRange(range)), ([key, value]) => this.#pair(asBuffer(key), asBuffer(value)));
   }
 
   /** Iterates over the keys of a range that have values. */
   keys(range?: TypedRange<K>): IterableIterator<K> {
-    return mapped(this.untyped.keys(this.#coding.encodeRange(range)), (key) => this.#coding.decodeKey(key));
+    return new MappedIterator(this.untyped.keys(this.#coding.encodeRange(range)), (key) => this.#coding.decodeKey(key));
   }
 
   /** Iterates over the values of a range. */
   values(range?: TypedRange<K>): IterableIterator<V> {
     // With the keys, for an error has to name the one whose value it is.
-    return mapped(this.untyped.entries(this.#coding.encodeRange(range)), ([key, value]) => this.#coding.decodeValue(() => this.#coding.decodeKey(key), value));
+    return new MappedIterator(this.untyped.entries(this.#coding.encodeRange(range)), ([key, value]) => this.#coding.decodeValue(() => this.#coding.decodeKey(key), value));
   }
 
   [Symbol.iterator](): IterableIterator<[K, V]> {
@@ -184,7 +184,8 @@ export class TypedBucket<K, V> {
 
   /** Moves a nested bucket into another bucket, or with the transaction to the top level. */
   moveBucket(name: BytesLike, target: Bucket | Tx | { readonly untyped: Bucket }): void {
-    this.untyped.moveBucket(name, "untyped" in target ? target.untyped : target);
+    const isTyped = typeof target === "object" && target !== null && "untyped" in target;
+    this.untyped.moveBucket(name, isTyped ? target.untyped : target);
   }
 
   /** Iterates over the names of the nested buckets. */
@@ -268,8 +269,24 @@ export class TypedCursor<K, V> {
   }
 }
 
-function* mapped<A, B>(items: Iterable<A>, map: (item: A) => B): Generator<B, undefined, undefined> {
-  for (const item of items) yield map(item);
+/** Gives what a function makes of each item. No generator: one that has thrown, for an item that cannot be decoded say, gives nothing more. */
+class MappedIterator<A, B> implements IterableIterator<B> {
+  readonly #items: Iterator<A>;
+  readonly #map: (item: A) => B;
+
+  constructor(items: Iterator<A>, map: (item: A) => B) {
+    this.#items = items;
+    this.#map = map;
+  }
+
+  next(): IteratorResult<B, undefined> {
+    const item = this.#items.next();
+    return item.done === true ? { done: true, value: undefined } : { done: false, value: this.#map(item.value) };
+  }
+
+  [Symbol.iterator](): this {
+    return this;
+  }
 }
 
 function asBuffer(view: Uint8Array): Buffer {

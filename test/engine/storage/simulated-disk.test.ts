@@ -125,11 +125,24 @@ test("crashImages lists each choice once, the orderly ones first, and ends when 
   assert.equal([...disk.crashImages(0)].length, 0);
 });
 
+test("of more choices than crashImages may give it gives some of each kind", () => {
+  const disk = new SimulatedDisk({ bytes: sectors(...Array.from({ length: 300 }, () => 1)) });
+  for (let i = 0; i < 300; i += 2) disk.write([sectors(2, 2)], i * SECTOR_SIZE);
+  const labels = [...disk.crashImages(40)].map((image) => image.label);
+  assert.equal(labels.length, 40);
+  const countOf = (form: RegExp): number => labels.filter((label) => form.test(label)).length;
+  assert.deepEqual(labels.slice(0, 2), ["none", "all"]);
+  assert.deepEqual([countOf(/^prefix/), countOf(/^(?:before|all w|only)/), countOf(/^random/)], [10, 20, 8]);
+  assert.ok(countOf(/write (?:[0-9]|[1-6][0-9])\b/) > 0 && countOf(/write (?:[89][0-9]|1[0-9][0-9])\b/) > 0, labels.join());
+});
+
 test("crash images are those of the moment they were asked for", () => {
   const disk = new SimulatedDisk({ bytes: sectors(1, 1) });
   disk.write([sectors(2)], 0);
   const found: number[][] = [];
-  for (const image of disk.crashImages(2)) {
+  const images = disk.crashImages(2);
+  disk.write([sectors(8)], 0);
+  for (const image of images) {
     found.push(values(image.bytes()));
     disk.write([sectors(9)], SECTOR_SIZE);
     disk.sync();
@@ -266,6 +279,8 @@ test("faults that cannot be are refused", () => {
   assert.throws(() => disk.inject({ failure: "lie", on: "write" }), TypeError);
   assert.throws(() => disk.inject({ failure: "short", on: "sync" }), TypeError);
   assert.throws(() => disk.inject({ failure: "error", nth: 0 }), TypeError);
+  for (const byteCount of [-5, 1.5, NaN]) assert.throws(() => disk.inject({ failure: "short", byteCount }), { name: "TypeError", message: /byteCount/ });
+  assert.throws(() => Reflect.apply(disk.inject, disk, [{ failure: "error", nht: 3 }]), { name: "TypeError", message: /no "nht"; it has .*nth/ });
   assert.throws(() => disk.inject({ failure: "error", times: 0 }), TypeError);
   assert.throws(() => Reflect.apply(disk.inject, disk, [{ failure: "error", code: "ENOPE" }]), { name: "TypeError", message: /ENOPE/ });
   disk.sync();
@@ -274,6 +289,14 @@ test("faults that cannot be are refused", () => {
 test("options and crashes that cannot be are refused", () => {
   assert.throws(() => Reflect.construct(SimulatedDisk, [{ sead: 1 }]), { name: "TypeError", message: /no option "sead".*seed/ });
   const disk = new SimulatedDisk();
+  for (const seed of [0.5, NaN, "1"]) assert.throws(() => Reflect.construct(SimulatedDisk, [{ seed }]), { name: "TypeError", message: /^seed must be a whole number/ });
+  for (const limit of [undefined, "x", -1]) assert.throws(() => Reflect.apply(disk.crashImages, disk, [limit]), { name: "TypeError", message: /^limit/ });
+  for (const count of [-1, Infinity, 0.5]) assert.throws(() => disk.cutAfter(count), { name: "TypeError", message: /^cutAfter takes/ });
+  for (const prefix of [-1, 0.5, "1"]) assert.throws(() => Reflect.apply(disk.crash, disk, [{ prefix }]), { name: "TypeError", message: /^prefix/ });
+  assert.throws(() => Reflect.apply(disk.crash, disk, [{}]), { name: "TypeError", message: "keep takes a function" });
+  const dirty = new SimulatedDisk();
+  dirty.write([sectors(1)], 0);
+  assert.throws(() => Reflect.apply(dirty.crash, dirty, [{ keep: () => "zero" }]), { name: "TypeError", message: /^keep says true, false or "zeros", not zero/ });
   for (const choice of ["x", null, 5]) assert.throws(() => Reflect.apply(disk.crash, disk, [choice]), { name: "TypeError", message: /"all", "none"/ });
 });
 

@@ -124,6 +124,32 @@ describe("typed buckets", () => {
     });
   });
 
+  test("an iterator goes on behind what cannot be decoded, and behind where a loop was left, as a cursor does", () => {
+    withBucket((bucket) => {
+      const numbers = typed(bucket, {
+        key: utf8, value: { encode: String, decode: (stored) => { const value = Number(stored.toString()); if (value === 3) throw new Error("three"); return value; } },
+      });
+      for (let i = 1; i <= 5; i++) numbers.put(`k${i}`, i);
+      for (const members of [() => numbers.entries(), () => numbers.entriesView(), () => numbers.values(), () => numbers[Symbol.iterator]()]) {
+        const iterator: Iterator<unknown> = members();
+        const given: unknown[] = [];
+        for (;;) {
+          try {
+            const { done, value } = iterator.next();
+            if (done === true) break;
+            given.push(Array.isArray(value) ? value[1] : value);
+          } catch (error) {
+            given.push((error as Error & { cause?: Error }).cause?.message);
+          }
+        }
+        assert.deepEqual(given, [1, 2, "three", 4, 5]);
+      }
+      const keys = numbers.keys();
+      for (const key of keys) if (key === "k2") break;
+      assert.deepEqual([...keys], ["k3", "k4", "k5"]);
+    });
+  });
+
   test("bytes that a codec cannot decode are an INCOMPATIBLE_VALUE that names bucket and key", () => {
     withBucket((bucket) => {
       bucket.put(Buffer.from([0, 0, 0, 9]), "three");
@@ -185,7 +211,7 @@ test("what is no bucket, no codec or no end of arrays in arrays is a TypeError t
     const codecs = { key: utf8, value: utf8 };
     assert.throws(() => typed(tx.bucket("missing") as never, codecs), { name: "TypeError", message: /takes a bucket, got undefined: is there one of that name\?/ });
     assert.throws(() => typed(null as never, codecs), { name: "TypeError", message: /takes a bucket, got null/ });
-    for (const wrong of [undefined, {}, { encode: () => "" }]) assert.throws(() => tuple(utf8, wrong as never), { name: "TypeError", message: /^part 2 of a tuple must be a codec/ });
+    for (const wrong of [undefined, {}, { encode: () => "" }]) assert.throws(() => tuple(utf8, wrong as never), { name: "TypeError", message: /^part 1 of a tuple must be a codec/ });
     const endless: unknown[] = [];
     endless.push(endless);
     assert.throws(() => typed(tx.createBucket("b"), codecs).put(endless as never, "v"), { name: "TypeError", message: /\[\[\[\[…\]\]\]\]/ });
