@@ -1,6 +1,7 @@
 /** Codecs: what goes in comes out, bytes sort as the values do, and what is not theirs is refused. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import { bytes, date, float64, int64, json, tuple, uint32, uint64, utf8, type Codec } from "../../../engine/index.js";
 
@@ -70,6 +71,13 @@ describe("codecs", () => {
     assert.ok(Object.is(decode(float64, encode(float64, -0)), -0));
     assert.ok(Buffer.compare(encode(float64, -0), encode(float64, 0)) < 0);
     assert.ok(Buffer.compare(encode(float64, -0), encode(float64, -Number.MIN_VALUE)) > 0);
+  });
+
+  test("a Date and an array of another realm are taken as those of this one", () => {
+    const [time, foreign] = runInNewContext("[new Date(5), Uint8Array.of(1, 2)]") as [Date, Uint8Array];
+    assert.deepEqual(decode(date, encode(date, time)), new Date(5));
+    assert.deepEqual(encode(bytes, foreign), Buffer.of(1, 2));
+    assert.throws(() => date.encode(Object.create(Date.prototype) as Date), { name: "TypeError", message: "date takes a valid Date, got an object" });
   });
 
   test("json comes back as JSON has it", () => {

@@ -124,6 +124,16 @@ describe("typed buckets", () => {
     });
   });
 
+  test("a typed bucket moves where an untyped one does, and says as it does that a target is none", () => {
+    withBucket((bucket) => {
+      const orders = typed(bucket, { key: utf8, value: utf8 });
+      for (const wrong of [undefined, null, 5, "y", {}]) assert.throws(() => orders.moveBucket("x", wrong as never), { name: "TypeError", message: /^the target must be/ });
+      orders.createBucket("x");
+      orders.moveBucket("x", typed(bucket.createBucket("archive"), { key: utf8, value: utf8 }));
+      assert.ok(bucket.bucket("archive")?.bucket("x"));
+    });
+  });
+
   test("an iterator goes on behind what cannot be decoded, and behind where a loop was left, as a cursor does", () => {
     withBucket((bucket) => {
       const numbers = typed(bucket, {
