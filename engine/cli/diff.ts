@@ -1,5 +1,6 @@
 /** `hexbolt diff`: compares two databases by content: buckets, keys, values, sequences. Where the pages lie does not matter. */
 import type { Cursor, CursorEntry, ReadBucket } from "../index.js";
+import { listedBucket } from "./bucket-path.js";
 import { EXIT_FAILED, EXIT_OK, FORMATS, type Command } from "./command.js";
 import { formatBytes, quotedOrHex } from "./go-text.js";
 import { MemoryOutput, writeJson, type Io, type Output } from "./io.js";
@@ -30,7 +31,7 @@ function side(path: readonly Buffer[], entry: CursorEntry, content: Content, isO
   const [before, after] = isOnlyIn === "first" ? [entry.value, undefined] : [undefined, entry.value];
   report({ kind: entry.value === undefined ? "bucket" : "key", path: here, before, after, isOnlyIn });
   if (entry.value !== undefined) return;
-  const bucket = content.bucket(entry.key)!;
+  const bucket = listedBucket(content, entry.key);
   const cursor = bucket.cursor();
   for (let at = cursor.first(); at !== undefined; at = cursor.next()) side(here, at, bucket, isOnlyIn, report);
 }
@@ -53,7 +54,7 @@ function compare(a: Content, b: Content, path: readonly Buffer[], report: Report
 function both(a: Content, b: Content, atA: CursorEntry, atB: CursorEntry, path: readonly Buffer[], report: Report): void {
   const here = [...path, atA.key];
   if (atA.value === undefined && atB.value === undefined) {
-    compare(a.bucket(atA.key)!, b.bucket(atB.key)!, here, report);
+    compare(listedBucket(a, atA.key), listedBucket(b, atB.key), here, report);
   } else if (atA.value === undefined || atB.value === undefined) {
     side(path, atA, a, "first", report);
     side(path, atB, b, "second", report);

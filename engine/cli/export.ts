@@ -7,7 +7,7 @@
  */
 import { closeSync, openSync } from "node:fs";
 import type { Cursor, ReadBucket, ReadTx } from "../index.js";
-import { findBucket } from "./bucket-path.js";
+import { findBucket, listedBucket } from "./bucket-path.js";
 import { EXIT_OK, OUTPUT_OPTION, type Command } from "./command.js";
 import { DescriptorOutput, writeJson, type Io, type Output } from "./io.js";
 import { toJsonBytes, type JsonBytes } from "./json-bytes.js";
@@ -32,7 +32,7 @@ function exportContent(content: Content, path: readonly JsonBytes[], out: Output
   for (let at = cursor.first(); at !== undefined; at = cursor.next()) {
     const key = toJsonBytes(at.key);
     if (at.value === undefined) {
-      exportContent(content.bucket(at.key)!, [...path, key], out);
+      exportContent(listedBucket(content, at.key), [...path, key], out);
       continue;
     }
     out.write(`${begin}${JSON.stringify(key)},"value":${JSON.stringify(toJsonBytes(at.value))}}\n`);

@@ -58,8 +58,11 @@ function jsonOf(text: string): string | undefined {
   return indented(text);
 }
 
+/** Deeper than anybody reads. The lines of one level are indented by what they are deep: some kilobytes of brackets would be hundreds of megabytes. */
+const MAX_DEPTH = 100;
+
 /** Indents JSON as it stands: what comes out of a parser may have other digits, another order, and no second one of a name. */
-function indented(json: string): string {
+function indented(json: string): string | undefined {
   let result = "";
   let depth = 0;
   let last = "";
@@ -73,6 +76,7 @@ function indented(json: string): string {
     if (token === ":") result += " ";
     if (token === ",") result += newLine();
     if (token === "{" || token === "[") depth++;
+    if (depth > MAX_DEPTH) return undefined;
     last = token;
   }
   return result;

@@ -10,6 +10,7 @@ import {
   BRANCH_CHILD, BRANCH_KEY_SIZE, BRANCH_POS, BUCKET_FLAG, DEFAULT_PAGE_SIZE, FLAG_BRANCH, FLAG_LEAF, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, MAX_PAGE_SIZE, MIN_PAGE_SIZE, PAGE_COUNT, PAGE_HEADER_SIZE,
   SMALLEST_READABLE_PAGE_SIZE, type Pgid,
 } from "../format/constants.js";
+import { examineLeaf } from "../format/element-faults.js";
 import { elementAt } from "../format/page-index.js";
 import { PgidSet } from "../format/pgid-set.js";
 import { readPageHeader } from "../format/page.js";
@@ -38,6 +39,8 @@ interface SalvageReport extends SalvageCounts {
   readonly scannedPages: number;
   /** Pages that nothing leads to, that are not free, and that were left. */
   readonly unreachedPages: number;
+  /** The newest transaction, where it was left out: pages of it are damaged, and the state before it is whole. */
+  readonly leftOut: bigint | undefined;
 }
 
 /** Walks trees and takes what they hold. */
@@ -49,9 +52,12 @@ class Salvage {
   readonly #pageSize: number;
   readonly #progress: Progress;
   #pageCount = 0;
+  /** Bytes that may still be read a second time. */
+  #againSize: number;
 
   constructor(file: RawFile, writer: SalvageWriter, pageSize: number, progress: Progress) {
     this.#file = file;
+    this.#againSize = file.size;
     this.#writer = writer;
     this.#pageSize = pageSize;
     this.#progress = progress;
@@ -72,14 +78,16 @@ class Salvage {
     };
     const walk = new PageWalk(this.#pages(filePages), root, {
       problem: ({ fault, pgid }) => this.problems.push(`page ${pgid}: ${fault}`),
-      page: ({ bucket, bytes, count, isLeaf, pgid, unreadable }) => {
+      page: ({ bucket, bytes, count, isLeaf, overflow, pgid, unreadable }) => {
         this.reached.add(pgid);
         this.#progress.show(++this.#pageCount);
         if (!isLeaf) {
           if (count === 0) this.#followPlausible(bytes, pathOf(bucket));
           return;
         }
-        if (count === 0) this.#takePlausible(bytes, pathOf(bucket));
+        const whole = this.#whole(pgid, bytes, overflow);
+        if (whole !== undefined) this.#take(whole, readU16(whole, PAGE_COUNT), undefined, pathOf(bucket));
+        else if (count === 0) this.#takePlausible(bytes, pathOf(bucket));
         else this.#take(bytes, count, unreadable, pathOf(bucket));
       },
       inline: ({ bucket, bytes, count, unreadable }) => {
@@ -89,6 +97,19 @@ class Salvage {
     });
     while (walk.step());
     return this.#pageCount - before;
+  }
+
+  /**
+   * A leaf of which an earlier page has claimed overflow pages, with all of them, where it is sound so: whoever is wrong, its values are there to be taken.
+   * Of pages that claim each other no more is read a second time than the file has.
+   */
+  #whole(pgid: Pgid, bytes: Uint8Array, overflow: number): Uint8Array | undefined {
+    const size = (1 + overflow) * this.#pageSize;
+    if (bytes.length === size || size > this.#againSize) return undefined;
+    const whole = this.#pages(Infinity).read(pgid, 1 + overflow);
+    if (whole === undefined) return undefined;
+    this.#againSize -= size;
+    return examineLeaf(whole, whole.length, readU16(whole, PAGE_COUNT)).faults === undefined ? whole : undefined;
   }
 
   /** The file's pages up to its end, whatever the high-water mark says. */
@@ -205,6 +226,11 @@ function rootsOf(file: RawFile, pageSize: number): number[] {
   return [...new Set(roots)].filter((root) => root >= 2 && root < limit);
 }
 
+function leftOutOf(file: RawFile): bigint | undefined {
+  const [first, second] = file.validMetas();
+  return first !== undefined && second !== undefined && second.meta.txid > first.meta.txid ? second.meta.txid : undefined;
+}
+
 function knownFree(file: RawFile): PgidSet {
   const free = new PgidSet();
   const [newest] = file.validMetas();
@@ -237,7 +263,7 @@ function salvage(io: Io, file: RawFile, temporary: string, options: { readonly s
     const isNothing = found === 0 && scannedPages === 0;
     if (isNothing) throw new Failure("NOTHING_FOUND", "nothing in this file can be told to be a page of a database");
     if (faults.length > 0) throw new Failure("CHECK_FAILED", `the new file is not sound: ${faults[0]}`);
-    return { ...writer.counts, problems: work.problems, scannedPages, unreachedPages };
+    return { ...writer.counts, problems: work.problems, scannedPages, unreachedPages, leftOut: options.older ? undefined : leftOutOf(file) };
   } catch (error) {
     writer.abandon();
     throw error;
@@ -246,10 +272,11 @@ function salvage(io: Io, file: RawFile, temporary: string, options: { readonly s
   }
 }
 
-function tell(io: Io, { buckets, duplicates, keys, problems, refused, scannedPages, unreachedPages }: SalvageReport): void {
+function tell(io: Io, { buckets, duplicates, keys, leftOut, problems, refused, scannedPages, unreachedPages }: SalvageReport): void {
   for (const line of problems.slice(0, SHOWN_PROBLEMS)) io.stderr.write(`hexbolt: ${line}\n`);
   if (problems.length > SHOWN_PROBLEMS) io.stderr.write(`hexbolt: and ${problems.length - SHOWN_PROBLEMS} more problems\n`);
   const more = [
+    leftOut === undefined ? "" : `Transaction ${leftOut} was left out, for pages of it are damaged: --older takes what it leads to, where the state before it has no such key`,
     scannedPages > 0 ? `${scannedPages} pages that nothing leads to are in the bucket ${textOrHex(LOST_AND_FOUND)}` : "",
     unreachedPages > 0 ? `${unreachedPages} pages hold something, are not free, and nothing leads to them: --scan takes them` : "",
     duplicates > 0 ? `${duplicates} keys were there more than once` : "", refused > 0 ? `${refused} entries could not be written` : "",
@@ -265,7 +292,7 @@ export const salvageCommand: Command = {
   options: [
     OUTPUT_OPTION,
     { name: "scan", help: "also take leaf pages that nothing leads to and that are not free, into the bucket lost+found" },
-    { name: "older", help: "also take what only the state before the last transaction leads to; deleted keys come back with it" },
+    { name: "older", help: "also take what only the other one of the last two states leads to; deleted keys come back with it" },
   ],
   minimum: 1, maximum: 2, makesFile: true,
   run: async (args, io) => {

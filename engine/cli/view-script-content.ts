@@ -17,6 +17,7 @@ const expanded = new Set([""]);
 function fromHash() {
   const parameters = new URLSearchParams(location.hash.slice(1));
   const path = parameters.get("bucket") ?? "";
+  if (path !== bucket.path) $("prefix").value = "";
   bucket = { path, labels: path === "" ? [] : path.split(",").map(labelOfHex) };
   for (let parts = path.split(","); parts.length > 1; ) { parts.pop(); expanded.add(parts.join(",")); }
   [from, before] = ["", []];
@@ -69,7 +70,7 @@ async function loadRows() {
 }
 
 function rowOf(entry) {
-  const open = () => (entry.isBucket ? goTo(bucket.path === "" ? entry.key : bucket.path + "," + entry.key) : showValue(entry.key));
+  const open = () => (entry.isBucket ? goTo(bucket.path === "" ? entry.key : bucket.path + "," + entry.key) : mayLeave() && showValue(entry.key));
   const name = make("button", { title: entry.label }, entry.label);
   const row = make("tr", { onclick: open, "data-key": entry.key, "aria-selected": entry.key === openKey ? "true" : undefined },
     make("td", {}, name), make("td", {}, entry.isBucket ? "" : sizeText(entry.size)), make("td", {}, entry.isBucket ? "bucket ›" : entry.preview));
@@ -95,8 +96,8 @@ async function showStats(sequence) {
   } catch { /* It was shown. */ }
 }
 
-$("page-next").addEventListener("click", () => { before.push(from); from = next; loadRows(); });
-$("page-back").addEventListener("click", () => { from = before.pop() ?? ""; loadRows(); });
+$("page-next").addEventListener("click", () => { $("page-next").disabled = true; before.push(from); from = next; loadRows(); });
+$("page-back").addEventListener("click", () => { $("page-back").disabled = true; from = before.pop() ?? ""; loadRows(); });
 $("page-first").addEventListener("click", () => { [from, before] = ["", []]; loadRows(); });
 $("prefix").addEventListener("input", () => { [from, before] = ["", []]; loadRows(); });
 
@@ -136,10 +137,19 @@ function markCurrent() {
 
 const FORMS = [["text", "Text"], ["json", "JSON"], ["hex", "Hex"], ["varint", "Varint"], ["goTime", "Go time"], ["uint64", "uint64 (big-endian)"], ["uint64le", "uint64 (little-endian)"]];
 let form = "text";
+/** What is on show, and what Save and Delete are about; undefined while another value is asked for. */
+let shown;
+let valueVersion = 0;
 
 function closeValue() {
-  openKey = undefined;
+  valueVersion++;
+  openKey = shown = undefined;
   $("value").hidden = true;
+}
+
+/** Whether what stands in the field may go: it is as it was shown, or the user says so. */
+function mayLeave() {
+  return shown === undefined || $("edit-text").value === shown.text || confirm("Drop the changes of the key " + shown.label + "?");
 }
 
 function hexLines(digits) {
@@ -153,9 +163,20 @@ function hexLines(digits) {
 }
 
 async function showValue(key) {
+  const version = ++valueVersion;
+  const path = bucket.path;
   openKey = key;
-  const value = await ask("value", { path: bucket.path, key });
-  if (openKey !== key) return;
+  // Until the answer is here, and when none comes, there is nothing to be saved or deleted: least of all what stands there under the new key.
+  shown = undefined;
+  $("edit-save").disabled = $("edit-delete").disabled = true;
+  let value;
+  try {
+    value = await ask("value", { path, key });
+  } catch (error) {
+    if (version === valueVersion) closeValue();
+    throw error;
+  }
+  if (version !== valueVersion) return;
   for (const row of document.querySelectorAll("#rows tr")) row.setAttribute("aria-selected", String(row.dataset.key === key));
   $("value").hidden = false;
   $("value-key").textContent = value.label;
@@ -172,6 +193,8 @@ async function showValue(key) {
   // Bytes that are no text would be lost in a field of text, and its lines end in one way only: these are changed as hexadecimal digits.
   editsHex = value.text === undefined || value.text.includes("\r");
   $("edit-text").value = editsHex ? value.hex.replace(/../g, "$& ").trim() : value.text;
+  shown = { path, key, label: value.label, was: value.isCut ? undefined : value.hex, text: $("edit-text").value };
+  $("edit-save").disabled = $("edit-delete").disabled = false;
   $("edit-save").textContent = editsHex ? "Save as hex" : "Save as text";
   $("edit-done").textContent = "";
 }
@@ -188,16 +211,21 @@ function editedHex() {
 
 $("value-close").addEventListener("click", closeValue);
 $("edit-save").addEventListener("click", async () => {
+  if (shown === undefined) return;
+  const { path, key, was } = shown;
   const value = editedHex();
   if (value === undefined) return say("These are no hexadecimal digits, two a byte.", "put");
-  const { txid } = await ask("put", { path: bucket.path, key: openKey, value }, "POST");
-  await Promise.all([showValue(openKey), loadRows(), count()]);
+  const { txid } = await ask("put", { path, key, value, was: "0x" + was }, "POST");
+  if (shown?.path !== path || shown.key !== key) return;
+  await Promise.all([showValue(key), loadRows(), count()]);
   $("edit-done").textContent = "Saved by transaction " + txid;
 });
 $("edit-delete").addEventListener("click", async () => {
-  if (!confirm("Delete the key " + $("value-key").textContent + "?")) return;
-  await ask("delete", { path: bucket.path, key: openKey }, "POST");
-  closeValue();
+  if (shown === undefined) return;
+  const { path, key, label, was } = shown;
+  if (!confirm("Delete the key " + label + "?")) return;
+  await ask("delete", { path, key, was: was === undefined ? undefined : "0x" + was }, "POST");
+  if (shown?.path === path && shown.key === key) closeValue();
   await Promise.all([loadRows(), count()]);
 });
 `;

@@ -29,12 +29,17 @@ function say(text, by) {
 /** Asks the server; errors are shown and thrown. */
 async function ask(name, parameters = {}, method = "GET") {
   const query = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value !== undefined && value !== ""));
-  let answer;
+  let response, answer;
   try {
-    const response = await fetch("api/" + name + (method === "GET" ? "?" + query : ""), method === "GET" ? {} : { method, body: query });
-    answer = await response.json();
+    response = await fetch("api/" + name + (method === "GET" ? "?" + query : ""), method === "GET" ? {} : { method, body: query });
   } catch (error) {
     say("The server does not answer: is hexbolt view still running?", "server");
+    throw error;
+  }
+  try {
+    answer = await response.json();
+  } catch (error) {
+    say("The server's answer cannot be read: HTTP status " + response.status, name);
     throw error;
   }
   if (answer.error) {

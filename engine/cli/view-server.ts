@@ -5,7 +5,7 @@
 import { randomBytes, timingSafeEqual } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { BoltError } from "../index.js";
+import { BoltError, type Bucket } from "../index.js";
 import { Failure } from "./command.js";
 import { findBucket } from "./bucket-path.js";
 import type { Io } from "./io.js";
@@ -17,6 +17,8 @@ import { STYLE } from "./view-style.js";
 
 /** Bytes of a request's body, at most. */
 const MAX_BODY = 32 << 20;
+/** Bytes of a request's headers, at most: keys of 32 KiB, and the names of buckets in buckets, stand in the address in hexadecimal. */
+const MAX_HEADERS = 1 << 20;
 
 /** How the viewer is set up. */
 export interface ViewerOptions {
@@ -95,24 +97,30 @@ class ViewerServer {
   }
 
   #put(query: Query): unknown {
-    const names = bucketPathOf(query.get("path") ?? "");
-    return updateFile(this.#options.path, (tx) => {
-      findBucket(tx, names).put(fromHex(query.get("key") ?? ""), fromHex(query.get("value") ?? ""));
-      return { txid: tx.id };
-    });
+    return this.#change(query, (bucket, key) => bucket.put(key, fromHex(query.get("value") ?? "")));
   }
 
   #delete(query: Query): unknown {
+    return this.#change(query, (bucket, key) => bucket.delete(key));
+  }
+
+  /** Changes a key, if its value still is what the page has shown: `was`, 0x before its digits. */
+  #change(query: Query, change: (bucket: Bucket, key: Buffer) => void): unknown {
     const names = bucketPathOf(query.get("path") ?? "");
+    const key = fromHex(query.get("key") ?? "");
+    const was = query.get("was");
     return updateFile(this.#options.path, (tx) => {
-      findBucket(tx, names).delete(fromHex(query.get("key") ?? ""));
+      const bucket = findBucket(tx, names);
+      const value = bucket.get(key);
+      if (was !== null && was !== (value && `0x${value.toString("hex")}`)) throw new Failure("CHANGED", "the value was changed or deleted meanwhile: nothing was done; click the key again to see what it is now");
+      change(bucket, key);
       return { txid: tx.id };
     });
   }
 
   listen(): Promise<{ readonly server: Server; readonly address: string }> {
     const { host, port } = this.#options;
-    const server = createServer((request, response) => {
+    const server = createServer({ maxHeaderSize: MAX_HEADERS }, (request, response) => {
       this.#handle(request, response).catch((error: unknown) => {
         const { code, message, status } = errorStatus(error);
         if (response.headersSent) response.destroy();
@@ -124,7 +132,8 @@ class ViewerServer {
       server.listen(port, host, () => {
         const { port: given } = server.address() as AddressInfo;
         const name = host.includes(":") ? `[${host}]` : host;
-        this.#hosts = new Set([`${name}:${given}`, `localhost:${given}`]);
+        // Browsers leave out the port that http has by itself.
+        this.#hosts = new Set([name, "localhost"].flatMap((each) => (given === 80 ? [each, `${each}:80`] : [`${each}:${given}`])));
         resolve({ server, address: `http://${name}:${given}/${this.#token}/` });
       });
     });
@@ -133,7 +142,7 @@ class ViewerServer {
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { host = "", origin } = request.headers;
     const isOurs = this.#hosts.has(host) && (origin === undefined || origin === `http://${host}`);
-    const url = new URL(request.url ?? "/", "http://localhost");
+    const url = new URL((request.url ?? "/").replace(/^\/+/, "/"), "http://localhost");
     const [, token = "", ...rest] = url.pathname.split("/");
     if (!isOurs || !this.#isToken(token)) return send(response, 403, { type: "text/plain; charset=utf-8", body: "Forbidden: use the address that hexbolt view has printed.\n" });
     const name = rest.join("/");

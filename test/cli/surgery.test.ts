@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
+import { listedBucket } from "../../engine/cli/bucket-path.js";
 import { open } from "../../engine/index.js";
 import { contentOf } from "../support/content.js";
 import { fixtureCopy, fixtureNames, fixtureOriginal, readFixture } from "../support/fixtures.js";
@@ -239,4 +240,51 @@ test("where the file cannot be locked surgery refuses: a plain copy would not no
   assert.equal(status, 1);
   assert.match(stderr, /cannot lock the file/);
   assert.equal(existsSync(copy), false);
+});
+
+test("salvage takes the values of sound pages also where a damaged one claims their overflow pages", async () => {
+  const path = tempPath("claimed.db");
+  const db = open(path);
+  db.update((tx) => { for (let i = 0, bucket = tx.createBucket("b"); i < 400; i++) bucket.put(`k${1000 + i}`, Buffer.alloc(i % 40 === 39 ? 9000 : 20, i)); });
+  db.close();
+  const claims = (await rows(path)).find(({ type, overflow }) => type === "leaf" && overflow === 2);
+  assert.ok(claims !== undefined);
+  const bytes = readFileSync(path);
+  bytes.writeUInt32LE(18, claims.id * 4096 + 12);
+  writeFileSync(path, bytes);
+  const saved = tempPath("saved.db");
+  await outputHere(["surgery", "salvage", path, "--output", saved]);
+  const whole = open(saved, { readOnly: true });
+  whole.view((tx) => {
+    assert.equal(tx.bucket("b")?.count(), 400);
+    for (let i = 0; i < 400; i++) assert.deepEqual(tx.bucket("b")?.get(`k${1000 + i}`), Buffer.alloc(i % 40 === 39 ? 9000 : 20, i));
+  });
+  whole.close();
+});
+
+test("salvage says which transaction it has left out, and takes what is in it when it is asked to", async () => {
+  const path = tempPath("torn.db");
+  const db = open(path);
+  db.update((tx) => tx.createBucket("old").put("k", "v"));
+  const root = db.update((tx) => {
+    const bucket = tx.createBucket("new");
+    for (let i = 0; i < 100; i++) bucket.put(`k${i}`, Buffer.alloc(60, 7));
+    return tx.id;
+  });
+  const bytes = readFileSync(path);
+  db.close();
+  const at = bytes.indexOf(Buffer.alloc(60, 7), 8192);
+  bytes[at + 30] = 6;
+  writeFileSync(path, bytes);
+  const run = await here(["surgery", "salvage", path, "--output", tempPath("without.db")]);
+  assert.match(run.stdout, new RegExp(`^Transaction ${root} was left out, for pages of it are damaged: --older takes what it leads to`, "m"));
+  const saved = tempPath("with.db");
+  assert.doesNotMatch(await outputHere(["surgery", "salvage", path, "--older", "--output", saved]), /left out/);
+  const both = open(saved, { readOnly: true });
+  both.view((tx) => assert.deepEqual([tx.bucket("old")?.count(), tx.bucket("new")?.count()], [1, 100]));
+  both.close();
+});
+
+test("a bucket that is listed and not found is told as damage", () => {
+  assert.throws(() => listedBucket({ bucket: () => undefined }, Buffer.from("b")), { code: "CORRUPT", message: "bucket (hex)62 is listed and not found" });
 });

@@ -123,6 +123,36 @@ describe("the viewer's server", () => {
   });
 });
 
+test("a change is made only where the value still is what was shown; keys may be as long as keys can be", async () => {
+  const path = tempPath("changed.db");
+  const long = Buffer.alloc(32_768, "k");
+  const db = open(path);
+  db.update((tx) => {
+    const bucket = tx.createBucket("b");
+    bucket.put("key", "shown");
+    bucket.put(long, "of the long key");
+  });
+  db.close();
+  const viewer = await startViewer({ path, host: "127.0.0.1", port: 0, canWrite: true }, io);
+  const change = async (name: string, parameters: Readonly<Record<string, string>>): Promise<unknown> =>
+    (await fetch(`${viewer.address}api/${name}`, { method: "POST", body: new URLSearchParams({ path: hexOf("b"), key: hexOf("key"), ...parameters }) })).json();
+  const codeOf = (answer: unknown): unknown => (answer as { error?: { code: string } }).error?.code;
+  assert.equal(codeOf(await change("put", { value: hexOf("mine"), was: `0x${hexOf("other")}` })), "CHANGED");
+  assert.equal(codeOf(await change("delete", { was: "0x" })), "CHANGED");
+  assert.equal(codeOf(await change("put", { value: hexOf("mine"), was: `0x${hexOf("shown")}` })), undefined);
+  assert.equal(codeOf(await change("delete", { was: `0x${hexOf("mine")}` })), undefined);
+  assert.equal(codeOf(await change("put", { value: hexOf("back"), was: `0x${hexOf("mine")}` })), "CHANGED");
+  assert.equal((await api(viewer, `value?path=${hexOf("b")}&key=${long.toString("hex")}`) as { text: string }).text, "of the long key");
+  assert.equal((await get(viewer.address.replace(/\/[^/]+\/$/, "//"))).status, 403);
+  await viewer.close();
+});
+
+test("JSON that is nested deeper than anybody reads is shown as the text that it is", () => {
+  const deep = interpret(Buffer.from("[".repeat(30_000) + "]".repeat(30_000)));
+  assert.deepEqual([deep.json, deep.text?.length], [undefined, 60_000]);
+  assert.equal(interpret(Buffer.from("[".repeat(50) + "]".repeat(50))).json?.split("\n").length, 100 - 1);
+});
+
 test("a value is shown in all the forms that it can be", () => {
   const time = interpret(encodeGoTime(new Date(Date.UTC(2024, 1, 29, 12, 30, 15, 500))));
   assert.equal(time.goTime, "2024-02-29T12:30:15.500Z");
@@ -317,6 +347,44 @@ describe("the page in a browser", { skip: process.env["HEXBOLT_BROWSER"] === und
     const db = open(path, { readOnly: true });
     assert.equal(db.view((tx) => tx.bucket("kinds")?.get("varint")?.toString("hex")), "8003ff");
     db.close();
+  });
+
+  test("Save and Delete are about the value on show: while another is asked for, and when none comes, there is none", async () => {
+    await page.evaluate(`location.hash = "bucket=${hexOf("kinds")}"`);
+    await page.click(row("varint"));
+    await page.until(`document.getElementById("edit-text").value === "80 03 ff"`);
+    await page.evaluate(`(() => {
+      window.fetchNow = window.fetch;
+      window.answers = new Promise((resolve) => { window.answer = resolve; });
+      window.fetch = async (...parameters) => {
+        if (String(parameters[0]).startsWith("api/value")) { await window.answers; throw new Error("no answer"); }
+        return fetchNow(...parameters);
+      };
+    })()`);
+    await page.click(row("time"));
+    assert.deepEqual(await page.evaluate(`[shown === undefined, document.getElementById("edit-save").disabled, document.getElementById("edit-delete").disabled]`), [true, true, true]);
+    await page.evaluate(`answer()`);
+    await page.until(`document.getElementById("value").hidden && /does not answer/.test(document.getElementById("message").textContent)`);
+    await page.evaluate(`window.fetch = fetchNow`);
+    page.errors.splice(0);
+  });
+
+  test("a value that another process has changed meanwhile is not written over", async () => {
+    await page.click(row("varint"));
+    await page.until(`shown?.was === "8003ff"`);
+    const db = open(path);
+    db.update((tx) => tx.bucket("kinds")?.put("varint", Buffer.from([0xff])));
+    db.close();
+    await page.evaluate(`document.getElementById("edit-text").value = "aa"`);
+    await page.click(button("Save as hex"));
+    await page.until(`/changed or deleted meanwhile/.test(document.getElementById("message").textContent)`);
+    page.errors.splice(0);
+    const after = open(path, { readOnly: true });
+    assert.equal(after.view((tx) => tx.bucket("kinds")?.get("varint")?.toString("hex")), "ff");
+    after.close();
+    await page.evaluate(`document.getElementById("edit-text").value = "80 03 ff"`);
+    await page.click(row("varint"));
+    await page.until(`document.getElementById("edit-text").value === "ff"`);
   });
 
   test("text with carriage returns, which a field of text would lose, is changed as hexadecimal digits, too", async () => {
