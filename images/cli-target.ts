@@ -1,8 +1,8 @@
 /**
  * Finds out what a command's TARGET is (file, socket, address, etcd) and opens the store on it.
  */
-import { rmSync, statSync } from "node:fs";
-import { BoltError, open } from "../engine/index.js";
+import { statSync } from "node:fs";
+import { BoltError, open, openMemory } from "../engine/index.js";
 import { formatAddress, parseAddress } from "./address.js";
 import { EtcdImageStore } from "./etcd-store.js";
 import { ImagesError } from "./errors.js";
@@ -78,8 +78,11 @@ export async function serveTarget(path: string, address: string, namespace: stri
       io.signal?.addEventListener("abort", () => resolve(), { once: true });
     });
   } finally {
-    await server?.close();
-    await db.closeAsync();
+    try {
+      await server?.close();
+    } finally {
+      await db.closeAsync();
+    }
   }
 }
 
@@ -138,19 +141,20 @@ function openToRead(path: string): DB {
 async function writeFile<T>(
   path: string, namespace: string | undefined, env: Env, use: (store: EditableImageStore) => Promise<T>,
 ): Promise<T> {
-  const isThere = statSync(path, { throwIfNoEntry: false }) !== undefined;
-  const db = openLocked(path);
-  const isOurs = !isThere && db.view((tx) => [...tx.buckets()].length === 0);
+  // What cannot be done leaves no new file: it is tried in memory first.
+  if (statSync(path, { throwIfNoEntry: false }) === undefined) await changeAndClose(openMemory(), namespace, env, use);
+  return changeAndClose(openLocked(path), namespace, env, use);
+}
+
+async function changeAndClose<T>(
+  db: DB, namespace: string | undefined, env: Env, use: (store: EditableImageStore) => Promise<T>,
+): Promise<T> {
   try {
     // A new file gets the early layout, unless a namespace was asked for, here or in the environment.
     const isNew = !db.view((tx) => tx.bucket(SCHEMA) !== undefined);
     const wanted = namespace ?? (isNew ? env["CONTAINERD_NAMESPACE"] : undefined);
     if (isNew && wanted === undefined) initDB(db);
     return await use(localStore(db, wanted, env));
-  } catch (error) {
-    // While it is locked: nobody else can have put anything into it.
-    if (isOurs) rmSync(path, { force: true });
-    throw error;
   } finally {
     await db.closeAsync();
   }

@@ -3,7 +3,7 @@
  * when it was lost. It keeps the process alive only while a call is under way.
  */
 import { connect } from "node:net";
-import { givenUp, ImagesError } from "./errors.js";
+import { givenUp } from "./errors.js";
 import { MessageReader, frame } from "./grpc-frame.js";
 import { GrpcError, Status, decodeMessage, formatTimeout, parseStatus } from "./grpc-status.js";
 import { http2 } from "./http2.js";
@@ -82,17 +82,10 @@ export class GrpcClient {
     } catch (error) {
       // Node throws here for a session that was closed between the check and the request.
       if (error instanceof Error && "code" in error && REFUSALS.has(String(error.code))) return "refused";
-      if (exchange.isUnanswered && isLate(error)) this.#leave(session);
       throw error;
     } finally {
-      if (--this.#callCount === 0) for (const each of [session, this.#session]) if (each?.destroyed === false) each.unref();
+      if (--this.#callCount === 0 && !session.destroyed) session.unref();
     }
-  }
-
-  /** Gives up a connection on which not a word came in all the time that a call had: the next call makes another. Calls under way may end as they will. */
-  #leave(session: ClientHttp2Session): void {
-    if (this.#session === session) this.#session = undefined;
-    if (!session.closed) session.close();
   }
 
   #connection(): ClientHttp2Session {
@@ -124,10 +117,6 @@ export class GrpcClient {
   }
 }
 
-function isLate(error: unknown): boolean {
-  return error instanceof ImagesError && error.code === "DEADLINE_EXCEEDED";
-}
-
 const REFUSALS: ReadonlySet<string> = new Set(["ERR_HTTP2_INVALID_SESSION", "ERR_HTTP2_GOAWAY_SESSION"]);
 
 /** One call on one stream; settles once, whatever of stream, session or signal ends first. */
@@ -138,8 +127,6 @@ class Exchange {
   #trailers: IncomingHttpHeaders = {};
   #fault: GrpcError | undefined;
   #sessionError: Error | undefined;
-  /** The server has said nothing of it yet. */
-  isUnanswered = true;
 
   constructor(signal: AbortSignal | undefined) {
     this.#signal = signal;
@@ -155,10 +142,7 @@ class Exchange {
       this.#signal?.addEventListener("abort", abort, { once: true });
       session.on("error", keepError);
       stream.on("error", keepError);
-      stream.on("response", (headers) => {
-        this.isUnanswered = false;
-        this.#headers = headers;
-      });
+      stream.on("response", (headers) => { this.#headers = headers; });
       stream.on("trailers", (headers) => { this.#trailers = headers; });
       stream.on("data", (chunk: Buffer) => this.#take(stream, chunk));
       stream.once("close", () => {

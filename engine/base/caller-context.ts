@@ -9,6 +9,6 @@ import { requireFunction } from "./errors.js";
  */
 export function inCallersContext<A, R>(fn: (argument: A) => R, member: string): (argument: A) => R {
   requireFunction(fn, member);
-  const context = new AsyncResource("hexbolt", { requireManualDestroy: true });
+  const context = new AsyncResource("hexbolt");
   return (argument) => context.runInAsyncScope(fn, undefined, argument);
 }

@@ -29,17 +29,23 @@ async function runInThread(setting: Setting): Promise<number> {
       else temporaries.push(message.path);
     });
     worker.on("error", reject);
+    const end = (finish: () => void): void => {
+      if (setting.errorIsTerminal) process.stderr.write(CLEAR_LINE);
+      for (const path of temporaries) removeTemporary(path);
+      finish();
+    };
     let isEnding = false;
     for (const signal of SIGNALS) process.on(signal, () => {
       // Those that follow are no other wish: timeout(1) sends the process one and its group another, a user presses Ctrl-C twice.
       if (isEnding) return;
       isEnding = true;
       // One turn of the loop first: the thread names a file before it makes it, and that message may still be on its way.
-      setImmediate(() => void worker.terminate().then(() => {
-        if (setting.errorIsTerminal) process.stderr.write(CLEAR_LINE);
-        for (const path of temporaries) removeTemporary(path);
-        process.exit(exitStatusOf(signal));
-      }));
+      setImmediate(() => void worker.terminate().then(() => end(() => process.exit(exitStatusOf(signal)))));
+      // A thread that waits in a system call, for its input say, does not end before that, nor does a process that exits: the signal itself ends both.
+      setTimeout(() => end(() => {
+        process.removeAllListeners(signal);
+        process.kill(process.pid, signal);
+      }), PATIENCE_MS);
     });
   });
 }

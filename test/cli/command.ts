@@ -3,7 +3,7 @@
  * out only what main.ts does (signals, threads, the descriptors).
  */
 import { spawn, spawnSync, type ChildProcessByStdio } from "node:child_process";
-import type { Readable } from "node:stream";
+import type { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { MemoryOutput } from "../../engine/cli/io.js";
 import { run } from "../../engine/cli/run.js";
@@ -62,4 +62,9 @@ export async function jsonLinesHere(argv: readonly string[]): Promise<unknown[]>
 /** Starts a command that runs on. */
 export function start(argv: readonly string[]): ChildProcessByStdio<null, Readable, Readable> {
   return spawn(process.execPath, [PROGRAM, ...argv], { stdio: ["ignore", "pipe", "pipe"] });
+}
+
+/** Starts a command that is given its input piece by piece. */
+export function startWithInput(argv: readonly string[]): ChildProcessByStdio<Writable, Readable, Readable> {
+  return spawn(process.execPath, [PROGRAM, ...argv], { stdio: ["pipe", "pipe", "pipe"] });
 }

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { open } from "../../engine/index.js";
 import { Random, seedOfRun } from "../support/random.js";
 import { tempPath } from "../support/temp.js";
-import { outputHere, start } from "./command.js";
+import { outputHere, start, startWithInput } from "./command.js";
 
 const seed = seedOfRun();
 console.log(`# seed ${seed}`);
@@ -78,4 +78,14 @@ test("a signal leaves a whole file or none", { timeout: 600_000 }, async () => {
   }
   console.log(`# ${interrupted} of ${commands.length * TRIES} interrupted`);
   assert.ok(interrupted > 0, "no command was interrupted");
+});
+
+test("a signal ends a command that waits for its input, and leaves nothing of what it had begun", { skip: process.platform === "win32" ? "no such signals there" : false }, async () => {
+  const child = startWithInput(["import", target]);
+  const ended = new Promise<number | undefined>((resolve) => child.on("close", (status, by) => resolve(by === null ? status ?? undefined : STATUSES[by])));
+  child.stdin.write('{"hexbolt":1,"pageSize":4096}\n{"bucket":["b"]}\n');
+  while (!readdirSync(folder).some((name) => name.endsWith(".tmp"))) await sleep(5);
+  child.kill("SIGINT");
+  assert.equal(await ended, STATUSES["SIGINT"]);
+  assert.deepEqual(readdirSync(folder).filter((name) => name.startsWith("new")), []);
 });

@@ -2,10 +2,9 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { connect, createServer } from "node:net";
+import { createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { test } from "node:test";
-import { parseAddress } from "../../images/address.js";
 import { MessageReader } from "../../images/grpc-frame.js";
 import { connectImages, serveImages } from "../../images/index.js";
 import { tempPath } from "../support/temp.js";
@@ -121,28 +120,6 @@ test("a server that hangs up at once is UNAVAILABLE", async () => {
   await assert.rejects(client.list(), { code: "UNAVAILABLE" });
   client.close();
   server.close();
-});
-
-test("a connection on which not a word came in a call's whole time is left: the next call makes another", async () => {
-  const served = await serveImages(new MapImageStore(), {});
-  const { host, port } = parseAddress(served.address);
-  const sockets: Socket[] = [];
-  const server = createServer((socket) => {
-    // The first one stays mute.
-    if (sockets.push(socket) === 1) socket.resume();
-    else socket.pipe(connect({ host: host!, port: port! })).pipe(socket);
-  }).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  assert.ok(typeof address === "object" && address !== null);
-  const client = connectImages(`127.0.0.1:${address.port}`, { namespace: "default" });
-  await assert.rejects(client.list({ timeoutMs: 50 }), { code: "DEADLINE_EXCEEDED" });
-  assert.deepEqual(await client.list(), []);
-  assert.equal(sockets.length, 2);
-  client.close();
-  for (const socket of sockets) socket.destroy();
-  server.close();
-  await served.close();
 });
 
 test("a client that closes ends its own calls with UNAVAILABLE", async () => {
