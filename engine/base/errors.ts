@@ -87,3 +87,13 @@ export function ioError(action: string, cause: unknown): BoltError {
 export function requireFunction(fn: unknown, member: string): void {
   if (typeof fn !== "function") throw new TypeError(`${member} takes a function`);
 }
+
+/** Lets BoltErrors pass and gives every other error of a storage the code IO. */
+export function wrapIo<T>(action: string, operate: () => T): T {
+  try {
+    return operate();
+  } catch (error) {
+    if (error instanceof BoltError) throw error;
+    throw ioError(action, error);
+  }
+}

@@ -1,12 +1,12 @@
 /** From a path to an open pager: the storage, its lock, and what is in it. */
-import { boltError, ioError } from "../base/errors.js";
-import { Pager, wrapIo } from "../pager/pager.js";
-import { type FileStorage, openFileStorage } from "../storage/file-storage.js";
+import { boltError, ioError, wrapIo } from "../base/errors.js";
+import { Pager } from "../pager/pager.js";
+import { type FileStorage, openFileStorage, renumbersFiles } from "../storage/file-storage.js";
 import type { Storage } from "../storage/storage.js";
 import type { Settings } from "./options.js";
 
-/** So often a file that has lost its name is opened anew. There are file systems that number their files differently from one call to the next. */
-const REPLACED_MAX = 5;
+/** So often a file that has lost its name is opened anew. */
+const REPLACED_MAX = 1000;
 /** Between two tries to get the lock, as bbolt. */
 const LOCK_RETRY_MS = 50;
 
@@ -36,14 +36,15 @@ function openStorage(path: string, settings: Settings): Storage {
   if (settings.storage !== undefined) return locked(settings.storage, path, settings, deadline);
   for (let replaced = 0; ; replaced++) {
     const file = locked(openFile(path, settings), path, settings, deadline);
-    if (settings.lock === "none" || replaced === REPLACED_MAX || hasItsName(file, path)) return file;
+    if (settings.lock === "none" || hasItsName(file, path)) return file;
     file.close();
+    if (replaced === REPLACED_MAX) throw boltError("TIMEOUT", `${path} was replaced by another file each time that its lock had been taken`);
   }
 }
 
 function hasItsName(file: FileStorage, path: string): boolean {
   try {
-    return file.isAt(path);
+    return file.isAt(path) || renumbersFiles(path);
   } catch (error) {
     file.close();
     throw ioError(`open ${path}`, error);

@@ -15,7 +15,8 @@
  */
 import type { Pgid } from "../format/constants.js";
 import type { Meta } from "../format/meta.js";
-import { wrapIo, type Pager } from "../pager/pager.js";
+import { wrapIo } from "../base/errors.js";
+import type { Pager } from "../pager/pager.js";
 import type { TxState } from "../tx/tx-state.js";
 import { requireOptions } from "./options.js";
 import { ShrinkWalk, type Position } from "./shrink-walk.js";

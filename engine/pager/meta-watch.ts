@@ -5,28 +5,34 @@
  * they are the same, the newest transaction T that it reads is the newest committed one. Whoever writes transaction T + 1 writes only to
  * pages that the tree of T does not reach (both bbolt and this engine), and T + 2, which may use what T + 1 freed, cannot begin
  * before the meta of T + 1 stands in the file. A meta page read while it is being written differs from the noted one, so it counts as moved.
+ * A commit that failed may have left its meta for a moment, and the next one has the same number, root and mark: the manifest behind the meta (format/manifest.ts)
+ * tells the two apart by the sums of their pages.
  */
-import { META_SIZE, decodeMeta } from "../format/meta.js";
+import { boltError } from "../base/errors.js";
+import { decodeMeta } from "../format/meta.js";
 import type { Storage } from "../storage/storage.js";
 import type { MetaSlots } from "./meta-pages.js";
+
+/** Bytes of a meta page that are watched: the meta and the fixed part of the manifest, all in its first sector. */
+const WATCHED_SIZE = 128;
 
 /** The two meta pages as they were when a snapshot began. */
 export class MetaWatch {
   readonly #storage: Storage;
   readonly #pageSize: number;
   readonly #noted: Buffer;
-  readonly #seen: Buffer = Buffer.alloc(2 * META_SIZE);
+  readonly #seen: Buffer = Buffer.alloc(2 * WATCHED_SIZE);
 
   constructor(storage: Storage, pageSize: number) {
     this.#storage = storage;
     this.#pageSize = pageSize;
-    this.#noted = Buffer.alloc(2 * META_SIZE);
+    this.#noted = Buffer.alloc(2 * WATCHED_SIZE);
     this.#read(this.#noted);
   }
 
   /** What the noted bytes say. */
   get slots(): MetaSlots {
-    return [decodeMeta(this.#noted, 0), decodeMeta(this.#noted, META_SIZE)];
+    return [decodeMeta(this.#noted, 0), decodeMeta(this.#noted, WATCHED_SIZE)];
   }
 
   /** Whether both meta pages still are what they were. */
@@ -35,9 +41,14 @@ export class MetaWatch {
     return this.#seen.equals(this.#noted);
   }
 
+  /** @throws BoltError STALE_SNAPSHOT when they are not */
+  requireUnmoved(): void {
+    if (!this.isUnmoved()) throw boltError("STALE_SNAPSHOT", "a commit has followed the one this snapshot reads; begin again");
+  }
+
   #read(target: Buffer): void {
     target.fill(0);
-    this.#storage.read(target.subarray(0, META_SIZE), 0);
-    this.#storage.read(target.subarray(META_SIZE), this.#pageSize);
+    this.#storage.read(target.subarray(0, WATCHED_SIZE), 0);
+    this.#storage.read(target.subarray(WATCHED_SIZE), this.#pageSize);
   }
 }

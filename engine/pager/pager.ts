@@ -9,7 +9,7 @@
  *    sync, nobody knows which of the two states the disk holds, so no further write is accepted until the file is opened again.
  * 4. Transactions are counted by `serial` from the one the file was opened at; readers are known to the freelist by it.
  */
-import { boltError, BoltError, corrupt, ioError } from "../base/errors.js";
+import { boltError, BoltError, corrupt, ioError, wrapIo } from "../base/errors.js";
 import { atOnce, inTurns } from "../base/turns.js";
 import { assert } from "../base/assert.js";
 import { newMemory } from "../base/memory.js";
@@ -91,13 +91,14 @@ export class Pager {
   static open(storage: Storage, options: PagerOptions): Pager {
     return wrapIo("open", () => {
       if (!options.readOnly && isUninitialised(storage)) initialise(storage, options.pageSize);
+      const sizeBefore = storage.size();
       let slots = readMetaSlots(storage);
       if (!options.readOnly && isUnfinished(slots)) {
         finishInitialising(storage, (slots[0] as Meta).pageSize);
         slots = readMetaSlots(storage);
       }
       // A file that is being written is never closed in order: its pages are trusted as far as its writer's own.
-      const { meta, older, recovery } = options.live ? { meta: newestMeta(slots, storage.size()), older: undefined, recovery: undefined } : chooseMeta(storage, slots);
+      const { meta, older, recovery } = options.live ? { meta: newestMeta(slots, Math.max(sizeBefore, storage.size())), older: undefined, recovery: undefined } : chooseMeta(storage, slots);
       const pager = new Pager(storage, options, meta);
       pager.recovery = recovery;
       if (!options.readOnly) pager.#loadFreelist(older);
@@ -130,7 +131,10 @@ export class Pager {
       highWaterMark,
       read: (pgid, pageCount) => {
         const end = (pgid + pageCount) * pageSize;
-        if (end > this.#fileSize && end > this.storage.size()) return undefined;
+        if (end > this.#fileSize && end > this.storage.size()) {
+          watch?.requireUnmoved();
+          return undefined;
+        }
         const bytes = newMemory(pageCount * pageSize);
         if (bytes === undefined) throw corrupt(pgid, `page of ${pageCount * pageSize} bytes: there is not so much memory`);
         return this.#readPages(pgid, bytes, pageSize, watch) ? bytes : undefined;
@@ -182,7 +186,7 @@ export class Pager {
   #readPages(pgid: Pgid, target: Uint8Array, pageSize: number, watch: MetaWatch | undefined): boolean {
     return wrapIo(`read page ${pgid}`, () => {
       const size = this.storage.read(target, pgid * pageSize);
-      if (watch !== undefined && !watch.isUnmoved()) throw boltError("STALE_SNAPSHOT", "a commit has followed the one this snapshot reads; begin again");
+      watch?.requireUnmoved();
       return size === target.length;
     });
   }
@@ -191,8 +195,9 @@ export class Pager {
   #followWriter(): void {
     wrapIo("read the meta pages", () => {
       if (this.#watch?.isUnmoved()) return;
+      const sizeBefore = this.storage.size();
       const watch = new MetaWatch(this.storage, this.meta.pageSize);
-      this.#fileSize = this.storage.size();
+      this.#fileSize = Math.max(sizeBefore, this.storage.size());
       this.meta = newestMeta(watch.slots, this.#fileSize);
       this.#watch = watch;
       this.serial++;
@@ -308,9 +313,7 @@ export class Pager {
     this.#isMetaWritten ||= step.kind === "meta";
     switch (step.kind) {
       case "truncate":
-        this.storage.truncate(step.size);
-        this.#fileSize = step.size;
-        return;
+        return this.#truncate(step.size);
       case "compute":
         return atOnce(step.pieces());
       case "startSync":
@@ -319,6 +322,17 @@ export class Pager {
         return this.storage.sync();
       default:
         return this.storage.write(step.chunks, step.position);
+    }
+  }
+
+  #truncate(size: number): void {
+    try {
+      this.storage.truncate(size);
+      this.#fileSize = size;
+    } catch (error) {
+      // It may have been done all the same: a file that is shorter than it should be has been cut by somebody else, as far as the next commit knows.
+      this.#fileSize = Math.min(this.#fileSize, this.storage.size());
+      throw error;
     }
   }
 
@@ -381,15 +395,5 @@ export class Pager {
     } catch {
       // Without the mark the next opening verifies the last commit: slower, not wrong.
     }
-  }
-}
-
-/** Lets BoltErrors pass and gives every other error of a storage the code IO. */
-export function wrapIo<T>(action: string, operate: () => T): T {
-  try {
-    return operate();
-  } catch (error) {
-    if (error instanceof BoltError) throw error;
-    throw ioError(action, error);
   }
 }

@@ -5,8 +5,11 @@
 import { existsSync, renameSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { BoltError, boltError, ioError } from "../base/errors.js";
-import { type FileStorage, openFileStorage, syncFolder } from "./file-storage.js";
+import { type FileStorage, openFileStorage, renumbersFiles, syncFolder } from "./file-storage.js";
 import type { Storage } from "./storage.js";
+
+/** So often the file at a path is looked for again when another one has taken its name meanwhile. */
+const REPLACED_MAX = 1000;
 
 /** A name in a folder that a new file is to get, with a temporary name beside it. */
 export interface Destination {
@@ -124,15 +127,20 @@ class FileDestination implements Destination {
  * @throws BoltError TIMEOUT
  */
 function lockPresent(path: string): FileStorage | undefined {
-  if (!existsSync(path)) return undefined;
-  const present = openFileStorage(path, { create: false });
-  try {
-    if (!present.lock("exclusive")) throw inUse(path);
-  } catch (error) {
+  for (let replaced = 0; replaced < REPLACED_MAX && existsSync(path); replaced++) {
+    const present = openFileStorage(path, { create: false });
+    try {
+      if (!present.lock("exclusive")) throw inUse(path);
+      // It may have lost its name before it was locked: then whoever has opened the one that has it now would lose that.
+      if (present.isAt(path) || renumbersFiles(path)) return present;
+    } catch (error) {
+      present.close();
+      throw error;
+    }
     present.close();
-    throw error;
   }
-  return present;
+  if (existsSync(path)) throw inUse(path);
+  return undefined;
 }
 
 /** The error for a file that is to be replaced and is open. */

@@ -231,6 +231,15 @@ function writeOnceAsync(fd: number, batch: readonly Uint8Array[], position: numb
 /** What systems say that cannot open or sync a folder, or may not: there is nothing to be done about it then. */
 const FOLDER_SYNC_REFUSALS: ReadonlySet<string | undefined> = new Set(["EACCES", "EINVAL", "EISDIR", "ENOTSUP", "EOPNOTSUPP", "EPERM"]);
 
+/**
+ * Whether the file system numbers a file anew with every call, so that `isAt` cannot tell: then each of some calls in a row gives another number, which files
+ * that are replaced in between do not have.
+ */
+export function renumbersFiles(path: string): boolean {
+  const numbers = Array.from({ length: 5 }, () => statSync(path, { bigint: true, throwIfNoEntry: false })?.ino);
+  return new Set(numbers).size === numbers.length;
+}
+
 /** Makes the names in a folder durable, where the system can. */
 export function syncFolder(path: string): void {
   let fd: number | undefined;

@@ -196,6 +196,8 @@ export class Tx {
       if (!(error instanceof BoltError && error.code === "CORRUPT")) throw error;
       freelistProblem = error.message;
     }
+    // In live read the size may be that of a newer snapshot by now.
+    snapshot.watch?.requireUnmoved();
     const input = { pages: pager.rawPages(snapshot), meta: snapshot.meta, fileSize: pager.fileSize, freeIds };
     let problemCount = 0;
     for (const problem of check(freelistProblem === undefined ? input : { ...input, freelistProblem })) {

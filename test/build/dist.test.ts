@@ -65,7 +65,7 @@ test("the source maps of the parts lead from each function and class to its own 
       const segment = mappings[i]?.findLast(([column = 0]) => column <= found[0].length);
       const [, source = -1, sourceLine = -1] = segment ?? [];
       const text = map.sourcesContent?.[source]?.split("\n")[sourceLine] ?? "";
-      assert.match(text, new RegExp(`^(?:export )?(?:async )?(?:function\\*? ?|class )${found[1]}\\b`), `${file}:${i + 1}`);
+      assert.match(text, new RegExp(`^ *(?:export )?(?:async )?(?:function\\*? ?|class )${found[1]}\\b`), `${file}:${i + 1}`);
     }
     for (const source of map.sources) assert.match(source, /^\.\.\/\.\.\/(?:engine|images)\/[\w/-]+\.ts$/);
     assert.equal(map.file, basename(file));

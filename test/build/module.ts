@@ -47,7 +47,7 @@ export interface Module {
   readonly dynamicImports: readonly (Edit & { readonly from: string })[];
   /** Each `import.meta.url`. */
   readonly ownUrls: readonly Edit[];
-  /** What a reader needs and a machine does not: comments go, and indentation becomes small. */
+  /** What a reader needs, who has the source map, and a machine does not: comments and indentation. They go. */
   readonly fillers: readonly Edit[];
 }
 
@@ -63,9 +63,6 @@ const TEMPLATE_PART = /(?:[^`\\$]|\\[^]|\$(?!\{))*(?:`|\$\{)/y;
 const REGULAR_EXPRESSION = /\/(?:[^/\\[\n]|\\.|\[(?:[^\]\\\n]|\\.)*\])+\/[a-z]*/y;
 /** After these a slash divides; after anything else a regular expression begins. */
 const OPERAND_END = /^(?:[)\]}"'`]|(?!(?:return|typeof|case|of|in|await|yield|void|else|do)$)[\w$#]+$)/;
-
-/** Spaces that the compiler writes before a line for each brace around it. */
-const INDENTATION = 4;
 
 function blank(text: string): string {
   return text.replace(/[^\n]/g, " ");
@@ -102,7 +99,7 @@ export function bareText(text: string): Bare {
       // Spaces behind the last line break of a token are indentation: it begins in code, not in a template.
       const indentation = token.startsWith("/") ? token.length : token.length - token.lastIndexOf("\n") - 1;
       if (token.startsWith("/")) fillers.push({ at: bare.length, length: token.length, text: "" });
-      else if (indentation > 0 && indentation < token.length) fillers.push({ at: bare.length + token.length - indentation, length: indentation, text: " ".repeat(indentation / INDENTATION) });
+      else if (indentation > 0 && indentation < token.length) fillers.push({ at: bare.length + token.length - indentation, length: indentation, text: "" });
       bare += blank(token);
     } else {
       if (token === "/" && !OPERAND_END.test(before)) token = take(REGULAR_EXPRESSION) ?? token;

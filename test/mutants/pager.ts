@@ -273,4 +273,9 @@ export const pagerMutants: readonly Mutant[] = [
     find: "  sync(): void {\n    this.#requireUnpoisoned();\n", replace: "  sync(): void {\n",
     harm: "what the system has forgotten is reported as durable", tests: ["engine/faults"],
   },
+  {
+    name: "a live reader watches the metas alone", file: "engine/pager/meta-watch.ts",
+    find: "const WATCHED_SIZE = 128;", replace: "const WATCHED_SIZE = 80;",
+    harm: "a snapshot of a commit that failed goes on in the one that follows it", tests: ["engine/live-read-moves"],
+  },
 ];

@@ -325,3 +325,21 @@ test("a large file is not walked over again for less than a thousandth of it, an
   assert.ok(freePageN + pendingPageN <= pageCount / 1000 + 16 + 4, `${freePageN + pendingPageN} of ${pageCount} pages are free`);
   db.close();
 });
+
+test("a cut that was made and yet failed is told, and the next commit takes the file as it is", () => {
+  const storage = new MemoryStorage();
+  const db = open("cut-and-failed.db", { storage });
+  db.update((tx) => { for (let i = 0, bucket = tx.createBucket("b"); i < 2000; i++) bucket.put(String(i), Buffer.alloc(300)); });
+  db.update((tx) => { for (let i = 10; i < 2000; i++) tx.bucket("b")?.delete(String(i)); });
+  const truncate = storage.truncate.bind(storage);
+  storage.truncate = (size) => {
+    truncate(size);
+    storage.truncate = truncate;
+    throw new Error("EIO");
+  };
+  assert.throws(() => db.shrink(), { code: "IO", message: /^cut the file: EIO/ });
+  db.update((tx) => tx.bucket("b")?.put("after", "it"));
+  db.shrink();
+  assert.deepEqual(db.view((tx) => [...tx.check()]), []);
+  db.close();
+});

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { linkSync, readdirSync, renameSync, rmSync, statSync, symlinkSync } from "node:fs";
+import { createRequire, syncBuiltinESMExports } from "node:module";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { type DB, open, openMemory, type ReadTx } from "../../../engine/index.js";
@@ -149,11 +150,46 @@ test("copies have the permissions of the database's file", async () => {
   }
 });
 
-test("a file system that numbers its files anew with every call is no reason to open for ever", (t) => {
+test("a file system that numbers its files anew with every call is no reason to refuse", () => {
+  const fs = createRequire(import.meta.url)("node:fs") as { statSync: typeof statSync };
+  const real = fs.statSync;
+  let number = 10n ** 15n;
+  const renumbering = (...parameters: Parameters<typeof real>): unknown => {
+    const stats = Reflect.apply(real, fs, parameters) as { ino: bigint | number } | undefined;
+    if (typeof stats?.ino === "bigint") stats.ino = number++;
+    return stats;
+  };
+  fs.statSync = renumbering as typeof real;
+  syncBuiltinESMExports();
+  try {
+    const { db, path } = made("numbers.db");
+    db.update((tx) => tx.createBucket("b"));
+    db.view((tx) => { tx.copyTo(`${path}.copy`); });
+    db.close();
+  } finally {
+    fs.statSync = real;
+    syncBuiltinESMExports();
+  }
+});
+
+test("a file that has lost its name each time that it was locked is not opened: what is written to it would be lost", (t) => {
+  const path = tempPath("lost.db");
   const asked = t.mock.method(FileStorage.prototype, "isAt", () => false).mock;
-  const { db } = made("numbers.db");
-  assert.equal(asked.callCount(), 5);
-  db.update((tx) => tx.createBucket("b"));
+  assert.throws(() => open(path), boltError("TIMEOUT", /lost\.db was replaced by another file each time/));
+  assert.ok(asked.callCount() > 100, `${asked.callCount()} times`);
+  t.mock.restoreAll();
+  open(path).close();
+});
+
+test("a copy is not put in place of a file that has the name of the one that was locked", (t) => {
+  const { db } = made("source.db");
+  const target = tempPath("target.db");
+  open(target).close();
+  // The file that is locked has lost its name each time, to a database that somebody has open.
+  const asked = t.mock.method(FileStorage.prototype, "isAt", () => false).mock;
+  assert.throws(() => db.view((tx) => tx.copyTo(target)), boltError("TIMEOUT", /in use/));
+  assert.ok(asked.callCount() > 100);
+  t.mock.restoreAll();
   db.close();
 });
 

@@ -1,0 +1,42 @@
+/** What the viewer changes, and values that are hard to show. The viewer itself is in view.test.ts. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { interpret } from "../../engine/cli/interpret.js";
+import { MemoryOutput } from "../../engine/cli/io.js";
+import { startViewer } from "../../engine/cli/view-server.js";
+import { open } from "../../engine/index.js";
+import { tempPath } from "../support/temp.js";
+
+const io = { stdout: new MemoryOutput(), stderr: new MemoryOutput(), env: {}, signal: new AbortController().signal, readInput: () => 0, temporary: () => undefined };
+const hexOf = (text: string): string => Buffer.from(text).toString("hex");
+
+test("a change is made only where the value still is what was shown; keys may be as long as keys can be", async () => {
+  const path = tempPath("changed.db");
+  const long = Buffer.alloc(32_768, "k");
+  const db = open(path);
+  db.update((tx) => {
+    const bucket = tx.createBucket("b");
+    bucket.put("key", "shown");
+    bucket.put(long, "of the long key");
+  });
+  db.close();
+  const viewer = await startViewer({ path, host: "127.0.0.1", port: 0, canWrite: true }, io);
+  const change = async (name: string, parameters: Readonly<Record<string, string>>): Promise<unknown> =>
+    (await fetch(`${viewer.address}api/${name}`, { method: "POST", body: new URLSearchParams({ path: hexOf("b"), key: hexOf("key"), ...parameters }) })).json();
+  const codeOf = (answer: unknown): unknown => (answer as { error?: { code: string } }).error?.code;
+  assert.equal(codeOf(await change("put", { value: hexOf("mine"), was: `0x${hexOf("other")}` })), "CHANGED");
+  assert.equal(codeOf(await change("delete", { was: "0x" })), "CHANGED");
+  assert.equal(codeOf(await change("put", { value: hexOf("mine"), was: `0x${hexOf("shown")}` })), undefined);
+  assert.equal(codeOf(await change("delete", { was: `0x${hexOf("mine")}` })), undefined);
+  assert.equal(codeOf(await change("put", { value: hexOf("back"), was: `0x${hexOf("mine")}` })), "CHANGED");
+  const value = await (await fetch(`${viewer.address}api/value?path=${hexOf("b")}&key=${long.toString("hex")}`)).json() as { text: string };
+  assert.equal(value.text, "of the long key");
+  assert.equal((await fetch(viewer.address.replace(/\/[^/]+\/$/, "//"))).status, 403);
+  await viewer.close();
+});
+
+test("JSON that is nested deeper than anybody reads is shown as the text that it is", () => {
+  const deep = interpret(Buffer.from("[".repeat(30_000) + "]".repeat(30_000)));
+  assert.deepEqual([deep.json, deep.text?.length], [undefined, 60_000]);
+  assert.equal(interpret(Buffer.from("[".repeat(50) + "]".repeat(50))).json?.split("\n").length, 100 - 1);
+});

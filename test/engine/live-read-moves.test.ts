@@ -1,0 +1,93 @@
+/** Live read while the writer does what moves pages, metas and the end of the file: right values, or STALE_SNAPSHOT, never damage that is none. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type DB, MemoryStorage, open } from "../../engine/index.js";
+import { tempPath } from "../support/temp.js";
+
+const keyOf = (i: number): string => String(i).padStart(6, "0");
+const stale = { code: "STALE_SNAPSHOT" };
+
+function put(db: DB, count: number, byte: number): void {
+  db.update((tx) => { for (let i = 0, bucket = tx.createBucketIfNotExists("b"); i < count; i++) bucket.put(keyOf(i), Buffer.alloc(300, byte)); });
+}
+
+/** Deletes nearly all and makes the file smaller. */
+function cut(db: DB): void {
+  db.update((tx) => { for (let i = 10; i < 2000; i++) tx.bucket("b")?.delete(keyOf(i)); });
+  const { sizeBefore, sizeAfter } = db.shrink();
+  assert.ok(sizeAfter < sizeBefore / 4);
+}
+
+/** Memory whose size is asked for at a chosen moment. */
+class WatchedStorage extends MemoryStorage {
+  beforeSize: (() => void) | undefined;
+
+  override size(): number {
+    this.beforeSize?.();
+    return super.size();
+  }
+}
+
+for (const durability of ["two-sync", "one-sync"] as const) {
+  test(`a snapshot of a commit that failed is none of the one that follows it under the same number, ${durability}`, () => {
+    const storage = new MemoryStorage();
+    const writer = open("live.db", { storage, durability });
+    for (const byte of [1, 2, 3]) put(writer, 40, byte);
+    const reader = open("live.db", { storage, readOnly: true, lock: "none", cacheSize: 0 });
+    let tx: ReturnType<typeof reader.begin> | undefined;
+    const write = storage.write.bind(storage);
+    storage.write = (chunks, position) => {
+      write(chunks, position);
+      if (position >= 2 * 4096 || tx !== undefined) return;
+      // The meta stands in the file, and a reader looks before it is taken back.
+      tx = reader.begin();
+      assert.equal(tx.bucket("b")?.get(keyOf(0))?.[0], 100);
+      throw new Error("EIO");
+    };
+    assert.throws(() => put(writer, 40, 100), { code: "IO" });
+    put(writer, 40, 200);
+    assert.equal(writer.view(({ id }) => id), tx?.id, "both have the same number");
+    assert.throws(() => tx?.bucket("b")?.get(keyOf(39)), stale);
+    assert.equal(reader.view((next) => next.bucket("b")?.get(keyOf(39))?.[0]), 200);
+    for (const db of [reader, writer]) db.close();
+  });
+}
+
+for (const noFreelistSync of [false, true]) {
+  test(`after the writer has cut the file an older snapshot is stale in all that it is asked, freelist ${noFreelistSync ? "not " : ""}stored`, async () => {
+    const storage = new MemoryStorage();
+    const writer = open("cut.db", { storage, noFreelistSync });
+    put(writer, 2000, 1);
+    const reader = open("cut.db", { storage, readOnly: true, lock: "none" });
+    const older = reader.begin();
+    cut(writer);
+    const newer = reader.begin();
+    assert.throws(() => [...older.check()], stale);
+    assert.throws(() => older.page(170), stale);
+    assert.throws(() => older.copyTo(tempPath("stale.db")), stale);
+    assert.throws(() => older.bucket("b")?.get(keyOf(1999)), stale);
+    assert.deepEqual([...newer.check()], []);
+    await reader.backup(tempPath("fresh.db"));
+    for (const db of [reader, writer]) db.close();
+  });
+}
+
+test("a file that is cut while a snapshot is taken of it is no damaged one", () => {
+  for (let nth = 1; nth <= 6; nth++) {
+    const storage = new WatchedStorage();
+    const writer = open("size.db", { storage });
+    put(writer, 2000, 1);
+    let left = nth;
+    storage.beforeSize = () => {
+      if (--left > 0) return;
+      storage.beforeSize = undefined;
+      cut(writer);
+    };
+    const reader = open("size.db", { storage, readOnly: true, lock: "none" });
+    for (let i = 0; i < 4; i++) assert.equal(reader.view((tx) => tx.bucket("b")?.get(keyOf(5))?.[0]), 1);
+    storage.beforeSize = undefined;
+    put(writer, 2000, 2);
+    assert.equal(reader.view((tx) => tx.bucket("b")?.get(keyOf(5))?.[0]), 2);
+    for (const db of [reader, writer]) db.close();
+  }
+});
