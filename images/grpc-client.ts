@@ -84,7 +84,8 @@ export class GrpcClient {
       if (error instanceof Error && "code" in error && REFUSALS.has(String(error.code))) return "refused";
       throw error;
     } finally {
-      if (--this.#callCount === 0 && !session.destroyed) session.unref();
+      // The newest connection too: this call's may have been left for it when its server said that it goes away.
+      if (--this.#callCount === 0) for (const each of [session, this.#session]) if (each?.destroyed === false) each.unref();
     }
   }
 

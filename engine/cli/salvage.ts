@@ -7,7 +7,7 @@
  */
 import { readU16, readU32, readU64 } from "../base/bytes.js";
 import {
-  BRANCH_CHILD, BRANCH_KEY_SIZE, BRANCH_POS, BUCKET_FLAG, DEFAULT_PAGE_SIZE, FLAG_BRANCH, FLAG_LEAF, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, MAX_PAGE_SIZE, MIN_PAGE_SIZE, PAGE_COUNT, PAGE_HEADER_SIZE,
+  BRANCH_CHILD, BRANCH_KEY_SIZE, BRANCH_POS, BUCKET_FLAG, BUCKET_HEADER_SIZE, DEFAULT_PAGE_SIZE, FLAG_BRANCH, FLAG_LEAF, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, MAX_PAGE_SIZE, MIN_PAGE_SIZE, PAGE_COUNT, PAGE_HEADER_SIZE,
   SMALLEST_READABLE_PAGE_SIZE, type Pgid,
 } from "../format/constants.js";
 import { examineLeaf } from "../format/element-faults.js";
@@ -86,7 +86,7 @@ class Salvage {
           return;
         }
         const whole = this.#whole(pgid, bytes, overflow);
-        if (whole !== undefined) this.#take(whole, readU16(whole, PAGE_COUNT), undefined, pathOf(bucket));
+        if (whole !== undefined) this.#takeWhole(whole, count === 0 ? 0 : bytes.length, pathOf(bucket));
         else if (count === 0) this.#takePlausible(bytes, pathOf(bucket));
         else this.#take(bytes, count, unreadable, pathOf(bucket));
       },
@@ -110,6 +110,24 @@ class Salvage {
     if (whole === undefined) return undefined;
     this.#againSize -= size;
     return examineLeaf(whole, whole.length, readU16(whole, PAGE_COUNT)).faults === undefined ? whole : undefined;
+  }
+
+  /** Takes a page that the walk has read up to `cutSize` only: into buckets that lie before it the walk goes itself. */
+  #takeWhole(whole: Uint8Array, cutSize: number, path: readonly Buffer[]): void {
+    const count = readU16(whole, PAGE_COUNT);
+    this.#take(whole, count, undefined, path);
+    for (let i = 0; i < count; i++) {
+      const { bucket, key, value } = leafElement(whole, i);
+      if (bucket === undefined || value.byteOffset - whole.byteOffset + value.length <= cutSize) continue;
+      const own = [...path, Buffer.from(key)];
+      if (bucket.root !== 0) {
+        if (!this.reached.has(bucket.root)) this.tree(bucket.root, own);
+        continue;
+      }
+      const page = value.subarray(BUCKET_HEADER_SIZE);
+      if (page.length < PAGE_HEADER_SIZE || examineLeaf(page, page.length, readU16(page, PAGE_COUNT)).faults !== undefined) continue;
+      this.#take(page, readU16(page, PAGE_COUNT), undefined, own);
+    }
   }
 
   /** The file's pages up to its end, whatever the high-water mark says. */

@@ -57,8 +57,15 @@ let rowsVersion = 0;
 async function loadRows() {
   // Answers may come in another order than their questions: the last question counts.
   const version = ++rowsVersion;
-  const { entries, next: following, sequence } = await ask("entries", { path: bucket.path, prefix: prefixHex(), from, limit: ROWS });
+  let answer;
+  try {
+    answer = await ask("entries", { path: bucket.path, prefix: prefixHex(), from, limit: ROWS });
+  } catch (error) {
+    if (version === rowsVersion) [$("page-next").disabled, $("page-back").disabled] = [next === undefined, before.length === 0];
+    throw error;
+  }
   if (version !== rowsVersion) return;
+  const { entries, next: following, sequence } = answer;
   next = following;
   $("bucket-name").textContent = bucket.labels.length === 0 ? "Buckets" : bucket.labels.join(" / ");
   $("rows").replaceChildren(...entries.map(rowOf));
@@ -96,8 +103,15 @@ async function showStats(sequence) {
   } catch { /* It was shown. */ }
 }
 
-$("page-next").addEventListener("click", () => { $("page-next").disabled = true; before.push(from); from = next; loadRows(); });
-$("page-back").addEventListener("click", () => { $("page-back").disabled = true; from = before.pop() ?? ""; loadRows(); });
+/** Pages on or back; where the rows do not come it stays at those that are shown. */
+async function turn(button, step) {
+  const stood = [from, [...before]];
+  button.disabled = true;
+  step();
+  try { await loadRows(); } catch { [from, before] = stood; }
+}
+$("page-next").addEventListener("click", () => turn($("page-next"), () => { before.push(from); from = next; }));
+$("page-back").addEventListener("click", () => turn($("page-back"), () => { from = before.pop() ?? ""; }));
 $("page-first").addEventListener("click", () => { [from, before] = ["", []]; loadRows(); });
 $("prefix").addEventListener("input", () => { [from, before] = ["", []]; loadRows(); });
 

@@ -57,7 +57,7 @@ function sendJson(response: ServerResponse, status: number, value: unknown): voi
 }
 
 function errorStatus(error: unknown): { readonly status: number; readonly code: string; readonly message: string } {
-  if (error instanceof Failure) return { status: error.code === "BAD_REQUEST" ? 400 : error.code === "IN_USE" ? 409 : 404, code: error.code, message: error.message };
+  if (error instanceof Failure) return { status: error.code === "BAD_REQUEST" ? 400 : error.code === "IN_USE" || error.code === "CHANGED" ? 409 : 404, code: error.code, message: error.message };
   if (error instanceof BoltError) return { status: 500, code: error.code, message: error.message };
   return { status: 500, code: "FAILED", message: error instanceof Error ? error.message : String(error) };
 }

@@ -6,7 +6,7 @@ import type { Storage } from "../storage/storage.js";
 import type { Settings } from "./options.js";
 
 /** So often a file that has lost its name is opened anew. */
-const REPLACED_MAX = 1000;
+const REPLACED_MAX = 100;
 /** Between two tries to get the lock, as bbolt. */
 const LOCK_RETRY_MS = 50;
 

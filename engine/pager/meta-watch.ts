@@ -6,9 +6,9 @@
  * pages that the tree of T does not reach (both bbolt and this engine), and T + 2, which may use what T + 1 freed, cannot begin
  * before the meta of T + 1 stands in the file. A meta page read while it is being written differs from the noted one, so it counts as moved.
  * A commit that failed may have left its meta for a moment, and the next one has the same number, root and mark: the manifest behind the meta (format/manifest.ts)
- * tells the two apart by the sums of their pages.
+ * tells the two apart by the sums of their pages. Of two that have none, for their pages lie in more ranges than fit, nothing tells.
  */
-import { boltError } from "../base/errors.js";
+import { boltError, wrapIo } from "../base/errors.js";
 import { decodeMeta } from "../format/meta.js";
 import type { Storage } from "../storage/storage.js";
 import type { MetaSlots } from "./meta-pages.js";
@@ -43,7 +43,7 @@ export class MetaWatch {
 
   /** @throws BoltError STALE_SNAPSHOT when they are not */
   requireUnmoved(): void {
-    if (!this.isUnmoved()) throw boltError("STALE_SNAPSHOT", "a commit has followed the one this snapshot reads; begin again");
+    if (!wrapIo("read the meta pages", () => this.isUnmoved())) throw boltError("STALE_SNAPSHOT", "a commit has followed the one this snapshot reads; begin again");
   }
 
   #read(target: Buffer): void {

@@ -9,7 +9,7 @@ import { type FileStorage, openFileStorage, renumbersFiles, syncFolder } from ".
 import type { Storage } from "./storage.js";
 
 /** So often the file at a path is looked for again when another one has taken its name meanwhile. */
-const REPLACED_MAX = 1000;
+const REPLACED_MAX = 100;
 
 /** A name in a folder that a new file is to get, with a temporary name beside it. */
 export interface Destination {

@@ -80,7 +80,7 @@ test("a signal leaves a whole file or none", { timeout: 600_000 }, async () => {
   assert.ok(interrupted > 0, "no command was interrupted");
 });
 
-test("a signal ends a command that waits for its input, and leaves nothing of what it had begun", { skip: process.platform === "win32" ? "no such signals there" : false }, async () => {
+test("a signal ends a command that waits for its input, and leaves nothing of what it had begun", { timeout: 60_000, skip: process.platform === "win32" ? "no such signals there" : false }, async () => {
   const child = startWithInput(["import", target]);
   const ended = new Promise<number | undefined>((resolve) => child.on("close", (status, by) => resolve(by === null ? status ?? undefined : STATUSES[by])));
   child.stdin.write('{"hexbolt":1,"pageSize":4096}\n{"bucket":["b"]}\n');

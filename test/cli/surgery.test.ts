@@ -262,6 +262,38 @@ test("salvage takes the values of sound pages also where a damaged one claims th
   whole.close();
 });
 
+test("what is in a bucket of a page that another one has cut off comes along", async () => {
+  const path = tempPath("cut-bucket.db");
+  const db = open(path, { pageSize: 4096 });
+  db.update((tx) => { for (let i = 0, bucket = tx.createBucket("b"); i < 30; i++) bucket.put(`k${1000 + i}`, Buffer.alloc(9000, i)); });
+  db.close();
+  const [claims, cut] = (await rows(path)).filter(({ type, overflow }) => type === "leaf" && overflow === 2);
+  assert.ok(claims !== undefined && cut !== undefined && cut.id > claims.id && cut.id < claims.id + 18);
+  // As Go leaves it: behind the large value an inline bucket, on the same page.
+  const bytes = readFileSync(path);
+  const page = cut.id * 4096;
+  const [name] = bytes.subarray(page + 32, page + 37).toString().split("\0");
+  const inline = Buffer.alloc(58);
+  for (const [at, value] of [[24, 2], [26, 1]] as const) inline.writeUInt16LE(value, at);
+  for (const [at, value] of [[36, 16], [40, 2], [44, 8]] as const) inline.writeUInt32LE(value, at);
+  inline.write("inprecious", 48);
+  bytes.writeUInt16LE(2, page + 10);
+  for (const [at, value] of [[20, 32], [24, 5], [28, 9000], [32, 1], [36, 9053 - 32], [40, 6], [44, inline.length]] as const) bytes.writeUInt32LE(value, page + at);
+  bytes.write(name!, page + 48);
+  bytes.fill(1, page + 53, page + 9053);
+  bytes.write(`${name!}z`, page + 9053);
+  inline.copy(bytes, page + 9059);
+  writeFileSync(path, bytes);
+  assert.equal(await outputHere(["check", path]), "OK\n");
+  bytes.writeUInt32LE(18, claims.id * 4096 + 12);
+  writeFileSync(path, bytes);
+  const saved = tempPath("cut-bucket-saved.db");
+  await outputHere(["surgery", "salvage", path, "--output", saved]);
+  const whole = open(saved, { readOnly: true });
+  whole.view((tx) => assert.equal(tx.bucket("b")?.bucket(`${name!}z`)?.get("in")?.toString(), "precious"));
+  whole.close();
+});
+
 test("salvage says which transaction it has left out, and takes what is in it when it is asked to", async () => {
   const path = tempPath("torn.db");
   const db = open(path);

@@ -91,3 +91,18 @@ test("a file that is cut while a snapshot is taken of it is no damaged one", () 
     for (const db of [reader, writer]) db.close();
   }
 });
+
+test("a read that fails is IO, whatever it was for", () => {
+  const storage = new MemoryStorage();
+  const writer = open("io.db", { storage, noFreelistSync: true });
+  put(writer, 200, 1);
+  const reader = open("io.db", { storage, readOnly: true, lock: "none" });
+  const tx = reader.begin();
+  const { read } = storage;
+  storage.read = () => { throw new Error("EIO"); };
+  assert.throws(() => [...tx.check()], { code: "IO", message: /EIO/ });
+  assert.throws(() => tx.bucket("b")?.get(keyOf(0)), { code: "IO", message: /EIO/ });
+  storage.read = read;
+  tx.rollback();
+  for (const db of [reader, writer]) db.close();
+});

@@ -122,6 +122,40 @@ test("a server that hangs up at once is UNAVAILABLE", async () => {
   server.close();
 });
 
+/** A program whose client is told by the server that it goes away, while a call is under way; when all calls have ended the program has nothing left to do. */
+const LEFT = `
+  const http2 = require("node:http2");
+  const { once } = require("node:events");
+  const server = http2.createServer();
+  const reply = (stream) => {
+    stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
+    stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
+    stream.end(Buffer.alloc(5));
+  };
+  import(${JSON.stringify(new URL("../../images/index.js", import.meta.url).href)}).then(async ({ connectImages }) => {
+    await once(server.listen(0, "127.0.0.1"), "listening");
+    server.on("session", (session) => session.unref());
+    const client = connectImages("127.0.0.1:" + server.address().port, { namespace: "default" });
+    const first = client.list();
+    const [held] = await once(server, "stream");
+    held.session.goaway(0, held.id);
+    server.on("stream", reply);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    await client.list();
+    reply(held);
+    await first;
+    server.unref();
+    console.log("ended");
+  });`;
+
+test("a client whose server goes away while it calls holds nothing when its calls have ended", async () => {
+  const child = spawn(process.execPath, ["-e", LEFT], { stdio: ["ignore", "pipe", "inherit"] });
+  const kill = setTimeout(() => child.kill("SIGKILL"), 30_000);
+  const [status, signal] = await once(child, "close") as [number | null, string | null];
+  clearTimeout(kill);
+  assert.deepEqual([status, signal], [0, null]);
+});
+
 test("a client that closes ends its own calls with UNAVAILABLE", async () => {
   const sockets: Socket[] = [];
   const server = createServer((socket) => { sockets.push(socket.resume()); }).listen(0, "127.0.0.1");
