@@ -41,7 +41,8 @@ export function withoutEmptyValues(image: Image): Image {
   return withParts(image, withAnnotations(image.target, filled(image.target.annotations)), filled(image.labels));
 }
 
-function filled(strings: Strings | undefined): Strings | undefined {
+/** Without the empty values; undefined when nothing is left. */
+export function filled(strings: Strings | undefined): Strings | undefined {
   const entries = Object.entries(strings ?? {}).filter(([, value]) => value !== "");
   return entries.length === 0 ? undefined : Object.fromEntries(entries);
 }

@@ -6,7 +6,7 @@
  */
 import { BoltError } from "../engine/index.js";
 import { ImageExistsError, ImageNotFoundError, ImagesError } from "./errors.js";
-import type { ImagesErrorCode } from "./errors.js";
+import type { ErrorCause, ImagesErrorCode } from "./errors.js";
 
 /** The status codes by name. */
 export const Status = {
@@ -23,7 +23,7 @@ export class GrpcError extends Error {
   override readonly name: string = "GrpcError";
   readonly status: StatusCode;
 
-  constructor(status: StatusCode, message: string, options?: { readonly cause?: unknown }) {
+  constructor(status: StatusCode, message: string, options?: ErrorCause) {
     super(message, options);
     this.status = status;
   }

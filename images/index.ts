@@ -9,7 +9,7 @@ export type { GatewayOptions } from "./etcd-gateway.js";
 export {
   CorruptImagesError, ImageExistsError, ImageNotFoundError, ImagesError, isExists, isNotFound,
 } from "./errors.js";
-export type { CorruptImage, ImagesErrorCode } from "./errors.js";
+export type { CorruptImage, ErrorCause, ImagesErrorCode } from "./errors.js";
 export { GrpcError } from "./grpc-status.js";
 export type { StatusCode } from "./grpc-status.js";
 export type { ServerLimits } from "./grpc-server.js";

@@ -2,6 +2,7 @@
  * The leases of an image server, in memory. containerd's clients take one before they tag an image and give it
  * back after; here it keeps nothing alive, so all there is to do is to know its name, for a bounded time and in bounded number.
  */
+import { filled } from "./change.js";
 import { GrpcError, Status } from "./grpc-status.js";
 import { randomHex } from "./random.js";
 import type { Lease } from "./messages.js";
@@ -17,8 +18,7 @@ export class Leases {
   /** Creates a lease; without an id it gets one. @throws GrpcError ALREADY_EXISTS, RESOURCE_EXHAUSTED */
   create(namespace: string, id: string, labels: Readonly<Record<string, string>>): Lease {
     this.#dropExpired();
-    const filled = Object.fromEntries(Object.entries(labels).filter(([, value]) => value !== ""));
-    const lease = { id: id === "" ? randomHex(12) : id, createdAt: new Date(), labels: filled };
+    const lease = { id: id === "" ? randomHex(12) : id, createdAt: new Date(), labels: filled(labels) ?? {} };
     const key = keyOf(namespace, lease.id);
     if (this.#leases.has(key)) throw new GrpcError(Status.ALREADY_EXISTS, `lease ${JSON.stringify(lease.id)}: already exists`);
     if (this.#leases.size >= LEASES_MAX) throw new GrpcError(Status.RESOURCE_EXHAUSTED, `there are ${LEASES_MAX} leases already`);

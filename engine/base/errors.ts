@@ -83,6 +83,12 @@ export function ioError(action: string, cause: unknown): BoltError {
   return new BoltError("IO", `${action}: ${code}${message}`, { cause });
 }
 
+/** Gives a bucket that a walk has listed. @throws BoltError CORRUPT when it was not found by its name: then the tree leads to it on a wrong way */
+export function requireListed<T>(bucket: T | undefined, name: Uint8Array): T {
+  if (bucket === undefined) throw new BoltError("CORRUPT", `bucket (hex)${Buffer.from(name).toString("hex")} is listed and not found`);
+  return bucket;
+}
+
 /** @throws TypeError naming what takes the function when it is none */
 export function requireFunction(fn: unknown, member: string): void {
   if (typeof fn !== "function") throw new TypeError(`${member} takes a function`);

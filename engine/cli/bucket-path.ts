@@ -1,5 +1,5 @@
 /** Finding buckets by their names on the command line. */
-import { BoltError, type Bucket, type ReadBucket, type ReadTx, type Tx } from "../index.js";
+import type { Bucket, ReadBucket, ReadTx, Tx } from "../index.js";
 import { Failure } from "./command.js";
 import { textOrHex } from "./go-text.js";
 import { didYouMean } from "./suggest.js";
@@ -35,11 +35,4 @@ export function bucketNotFound(holder: { buckets(): Iterable<Buffer> }, path: re
   const names: string[] = [];
   for (const other of holder.buckets()) if (names.push(textOrHex(other)) >= SUGGESTION_LIMIT) break;
   return new Failure("BUCKET_NOT_FOUND", `bucket not found: ${JSON.stringify(name)}${where === "" ? "" : ` in ${JSON.stringify(where)}`}${didYouMean(name, names)}`);
-}
-
-/** The bucket that a walk has found in another one. @throws BoltError CORRUPT when it is not found by its name: then the tree leads to it on a wrong way */
-export function listedBucket<T>(holder: { bucket(name: Uint8Array): T | undefined }, name: Uint8Array): T {
-  const bucket = holder.bucket(name);
-  if (bucket === undefined) throw new BoltError("CORRUPT", `bucket (hex)${Buffer.from(name).toString("hex")} is listed and not found`);
-  return bucket;
 }

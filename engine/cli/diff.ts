@@ -1,6 +1,6 @@
 /** `hexbolt diff`: compares two databases by content: buckets, keys, values, sequences. Where the pages lie does not matter. */
+import { requireListed } from "../base/errors.js";
 import type { Cursor, CursorEntry, ReadBucket } from "../index.js";
-import { listedBucket } from "./bucket-path.js";
 import { EXIT_FAILED, EXIT_OK, FORMATS, type Command } from "./command.js";
 import { formatBytes, quotedOrHex } from "./go-text.js";
 import { MemoryOutput, writeJson, type Io, type Output } from "./io.js";
@@ -31,7 +31,7 @@ function side(path: readonly Buffer[], entry: CursorEntry, content: Content, isO
   const [before, after] = isOnlyIn === "first" ? [entry.value, undefined] : [undefined, entry.value];
   report({ kind: entry.value === undefined ? "bucket" : "key", path: here, before, after, isOnlyIn });
   if (entry.value !== undefined) return;
-  const bucket = listedBucket(content, entry.key);
+  const bucket = requireListed(content.bucket(entry.key), entry.key);
   const cursor = bucket.cursor();
   for (let at = cursor.first(); at !== undefined; at = cursor.next()) side(here, at, bucket, isOnlyIn, report);
 }
@@ -54,7 +54,7 @@ function compare(a: Content, b: Content, path: readonly Buffer[], report: Report
 function both(a: Content, b: Content, atA: CursorEntry, atB: CursorEntry, path: readonly Buffer[], report: Report): void {
   const here = [...path, atA.key];
   if (atA.value === undefined && atB.value === undefined) {
-    compare(listedBucket(a, atA.key), listedBucket(b, atB.key), here, report);
+    compare(requireListed(a.bucket(atA.key), atA.key), requireListed(b.bucket(atB.key), atB.key), here, report);
   } else if (atA.value === undefined || atB.value === undefined) {
     side(path, atA, a, "first", report);
     side(path, atB, b, "second", report);

@@ -6,8 +6,9 @@
  *     {"bucket":["users"],"key":"alice","value":{"hex":"00ff"}}
  */
 import { closeSync, openSync } from "node:fs";
+import { requireListed } from "../base/errors.js";
 import type { Cursor, ReadBucket, ReadTx } from "../index.js";
-import { findBucket, listedBucket } from "./bucket-path.js";
+import { findBucket } from "./bucket-path.js";
 import { EXIT_OK, OUTPUT_OPTION, type Command } from "./command.js";
 import { DescriptorOutput, writeJson, type Io, type Output } from "./io.js";
 import { toJsonBytes, type JsonBytes } from "./json-bytes.js";
@@ -32,7 +33,7 @@ function exportContent(content: Content, path: readonly JsonBytes[], out: Output
   for (let at = cursor.first(); at !== undefined; at = cursor.next()) {
     const key = toJsonBytes(at.key);
     if (at.value === undefined) {
-      exportContent(listedBucket(content, at.key), [...path, key], out);
+      exportContent(requireListed(content.bucket(at.key), at.key), [...path, key], out);
       continue;
     }
     out.write(`${begin}${JSON.stringify(key)},"value":${JSON.stringify(toJsonBytes(at.value))}}\n`);

@@ -1,5 +1,5 @@
 /** `hexbolt stats`: pages, keys and bytes of the top-level buckets, added up. */
-import { listedBucket } from "./bucket-path.js";
+import { requireListed } from "../base/errors.js";
 import { EXIT_OK, type Command } from "./command.js";
 import type { BucketStats } from "../index.js";
 import { writeJson } from "./io.js";
@@ -58,7 +58,7 @@ export const statsCommand: Command = {
     const prefix = Buffer.from(args.positionals[1] ?? "");
     const all: BucketStats[] = [];
     for (const name of tx.buckets()) {
-      if (name.length >= prefix.length && name.subarray(0, prefix.length).equals(prefix)) all.push(listedBucket(tx, name).stats());
+      if (name.length >= prefix.length && name.subarray(0, prefix.length).equals(prefix)) all.push(requireListed(tx.bucket(name), name).stats());
     }
     const sum = sumStats(all);
     if (args.json) writeJson(out, { buckets: all.length, ...sum });

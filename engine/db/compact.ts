@@ -4,7 +4,7 @@
  * The source is read once, in key order; the copy is written once, from front to back. @see bbolt compact.go, which writes transactions and
  * leaves the pages free that they replaced.
  */
-import { BoltError } from "../base/errors.js";
+import { requireListed } from "../base/errors.js";
 import { BUCKET_FLAG, DEFAULT_PAGE_SIZE, FLAG_FREELIST, MAX_PAGE_SIZE, MIN_PAGE_SIZE, type Pgid } from "../format/constants.js";
 import { isPageSize } from "../format/page-size.js";
 import { writePageHeader } from "../format/page.js";
@@ -115,8 +115,7 @@ function copyBuckets(tx: ReadTx, output: PageOutput): { readonly root: Pgid; rea
       frame.tree.add(0, entry.key, entry.value);
     } else {
       bucketCount++;
-      const nested = frame.source.bucket(entry.key);
-      if (nested === undefined) throw new BoltError("CORRUPT", `bucket (hex)${entry.key.toString("hex")} is listed and not found`);
+      const nested = requireListed(frame.source.bucket(entry.key), entry.key);
       frames.push(frameOf(nested, nested.cursor(), entry.key));
     }
   }

@@ -1,12 +1,10 @@
 /** From a path to an open pager: the storage, its lock, and what is in it. */
 import { boltError, ioError, wrapIo } from "../base/errors.js";
 import { Pager } from "../pager/pager.js";
-import { type FileStorage, openFileStorage, renumbersFiles } from "../storage/file-storage.js";
+import { type FileStorage, openFileStorage, REPLACED_MAX } from "../storage/file-storage.js";
 import type { Storage } from "../storage/storage.js";
 import type { Settings } from "./options.js";
 
-/** So often a file that has lost its name is opened anew. */
-const REPLACED_MAX = 100;
 /** Between two tries to get the lock, as bbolt. */
 const LOCK_RETRY_MS = 50;
 
@@ -44,7 +42,7 @@ function openStorage(path: string, settings: Settings): Storage {
 
 function hasItsName(file: FileStorage, path: string): boolean {
   try {
-    return file.isAt(path) || renumbersFiles(path);
+    return file.hasName(path);
   } catch (error) {
     file.close();
     throw ioError(`open ${path}`, error);

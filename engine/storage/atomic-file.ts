@@ -5,11 +5,8 @@
 import { existsSync, renameSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { BoltError, boltError, ioError } from "../base/errors.js";
-import { type FileStorage, openFileStorage, renumbersFiles, syncFolder } from "./file-storage.js";
+import { type FileStorage, openFileStorage, REPLACED_MAX, syncFolder } from "./file-storage.js";
 import type { Storage } from "./storage.js";
-
-/** So often the file at a path is looked for again when another one has taken its name meanwhile. */
-const REPLACED_MAX = 100;
 
 /** A name in a folder that a new file is to get, with a temporary name beside it. */
 export interface Destination {
@@ -132,7 +129,7 @@ function lockPresent(path: string): FileStorage | undefined {
     try {
       if (!present.lock("exclusive")) throw inUse(path);
       // It may have lost its name before it was locked: then whoever has opened the one that has it now would lose that.
-      if (present.isAt(path) || renumbersFiles(path)) return present;
+      if (present.hasName(path)) return present;
     } catch (error) {
       present.close();
       throw error;

@@ -165,6 +165,11 @@ export class FileStorage implements Storage {
     return named !== undefined && named.ino === own.ino && deviceOf(named) === deviceOf(own);
   }
 
+  /** `isAt`, as far as the file system lets it be told: it may number a file anew with every call. */
+  hasName(path: string): boolean {
+    return this.isAt(path) || renumbersFiles(path);
+  }
+
   /**
    * Gives up the file and its lock: at once, or when the asynchronous operations under way have ended. Should closing
    * fail then, the last of them rejects with that error.
@@ -231,11 +236,14 @@ function writeOnceAsync(fd: number, batch: readonly Uint8Array[], position: numb
 /** What systems say that cannot open or sync a folder, or may not: there is nothing to be done about it then. */
 const FOLDER_SYNC_REFUSALS: ReadonlySet<string | undefined> = new Set(["EACCES", "EINVAL", "EISDIR", "ENOTSUP", "EOPNOTSUPP", "EPERM"]);
 
+/** So often a file is looked for again that has lost its name to another one before it was locked. */
+export const REPLACED_MAX = 100;
+
 /**
- * Whether the file system numbers a file anew with every call, so that `isAt` cannot tell: then each of some calls in a row gives another number, which files
+ * Whether the file system numbers a file anew with every call: then each of some calls in a row gives another number, which files
  * that are replaced in between do not have.
  */
-export function renumbersFiles(path: string): boolean {
+function renumbersFiles(path: string): boolean {
   const numbers = Array.from({ length: 5 }, () => statSync(path, { bigint: true, throwIfNoEntry: false })?.ino);
   return new Set(numbers).size === numbers.length;
 }

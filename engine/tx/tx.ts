@@ -1,7 +1,7 @@
 /** The transaction that callers get. @see bbolt tx.go */
 import type { BytesLike } from "../base/bytes.js";
 import { inCallersContext } from "../base/caller-context.js";
-import { BoltError, boltError, requireFunction } from "../base/errors.js";
+import { BoltError, boltError, requireFunction, requireListed } from "../base/errors.js";
 import { FLAG_FREELIST, type Pgid } from "../format/constants.js";
 import { readFreelistCount } from "../format/freelist-page.js";
 import { pageTypeName, readPageHeader } from "../format/page.js";
@@ -133,7 +133,7 @@ export class Tx {
   forEach(visit: (name: Buffer, bucket: Bucket) => void): void {
     const names = this.buckets();
     requireFunction(visit, "forEach");
-    for (const name of names) visit(name, this.bucket(name)!);
+    for (const name of names) visit(name, requireListed(this.bucket(name), name));
   }
 
   /** A cursor over the top-level buckets. */

@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
-import { listedBucket } from "../../engine/cli/bucket-path.js";
 import { open } from "../../engine/index.js";
 import { contentOf } from "../support/content.js";
 import { fixtureCopy, fixtureNames, fixtureOriginal, readFixture } from "../support/fixtures.js";
@@ -315,8 +314,4 @@ test("salvage says which transaction it has left out, and takes what is in it wh
   const both = open(saved, { readOnly: true });
   both.view((tx) => assert.deepEqual([tx.bucket("old")?.count(), tx.bucket("new")?.count()], [1, 100]));
   both.close();
-});
-
-test("a bucket that is listed and not found is told as damage", () => {
-  assert.throws(() => listedBucket({ bucket: () => undefined }, Buffer.from("b")), { code: "CORRUPT", message: "bucket (hex)62 is listed and not found" });
 });
