@@ -7,26 +7,20 @@ export const CONTENT_SCRIPT: string = String.raw`
 const ROWS = 100;
 const TREE_LIMIT = 500;
 /** The bucket that is shown; where its shown rows begin, and where those before began. */
-let bucket = { path: "", labels: [] };
+let bucket;
 let from = "";
 let before = [];
 let next;
 let openKey;
 const expanded = new Set([""]);
 
-function fromHash() {
-  const parameters = new URLSearchParams(location.hash.slice(1));
-  const path = parameters.get("bucket") ?? "";
-  if (path !== bucket.path) $("prefix").value = "";
+function showBucket(path) {
+  $("prefix").value = "";
   bucket = { path, labels: path === "" ? [] : path.split(",").map(labelOfHex) };
   for (let parts = path.split(","); parts.length > 1; ) { parts.pop(); expanded.add(parts.join(",")); }
-  [from, before] = ["", []];
   closeValue();
-  say();
-  loadRows();
+  loadFirstRows();
   loadTree();
-  if (parameters.has("key")) showValue(parameters.get("key"));
-  if (parameters.has("page")) { showTab("map"); showPage(Number(parameters.get("page"))); }
 }
 
 function labelOfHex(text) {
@@ -37,12 +31,10 @@ function labelOfHex(text) {
   } catch { return text; }
 }
 
-/** Goes to a bucket, and to the value of a key in it. The address names both: it is followed when the browser says that it has changed. */
+/** Goes to a bucket, and to the value of a key in it. */
 function goTo(path, key) {
-  showTab("content");
-  const hash = (path === "" ? "" : "bucket=" + path) + (key === undefined ? "" : "&key=" + key);
-  if (location.hash.slice(1) === hash) fromHash();
-  else location.hash = hash;
+  if (path === bucket.path && key === undefined) loadFirstRows();
+  go({ tab: "content", bucket: path, key });
 }
 
 /** What is typed into the search field, in hexadecimal. */
@@ -53,6 +45,11 @@ function prefixHex() {
 }
 
 let rowsVersion = 0;
+
+function loadFirstRows() {
+  [from, before] = ["", []];
+  return loadRows();
+}
 
 async function loadRows() {
   // Answers may come in another order than their questions: the last question counts.
@@ -68,7 +65,7 @@ async function loadRows() {
   const { entries, next: following, sequence } = answer;
   next = following;
   $("bucket-name").textContent = bucket.labels.length === 0 ? "Buckets" : bucket.labels.join(" / ");
-  $("rows").replaceChildren(...entries.map(rowOf));
+  replace($("rows"), ...entries.map(rowOf));
   $("no-rows").hidden = entries.length > 0;
   $("no-rows").textContent = $("prefix").value !== "" ? "No key here starts with that." : bucket.path === "" ? "The file has no bucket yet." : "This bucket is empty.";
   $("page-next").disabled = next === undefined;
@@ -77,8 +74,12 @@ async function loadRows() {
 }
 
 function rowOf(entry) {
-  const open = () => (entry.isBucket ? goTo(bucket.path === "" ? entry.key : bucket.path + "," + entry.key) : mayLeave() && showValue(entry.key));
-  const name = make("button", { title: entry.label }, entry.label);
+  const open = () => {
+    if (entry.isBucket) goTo(bucket.path === "" ? entry.key : bucket.path + "," + entry.key);
+    else if (entry.key !== openKey) go({ key: entry.key });
+    else if (mayLeave()) showValue(entry.key);
+  };
+  const name = make("button", { title: entry.label, "data-focus": entry.key }, entry.label);
   const row = make("tr", { onclick: open, "data-key": entry.key, "aria-selected": entry.key === openKey ? "true" : undefined },
     make("td", {}, name), make("td", {}, entry.isBucket ? "" : sizeText(entry.size)), make("td", {}, entry.isBucket ? "bucket ›" : entry.preview));
   return row;
@@ -98,7 +99,7 @@ async function showStats(sequence) {
     const pages = stats.branchPageN + stats.branchOverflowN + stats.leafPageN + stats.leafOverflowN;
     const place = stats.root === 0 ? "inline" : countText(pages, "page") + ", root ";
     line.replaceChildren(countText(stats.keyN, "key") + ", " + place,
-      ...(stats.root === 0 ? [] : [make("button", { onclick: () => { showTab("map"); showPage(stats.root); } }, "page " + stats.root)]),
+      ...(stats.root === 0 ? [] : [make("button", { onclick: () => go({ tab: "map", page: stats.root }) }, "page " + stats.root)]),
       ", " + countText(stats.depth, "level") + ", " + countText(stats.bucketN - 1, "nested bucket") + ", sequence " + sequence);
   } catch { /* It was shown. */ }
 }
@@ -112,8 +113,8 @@ async function turn(button, step) {
 }
 $("page-next").addEventListener("click", () => turn($("page-next"), () => { before.push(from); from = next; }));
 $("page-back").addEventListener("click", () => turn($("page-back"), () => { from = before.pop() ?? ""; }));
-$("page-first").addEventListener("click", () => { [from, before] = ["", []]; loadRows(); });
-$("prefix").addEventListener("input", () => { [from, before] = ["", []]; loadRows(); });
+$("page-first").addEventListener("click", loadFirstRows);
+$("prefix").addEventListener("input", loadFirstRows);
 
 // ---- the tree of buckets
 
@@ -122,8 +123,8 @@ async function branchOf(path) {
   const items = await Promise.all(entries.map(async ({ key, label }) => {
     const own = path === "" ? key : path + "," + key;
     const item = make("li", { role: "treeitem", "aria-expanded": String(expanded.has(own)) });
-    const twist = make("button", { class: "twist", "aria-label": "Open or close", onclick: () => { expanded.has(own) ? expanded.delete(own) : expanded.add(own); loadTree(); } }, expanded.has(own) ? "▾" : "▸");
-    item.append(make("div", { class: "row" }, twist, make("button", { class: "name", title: label, "data-path": own, onclick: () => goTo(own) }, label)));
+    const twist = make("button", { class: "twist", "aria-label": "Open or close", "data-focus": "twist " + own, onclick: () => { expanded.has(own) ? expanded.delete(own) : expanded.add(own); loadTree(); } }, expanded.has(own) ? "▾" : "▸");
+    item.append(make("div", { class: "row" }, twist, make("button", { class: "name", title: label, "data-path": own, "data-focus": "name " + own, onclick: () => goTo(own) }, label)));
     if (expanded.has(own)) item.append(await branchOf(own));
     return item;
   }));
@@ -136,10 +137,10 @@ let treeVersion = 0;
 
 async function loadTree() {
   const version = ++treeVersion;
-  const top = make("button", { class: "name", "data-path": "", onclick: () => goTo("") }, "All buckets");
+  const top = make("button", { class: "name", "data-path": "", "data-focus": "name ", onclick: () => goTo("") }, "All buckets");
   const branch = await branchOf("");
   if (version !== treeVersion) return;
-  $("tree").replaceChildren(top, branch);
+  replace($("tree"), top, branch);
   markCurrent();
 }
 
@@ -223,7 +224,7 @@ function editedHex() {
   return /^(?:[0-9a-f]{2})*$/.test(digits) ? digits : undefined;
 }
 
-$("value-close").addEventListener("click", closeValue);
+$("value-close").addEventListener("click", () => go({ key: undefined }));
 $("edit-save").addEventListener("click", async () => {
   if (shown === undefined) return;
   const { path, key, was } = shown;
@@ -239,7 +240,10 @@ $("edit-delete").addEventListener("click", async () => {
   const { path, key, label, was } = shown;
   if (!confirm("Delete the key " + label + "?")) return;
   await ask("delete", { path, key, was: was === undefined ? undefined : "0x" + was }, "POST");
-  if (shown?.path === path && shown.key === key) closeValue();
+  if (shown?.path === path && shown.key === key) {
+    closeValue();
+    go({ key: undefined });
+  }
   await Promise.all([loadRows(), count()]);
 });
 `;

@@ -11,6 +11,7 @@ let cell = 12;
 let columns = 1;
 let perCell = 1;
 let shownPage;
+let pageVersion = 0;
 
 const bytesOf = (base64) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
 
@@ -97,18 +98,18 @@ $("map-canvas").addEventListener("mousemove", (event) => {
   const pgid = pageAt(event);
   $("map-hover").textContent = pgid === undefined ? "" : describe(pgid);
 });
-$("map-canvas").addEventListener("click", (event) => { const pgid = pageAt(event); if (pgid !== undefined) showPage(pgid); });
+$("map-canvas").addEventListener("click", (event) => { const pgid = pageAt(event); if (pgid !== undefined) go({ page: pgid }); });
 $("goto-page").addEventListener("change", (event) => {
   const text = event.target.value;
   if (text === "") return;
   if (map && Number(text) >= map.pageCount) say("There is no page " + text + ": the last one is " + (map.pageCount - 1) + ".", "page");
-  else showPage(Number(text));
+  else go({ page: text });
 });
 addEventListener("resize", () => { if (map && !$("map").hidden) drawMap(); });
 
 // ---- one page
 
-function pageButton(pgid) { return make("button", { onclick: () => showPage(pgid) }, "page " + pgid); }
+function pageButton(pgid) { return make("button", { onclick: () => go({ page: pgid }) }, "page " + pgid); }
 
 function itemRow(item, page) {
   const key = make("td", { title: item.label }, item.label);
@@ -122,9 +123,11 @@ function itemRow(item, page) {
 }
 
 async function showPage(pgid) {
+  const version = ++pageVersion;
   const page = await ask("page", { id: pgid });
+  if (version !== pageVersion) return;
   shownPage = pgid;
-  const parts = [make("div", { class: "bar" }, make("h2", {}, page.text), make("button", { "aria-label": "Close", onclick: closePage }, "×"))];
+  const parts = [make("div", { class: "bar" }, make("h2", {}, page.text), make("button", { "aria-label": "Close", onclick: () => go({ page: undefined }) }, "×"))];
   if (page.head !== undefined) parts.push(make("p", {}, "Holds the rest of what begins on ", pageButton(page.head)));
   else parts.push(make("p", {}, page.problem ?? page.type + ", " + sizeText(page.size) + (page.overflow > 0 ? " in " + (page.overflow + 1) + " pages" : "") + ", " + countText(page.count, "element")));
   if (page.kind === "free" || page.kind === "pending") parts.push(make("p", { class: "hint" }, "In no use: what follows was left behind by an earlier transaction."));
@@ -141,6 +144,8 @@ async function showPage(pgid) {
 }
 
 function closePage() {
+  pageVersion++;
+  if (shownPage === undefined) return;
   shownPage = undefined;
   $("page").hidden = true;
   if (map) drawMap();

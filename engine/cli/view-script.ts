@@ -61,19 +61,64 @@ function sizeText(bytes) {
   return (i === 0 ? bytes : bytes.toFixed(bytes < 10 ? 1 : 0)) + " " + units[i];
 }
 
-// ---- tabs
+/** Puts other children into an element. The focus stays at what has the same data-focus, for a commit of another process must not take it away. */
+function replace(element, ...children) {
+  const focused = element.contains(document.activeElement) ? document.activeElement.dataset.focus : undefined;
+  element.replaceChildren(...children);
+  if (focused === undefined) return;
+  for (const child of element.querySelectorAll("[data-focus]")) if (child.dataset.focus === focused) child.focus({ preventScroll: true });
+}
+
+// ---- the address: it says what is on show. Whatever leads somewhere changes it, and it is followed, when the browser's Back has changed it, too.
 
 const TABS = ["content", "map", "check"];
 
+/** What the address says: the tab, a bucket by its path, the key in it that is open, a page. */
+function addressed() {
+  const parameters = new URLSearchParams(location.hash.slice(1));
+  const page = parameters.get("page") ?? undefined;
+  const tab = parameters.get("tab") ?? (page === undefined ? "content" : "map");
+  return { tab: TABS.includes(tab) ? tab : "content", bucket: parameters.get("bucket") ?? "", key: parameters.get("key") ?? undefined, page };
+}
+
+function hashOf({ tab, bucket, key, page }) {
+  const isUnderstood = tab === (page === undefined ? "content" : "map");
+  const parts = { tab: isUnderstood ? "" : tab, bucket, key: key ?? "", page: page ?? "" };
+  return Object.entries(parts).filter(([, value]) => value !== "").map(([name, value]) => name + "=" + value).join("&");
+}
+
+/** Goes to what is given, and stays where it is in all else. */
+function go(changes) {
+  const hash = hashOf({ ...addressed(), ...changes });
+  if (location.hash.slice(1) === hash) follow();
+  else location.hash = hash;
+}
+
+/** Shows what the address says, unless changes would be lost and the user wants to keep them. */
+function follow() {
+  const to = addressed();
+  if (shown !== undefined && (to.bucket !== shown.path || to.key !== shown.key) && !mayLeave()) {
+    history.replaceState(null, "", "#" + hashOf({ ...to, bucket: shown.path, key: shown.key }));
+    return;
+  }
+  say();
+  showTab(to.tab);
+  if (to.bucket !== bucket?.path) showBucket(to.bucket);
+  if (to.key === undefined) closeValue();
+  else if (to.key !== openKey) showValue(to.key);
+  if (to.page === undefined) closePage();
+  else if (Number(to.page) !== shownPage) showPage(Number(to.page));
+}
+
 function showTab(name) {
+  if (!$(name).hidden) return;
   for (const tab of TABS) {
     $(tab).hidden = tab !== name;
     $("tab-" + tab).setAttribute("aria-selected", String(tab === name));
   }
-  say();
   if (name === "map") loadMap();
 }
-for (const tab of TABS) $("tab-" + tab).addEventListener("click", () => showTab(tab));
+for (const tab of TABS) $("tab-" + tab).addEventListener("click", () => go({ tab }));
 
 // ---- live counters
 
@@ -113,7 +158,7 @@ async function runCheck() {
     $("check-result").className = problemCount === 0 ? "good" : "bad";
     $("check-problems").replaceChildren(...problems.map((problem) => {
       const id = /^page (\d+)/.exec(problem)?.[1] ?? /page\((\d+)\)/.exec(problem)?.[1];
-      return make("li", {}, problem + " ", id === undefined ? undefined : make("button", { onclick: () => { showTab("map"); showPage(Number(id)); } }, "page " + id));
+      return make("li", {}, problem + " ", id === undefined ? undefined : make("button", { onclick: () => go({ tab: "map", page: id }) }, "page " + id));
     }));
   } catch (error) {
     $("check-result").textContent = "The check could not be run.";
@@ -124,8 +169,8 @@ $("check-run").addEventListener("click", runCheck);
 `;
 
 const START = String.raw`
-addEventListener("hashchange", fromHash);
-fromHash();
+addEventListener("hashchange", follow);
+follow();
 count();
 setInterval(count, 2000);
 `;

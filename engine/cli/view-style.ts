@@ -51,5 +51,5 @@ canvas { display: block; cursor: pointer; } #map-hover { color: var(--dim); }
 #check-problems { font-family: ui-monospace, monospace; font-size: 12.5px; color: var(--bad); }
 #check-problems li { margin: 3px 0; } #check-problems button { padding: 0 6px; }
 .good { color: light-dark(#13795b, #63d3a6); font-weight: 600; } .bad { color: var(--bad); font-weight: 600; }
-@media (max-width: 800px) { #content, .split { flex-direction: column; overflow: auto; } #tree, #value, .split > aside { width: auto; border: 0; } dl { margin-left: 0; flex-wrap: wrap; } }
+@media (max-width: 800px) { #content, .split { flex-direction: column; align-items: stretch; overflow: auto; } #tree, #value, .split > aside { width: auto; border: 0; } dl { margin-left: 0; flex-wrap: wrap; } }
 `;

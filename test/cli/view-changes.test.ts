@@ -2,13 +2,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { interpret } from "../../engine/cli/interpret.js";
-import { MemoryOutput } from "../../engine/cli/io.js";
 import { startViewer } from "../../engine/cli/view-server.js";
 import { open } from "../../engine/index.js";
 import { tempPath } from "../support/temp.js";
-
-const io = { stdout: new MemoryOutput(), stderr: new MemoryOutput(), env: {}, signal: new AbortController().signal, readInput: () => 0, temporary: () => undefined };
-const hexOf = (text: string): string => Buffer.from(text).toString("hex");
+import { hexOf, io } from "./viewed-file.js";
 
 test("a change is made only where the value still is what was shown; keys may be as long as keys can be", async () => {
   const path = tempPath("changed.db");
