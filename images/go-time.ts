@@ -1,6 +1,6 @@
 /**
  * Go's binary form of a time, in which containerd stores `createdat` and `updatedat`: version 1, seconds since the
- * year 1 (u64, big-endian), nanoseconds (u32), zone offset in minutes (i16, -1 = UTC): 15 bytes. Version 2 adds a byte
+ * year 1 (i64, big-endian), nanoseconds (u32), zone offset in minutes (i16, -1 = UTC): 15 bytes. Version 2 adds a byte
  * of zone seconds. A Date keeps milliseconds, so times are cut down to them when read.
  *
  * @see Go time, Time.MarshalBinary

@@ -3,8 +3,8 @@
  *
  * 1. It has to say that it speaks HTTP/2 in `handshakeMs`.
  * 2. After `idleMs` without a call the client is asked to hang up, and cut off when it does not in `handshakeMs`.
- * 3. After calls that the client has called off it is asked whether it is there. HTTP/2 ends a connection on which very many calls are called off at once, and
- *    Node neither says so nor reads on, so it would not see the client leave.
+ * 3. After a call that the client has cancelled, it is asked whether it is still there. HTTP/2 ends a connection on which very many calls are cancelled at
+ *    once, and Node neither reports that nor reads on, so it would not see the client leave.
  *
  * The timers end with the connection. (Those of `session.setTimeout` go on after it, and hold it in memory until they are over.)
  */

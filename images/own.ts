@@ -1,6 +1,6 @@
 /**
- * A caller's objects as they are when the call is made, for use after it has waited: the caller may have changed them by then. What is none of what belongs
- * there stays what it is, to be refused.
+ * A caller's objects as they are when the call is made, for use after it has waited: the caller may have changed them by then. A value of the wrong kind is
+ * kept as it is, to be refused later.
  */
 import type { DeleteOptions, Descriptor, ImageChange, PutOptions } from "./types.js";
 

@@ -1,4 +1,4 @@
-/** Lets so many go on at once; the others wait in the order in which they came. */
+/** Lets a limited number of calls proceed at once; the others wait in the order in which they came. */
 import { givenUp, throwIfGivenUp } from "./errors.js";
 
 /** Turns for calls. */

@@ -1,8 +1,8 @@
 /**
  * Memory of the engine's own, and the copies that callers get.
  *
- * Kept true: what callers get for their own never lies beside what the engine keeps. They may do with theirs what they like, and `postMessage` with the
- * buffer of one in its transfer list takes the whole memory behind it away from everything else that lies there.
+ * Kept true: what callers get for their own never lies beside what the engine keeps. Callers may do what they like with their copies, and a `postMessage`
+ * that transfers the buffer of one takes the whole memory behind it away from everything else that lies there.
  */
 import { markAsUntransferable } from "node:worker_threads";
 

@@ -1,4 +1,4 @@
-/** Diagnostics channels: who subscribes is told what a database does. Nothing is made for a channel without subscribers. @see node:diagnostics_channel */
+/** Diagnostics channels: subscribers are told what a database does. No event is built for a channel without subscribers. @see node:diagnostics_channel */
 import { channel } from "node:diagnostics_channel";
 import type { Recovery } from "../base/recovery.js";
 

@@ -6,9 +6,9 @@
  *     2 settle   a few empty commits, until the old places are free in both states that the metas lead to, and both have the lower mark
  *     3 cut      down to what the two metas and every open snapshot reach
  *
- * 1. The goal is the number of pages in use and a little room: so many pages there are below it. A value that takes several pages needs free ones
- *    side by side; where there are none below the goal it comes down as far as it can. For less than a thousandth of the file the tree is not walked
- *    again. The smallest file there is, `compact` writes.
+ * 1. The goal is the number of pages in use and a little room; the pages in use fit below it. A value that takes several pages needs free ones
+ *    side by side; where there are none below the goal, it comes down as far as it can. The tree is not walked again for less than a thousandth
+ *    of the file. It is `compact` that writes the smallest file possible.
  * 2. Nothing here writes to a page itself: all goes through commits, so a crash at any point leaves one of the states before or after them.
  * 3. The file is cut only after the commits are durable, and only behind pages that nobody can reach. Without the cut the file is longer, no more.
  * 4. The walk can stop after any leaf and go on in a later call, by the names of buckets and keys: transactions in between may change everything.

@@ -1,4 +1,4 @@
-/** Where a copy of the database is to go: a path that is one, and not the database itself; and who may read and write it: who may the database. */
+/** Where a copy of the database is to go: a path that is one, and not the database itself; and its permissions: those of the database. */
 import { inUse } from "../storage/atomic-file.js";
 import { FileStorage } from "../storage/file-storage.js";
 import type { Storage } from "../storage/storage.js";

@@ -1,8 +1,8 @@
 /**
  * What the page cache knows of each frame: the page in it, and its state.
  *
- * Columns by slab, for a slab of one large page has one frame and not the hundreds that its numbers would have room for: columns by frame number took
- * 4 KiB a large page, and a gigabyte of cache full of values of a few KiB more than V8 can give an array.
+ * The columns are kept by slab, because a slab of one large page has one frame and not the hundreds that its numbers leave room for: columns by frame
+ * number took 4 KiB a large page, and for a gigabyte of cache full of values of a few KiB an array longer than V8 allows.
  */
 import type { Pgid } from "../format/constants.js";
 

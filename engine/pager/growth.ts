@@ -1,4 +1,4 @@
-/** How a file grows: in steps, so that not every commit changes its size, but never by more than an eighth or 16 MiB. */
+/** How a file grows: in steps, so that not every commit changes its size: of an eighth at most, but not under 32 KiB nor over 16 MiB. */
 import { boltError } from "../base/errors.js";
 
 const SMALLEST_STEP = 32_768;

@@ -5,8 +5,9 @@
  * they are the same, the newest transaction T that it reads is the newest committed one. Whoever writes transaction T + 1 writes only to
  * pages that the tree of T does not reach (both bbolt and this engine), and T + 2, which may use what T + 1 freed, cannot begin
  * before the meta of T + 1 stands in the file. A meta page read while it is being written differs from the noted one, so it counts as moved.
- * A commit that failed may have left its meta for a moment, and the next one has the same number, root and mark: the manifest behind the meta (format/manifest.ts)
- * tells the two apart by the sums of their pages. Of two that have none, for their pages lie in more ranges than fit, nothing tells.
+ * A commit that failed may have left its meta for a moment, and the next one may have the same number, root and mark: then the manifest behind the
+ * meta (format/manifest.ts) tells the two apart, by the sums of their pages. If neither has a manifest, because their pages lie in more ranges than
+ * fit, nothing tells them apart.
  */
 import { boltError, wrapIo } from "../base/errors.js";
 import { decodeMeta } from "../format/meta.js";

@@ -7,11 +7,11 @@
  * 1. The table leads from a page id to the frame with its committed bytes. A page id that any open snapshot can reach has one version
  *    only (the freelist sees to that), so readers of different snapshots share the cache.
  * 2. The bytes in a frame never change while the table leads to it. A new version of a page goes to another frame.
- * 3. A frame of which a view was handed out (ESCAPED) is not used again. When half a slab has gone that way the slab gets new memory;
+ * 3. A frame into which a view was handed out (ESCAPED) is not used again. Once more than half of a slab's frames are lost this way, the slab gets new memory;
  *    the views keep the old memory alive, and the garbage collector frees it after them.
  * 4. A PINNED frame is not evicted, nor its slab given new memory: pages that the writer's nodes point into, those it is writing, one being read.
  *    PRIVATE frames, pages that the writer changes in place, are pinned from the first change to the end of the commit, or until they are empty.
- * 5. Another `locate` may evict any frame that is not pinned: keep a frame across it only with `holds` to test it.
+ * 5. Another `locate` may evict any frame that is not pinned: whoever keeps a frame across one must test it with `holds`.
  * 6. Of a leaf with one large value only the first page is read, until somebody wants the value. See overflow-pages.ts.
  */
 import { assert } from "../base/assert.js";

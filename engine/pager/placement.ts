@@ -6,14 +6,15 @@
  *    writing and syncs in place of 1.9).
  * 3. Few pages: as many as there is a run for, the upper levels of the tree and the freelist rather than the leaves below. The next commits give these up
  *    together, so that there will be room for theirs (a durable put in a large file full of holes: four writes in place of five).
- * 4. Else each kind by itself: the freelist, then pages with overflow, each in the lowest run that holds it (after single pages, a fragmented file grew with every
- *    commit); then branch pages and the root, in the longest runs; then leaves, in the lowest free pages. A branch page is changed again within a few
+ * 4. Else each kind by itself: the freelist, then pages with overflow, each in the lowest run that holds it (when single pages went first, a fragmented file grew with
+ *    every commit); then branch pages and the root, in the longest runs; then leaves, in the lowest free pages. A branch page is changed again within a few
  *    commits, a leaf of a large tree within hundreds. Among leaves, branch pages leave holes of one page each. By themselves they leave runs for the branch
  *    pages of later commits, for what is free gathers at the end of the file, where no leaf goes: 100 puts in a million entries, 5 % of the file free, took 106 writes in
  *    place of 189 (bench/placement.mjs). Where an eighth of the file or more is free, there are long runs for leaves, too.
  *
- * With a large value among the pages, or where the file has reached half of its limit, 4 alone: one run for all is longer than the hole that a large
- * value of that size has left, so the file would grow by a third; and what goes side by side takes runs that the next large value would need.
+ * With a large value among the pages, or where the file has reached half of its limit, only 4 applies: a single run for all pages is longer than the
+ * hole that a large value of that size has left, so the file would grow by a third; and pages placed side by side would use up runs that the next
+ * large value needs.
  */
 import type { Pgid } from "../format/constants.js";
 import type { Freelist } from "./freelist.js";

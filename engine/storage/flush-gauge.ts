@@ -1,6 +1,7 @@
 /**
- * Whether a flush of the disk is cheap, told by the syncs that had little to write: those of meta pages. Starting a sync early costs one flush more.
- * Where that takes 0.2 ms, commits in many places win by it; there are disks on which it takes many milliseconds, and all but the flush next to nothing.
+ * Whether a flush of the disk is cheap, judging by the syncs that had little to write: those of meta pages and of small commits. Starting a sync
+ * early costs one more flush. Where a flush takes 0.2 ms, commits in many places gain by it; there are disks on which the flush takes many
+ * milliseconds, and all the rest next to nothing.
  */
 
 /** Bytes up to which the time of a sync is that of the flush. */

@@ -1,9 +1,9 @@
 /**
  * Begins to write a file back while the thread that owns it goes on.
  *
- * It has a descriptor of its own. Whether writing back has failed the system tells every descriptor once; told to this one, where nobody waits
- * for it, the owner's next sync still hears of it. Linux keeps that promise (errseq, since 4.13; what Node runs on is younger); of others it
- * is not known, so there is none there.
+ * It has a descriptor of its own. The system reports a failed write-back once to each descriptor; when it is reported to this one, where nobody waits
+ * for it, the owner's next sync still hears of it. Linux keeps that promise (errseq, since 4.13; what Node runs on is newer); of other systems that
+ * is not known, so they get no SyncStarter.
  */
 import { closeSync, constants, fdatasync, openSync } from "node:fs";
 

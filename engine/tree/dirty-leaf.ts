@@ -1,8 +1,8 @@
 /**
  * A leaf that a write transaction changes.
  *
- * 1. While it fits into one page it is that page in a frame that the writer has taken, changed in place (leaf-edit.ts).
- * 2. Then it is nodes in key order, which split as they grow, so that no insertion moves more than a node. It does not become a page again
+ * 1. While it fits into one page it is that page in a frame that the writer has taken, changed in place (leaf-edit.ts), if the page is compact.
+ * 2. Otherwise it is nodes in key order, which split as they grow, so that no insertion moves more than a node. It does not become a page again
  *    before the commit, unless it loses all its elements: without any it has no frame, and takes one with the next.
  * 3. A view that was handed out stays as it is: a frame into which one leads becomes nodes with the next change, for they change no bytes. (Copied
  *    instead, a page whose values are viewed and changed in turns would take the memory of a page each time.)

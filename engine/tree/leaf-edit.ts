@@ -1,8 +1,8 @@
 /**
  * Changing a leaf page where it stands: in a frame that the writer has taken, and that no reader can see.
  *
- * 1. Only compact pages are changed so (INDEX_COMPACT): the bytes of all elements side by side in element order, right behind the headers.
- *    Such are all pages that this engine and Go write; others take the way over columns (node.ts).
+ * 1. Only compact pages (INDEX_COMPACT) are changed this way: single pages with the bytes of all elements side by side in element order, right behind
+ *    the headers. All pages without overflow that this engine and Go write are compact; others go through columns (node.ts).
  * 2. An edit keeps the page compact, zeros behind it, and its key index right, so that at commit the page is written as it is: nothing is encoded, and the next
  *    search finds the index there. Measured against columns, encoding and indexing anew: 4 µs less a page.
  * 3. What does not fit any more is refused with nothing changed.

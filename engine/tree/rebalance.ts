@@ -3,7 +3,7 @@
  *
  * Every changed leaf and every branch above one becomes an image where it stays one page under the same first key, a node where it does not; the
  * page it was is released. Then, from the bottom up, an empty child leaves its parent, and a child that deletions have left too small is merged with
- * a neighbour. So at the end (FORMAT rules 2 and 3) no page but a root is empty and every branch has two children, except for a root that is left
+ * a neighbour. So at the end (docs/format.md, rules 2 and 3) no page but a root is empty and every branch has two children, except for a root that is left
  * with one: it collapses into it.
  */
 import { corrupt } from "../base/errors.js";

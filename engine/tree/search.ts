@@ -1,9 +1,10 @@
 /**
- * Searching one page through its key index: the page itself is touched only where four bytes of a key say nothing.
+ * Searching one page through its key index: the page itself is touched only where four bytes of a key decide nothing.
  *
  * On the way down a branch proves something: a key between two of its separators begins with the bytes that all of them share, and so do all keys of the
- * child. These bytes need not be compared below (measured with 160 of them: gets take two thirds of the time). The proof is one of a sound file: so an equal key
- * is compared as a whole, and whoever goes by another element that was found so must look whether it begins alike, see `requireProved`.
+ * child. These bytes need not be compared below (measured with 160 of them: gets take two thirds of the time). The proof holds for a sound file only:
+ * so an equal key is compared as a whole, and whoever relies on another element found this way must check that it begins with the same bytes, see
+ * `requireProved`.
  */
 import { assert } from "../base/assert.js";
 import { compareBytes, keyWord, readU32 } from "../base/bytes.js";

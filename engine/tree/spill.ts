@@ -1,7 +1,7 @@
 /**
  * The second half of writing a tree: cutting its nodes into pages, and writing the pages once they have their places.
  *
- * Planning goes from the bottom up and needs no page ids: a parent's element takes the first key of each page its child is cut into (FORMAT rule 1),
+ * Planning goes from the bottom up and needs no page ids: a parent's element takes the first key of each page its child is cut into (docs/format.md, rule 1),
  * the page id follows when all pages of the transaction have been allocated at once.
  */
 import { writeU32 } from "../base/bytes.js";

@@ -221,7 +221,7 @@ class Preparation {
     return plan;
   }
 
-  /** @see docs/format.md, "Bucket value" */
+  /** @see docs/format.md, "Nested buckets" */
   #isInlineable(root: Node | PageImage): root is Node {
     if (root instanceof PageImage || root.isBranch || root.byteSize > this.#pager.meta.pageSize / MAX_INLINE_FRACTION) return false;
     for (let i = 0; i < root.count; i++) if (root.column(i, FLAGS) === BUCKET_FLAG) return false;

@@ -1,4 +1,4 @@
-/** Writing the value of an inline bucket at once, from its pairs. @see docs/format.md, "Bucket value" */
+/** Writing the value of an inline bucket at once, from its pairs. @see docs/format.md, "Nested buckets" */
 import { compareBytes, writeU32, type BytesLike } from "../base/bytes.js";
 import {
   BUCKET_HEADER_SIZE, ELEMENT_SIZE, FLAG_LEAF, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, MAX_KEY_SIZE, PAGE_HEADER_SIZE,
