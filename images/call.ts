@@ -72,6 +72,6 @@ export function callTimeoutMs(options: CallOptions | undefined, defaultMs?: numb
   if (options !== undefined && (typeof options !== "object" || options === null)) throw new TypeError("a call's options are an object");
   const timeoutMs = options?.timeoutMs ?? defaultMs;
   if (timeoutMs === undefined) return undefined;
-  if (!Number.isFinite(timeoutMs) || timeoutMs <= 0) throw invalid(`timeoutMs ${timeoutMs} is no positive number`);
+  if (!Number.isFinite(timeoutMs) || timeoutMs <= 0) throw invalid(`timeoutMs ${timeoutMs} is not a positive number`);
   return Math.min(Math.ceil(timeoutMs), TIMEOUT_MS_MAX);
 }

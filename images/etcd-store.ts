@@ -57,7 +57,7 @@ export class EtcdImageStore implements EditableImageStore {
   constructor(options: EtcdOptions) {
     const { namespace, prefix = "/hexbolt", pageSize = 500 } = options;
     if (namespace !== undefined) validateNamespace(namespace);
-    if (!Number.isSafeInteger(pageSize) || pageSize < 1) throw invalid(`pageSize ${pageSize} is no positive integer`);
+    if (!Number.isSafeInteger(pageSize) || pageSize < 1) throw invalid(`pageSize ${pageSize} is not a positive integer`);
     this.#gateway = new EtcdGateway(options);
     this.#namespace = namespace;
     this.#prefix = namespace === undefined ? `${prefix}/images/` : `${prefix}/namespaces/${namespace}/images/`;

@@ -1,6 +1,6 @@
 /**
  * gRPC's framing of a message in an HTTP/2 body: a byte of flags (1 = compressed), the length (u32, big-endian), the message.
- * A call here has one message each way, of at most 16 MiB; the limit counts before anything is kept.
+ * A call here has one message each way, of at most 16 MiB; the limit counts before memory of the announced length is taken.
  */
 import { GrpcError, Status } from "./grpc-status.js";
 

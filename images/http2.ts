@@ -1,5 +1,5 @@
 /**
- * Node's http2, loaded when the first connection is made: to import it takes five milliseconds, half of a start, and an image store in a file never
+ * Node's http2, loaded when the first connection is made: to import it takes five milliseconds, and an image store in a file never
  * needs it.
  */
 import { createRequire } from "node:module";

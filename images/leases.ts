@@ -1,6 +1,7 @@
 /**
  * The leases of an image server, in memory. containerd's clients take one before they tag an image and give it
- * back after; here it keeps nothing alive, so all there is to do is to know its name, for a bounded time and in bounded number.
+ * back after; here it keeps nothing alive, so all there is to do is to know its name: until it is deleted,
+ * or expires if a label says when, and of a bounded number.
  */
 import { filled } from "./change.js";
 import { GrpcError, Status } from "./grpc-status.js";

@@ -38,7 +38,7 @@ export function validateText(name: string): void {
 
 /** UTF-8 has no bytes for half a character: two such texts would be stored as one. */
 function requireWhole(what: string, text: string): void {
-  if (LONE_SURROGATE.test(text)) throw invalid(`${what} ${quote(text)} is no text: it has half a surrogate pair`);
+  if (LONE_SURROGATE.test(text)) throw invalid(`${what} ${quote(text)} is not text: it has half a surrogate pair`);
 }
 
 /** Checks that a descriptor can be stored at all: strings, a size within int64. */
@@ -49,7 +49,7 @@ export function validateEarlyTarget(target: Descriptor): void {
   if (typeof target.size !== "number" && typeof target.size !== "bigint") {
     throw new TypeError("a descriptor's size is a number or a bigint");
   }
-  if (!isInt64(target.size)) throw invalid(`target size ${target.size} is no 64-bit integer; above 2^53 - 1 give a bigint`);
+  if (!isInt64(target.size)) throw invalid(`target size ${target.size} is not a 64-bit integer; above 2^53 - 1 give a bigint`);
 }
 
 /** Checks a descriptor as containerd does before it stores one. */

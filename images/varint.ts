@@ -11,7 +11,7 @@ const MAX_BYTES = 10;
 
 /** Encodes an int64. @throws RangeError outside int64 or for a number that is no safe integer */
 export function encodeVarint(value: number | bigint): Buffer {
-  if (!isInt64(value)) throw new RangeError(`${value} is no 64-bit integer`);
+  if (!isInt64(value)) throw new RangeError(`${value} is not a 64-bit integer`);
   if (typeof value === "number" && Math.abs(value) < FAST_LIMIT) return encodeShort(value);
   const signed = BigInt(value);
   let rest = signed < 0n ? (-signed << 1n) - 1n : signed << 1n;

@@ -31,7 +31,7 @@ export function installPackage(): string {
   mkdirSync(project);
   const copy = tempPath("copy");
   mkdirSync(copy);
-  for (const entry of ["engine", "images", "bench", "test", "package.json", "tsconfig.json", "README.md", "LICENSE", "CHANGELOG.md"]) {
+  for (const entry of ["engine", "images", "bench", "test", "package.json", "tsconfig.json", "docs", "README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"]) {
     cpSync(join(repositoryRoot, entry), join(copy, entry), { recursive: true, filter: (source) => !/\/(?:node_modules|test\/fixtures|bench\/results)(?:\/|$)/.test(source.slice(repositoryRoot.length)) });
   }
   symlinkSync(join(repositoryRoot, "node_modules"), join(copy, "node_modules"));

@@ -16,7 +16,8 @@ const CODE = [
   "dist/engine/cli/main.js", "dist/engine/cli/thread.js", "dist/images/conformance.js",
   ...["engine", "testing", "images", "command", "images-command", "command-pages", "command-files", "command-surgery", "viewer"].map((part) => `dist/joined/${part}.js`),
 ];
-const DOCUMENTS = ["CHANGELOG.md", "LICENSE", "README.md", "package.json"];
+/** The README leads to all of them. */
+const DOCUMENTS = ["CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "SECURITY.md", "package.json", ...filesBelow(join(repositoryRoot, "docs")).map((file) => `docs/${file}`)];
 
 describe("the package", () => {
   let project = "";

@@ -32,7 +32,7 @@ function copyUnchecked({ db }: Reading, path: string): bigint {
 /** The command. */
 export const backupCommand: Command = {
   name: "backup", summary: "copy a database, also one that is in use", usage: "FILE [NEW]",
-  details: "The copy is one committed state, page for page; it is checked and made durable before it gets its name.\nOf a file that another process commits to without pause the copy can fail: try again.",
+  details: "The copy is one committed state, page for page; it is checked and made durable before it gets its name.\nThe copy can fail if another process commits to the file without pause: try again.",
   example: "hexbolt backup app.db --output app-backup.db",
   options: [OUTPUT_OPTION, { name: "no-check", help: "do not check the copy: for a database that is not sound" }],
   minimum: 1, maximum: 2, makesFile: true,

@@ -1,7 +1,8 @@
 /** Finding buckets by their names on the command line. */
 import type { Bucket, ReadBucket, ReadTx, Tx } from "../index.js";
+import type { Arguments } from "./args.js";
 import { Failure } from "./command.js";
-import { textOrHex } from "./go-text.js";
+import { parseBytes, textOrHex } from "./go-text.js";
 import { didYouMean } from "./suggest.js";
 
 /** Names that are looked at for a suggestion, at most: a bucket can hold millions. */
@@ -11,6 +12,11 @@ const SUGGESTION_LIMIT = 10_000;
 interface BucketHolder<B> {
   bucket(name: Uint8Array): B | undefined;
   buckets(): Iterable<Buffer>;
+}
+
+/** Reads names of buckets in the form that an option gives. @throws UsageError */
+export function bucketNames(args: Arguments, names: readonly string[], option = "bucket-format"): Buffer[] {
+  return names.map((name) => parseBytes(name, args.text(option) ?? "ascii-encoded"));
 }
 
 /** Opens the bucket at a path of at least one name. @throws Failure BUCKET_NOT_FOUND with a suggestion */

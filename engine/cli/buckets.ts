@@ -1,7 +1,7 @@
 /** `hexbolt buckets`: the names of the top-level buckets, or of those in a bucket. */
-import { findBucket } from "./bucket-path.js";
+import { bucketNames, findBucket } from "./bucket-path.js";
 import { EXIT_OK, FORMATS, PARSE_OPTION, type Command } from "./command.js";
-import { formatBytes, parseBytes } from "./go-text.js";
+import { formatBytes } from "./go-text.js";
 import { writeJson } from "./io.js";
 import { toJsonBytes } from "./json-bytes.js";
 import { viewFile } from "./open-file.js";
@@ -14,7 +14,7 @@ export const bucketsCommand: Command = {
   options: [{ name: "format", short: "f", value: "FORMAT", choices: FORMATS, help: `how names are printed: ${FORMATS.join("|")}; default bytes, on a terminal auto` }, PARSE_OPTION],
   minimum: 1, maximum: Infinity,
   run: (args, io) => viewFile(io, args.at(0), (tx, out) => {
-    const path = args.positionals.slice(1).map((name) => parseBytes(name, args.text("parse-format") ?? "ascii-encoded"));
+    const path = bucketNames(args, args.positionals.slice(1), "parse-format");
     const holder = path.length === 0 ? tx : findBucket(tx, path);
     for (const name of holder.buckets()) {
       if (args.json) {

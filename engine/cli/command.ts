@@ -68,7 +68,10 @@ export const FORMATS: readonly string[] = ["auto", "ascii-encoded", "hex", "byte
 export const PARSE_FORMATS: readonly string[] = ["ascii-encoded", "hex"];
 
 /** The option for a key given in another form than text. */
-export const PARSE_OPTION: OptionSpec = { name: "parse-format", value: "FORMAT", choices: PARSE_FORMATS, help: "what KEY is: ascii-encoded (default) or hex" };
+export const PARSE_OPTION: OptionSpec = { name: "parse-format", value: "FORMAT", choices: PARSE_FORMATS, help: "what BUCKET is: ascii-encoded (default) or hex" };
+
+/** The option for buckets on the way to a key. */
+export const BUCKET_OPTION: OptionSpec = { name: "bucket-format", value: "FORMAT", choices: PARSE_FORMATS, help: "what the BUCKETs are: ascii-encoded (default) or hex" };
 
 /** The option for where a new file goes. */
 export const OUTPUT_OPTION: OptionSpec = { name: "output", short: "o", value: "NEW", help: "the file to write; it must not be there yet" };

@@ -15,7 +15,7 @@ export const compactCommand: Command = {
     { name: "output", short: "o", value: "NEW", help: "the file to write; it must not be there yet" },
     { name: "tx-max-size", value: "BYTES", help: "bytes gathered before they are written; default 65536" },
     { name: "page-size", value: "BYTES", help: "of the new file; default as in the original, at most 4096" },
-    { name: "no-sync", help: "taken for bbolt's sake: the new file is made durable once, at the end, in any case" },
+    { name: "no-sync", help: "accepted for compatibility with bbolt: the new file is made durable once, at the end, in any case" },
   ],
   minimum: 1, maximum: 1, makesFile: true,
   run: async (args, io) => {

@@ -1,6 +1,6 @@
 /** `hexbolt delete`: deletes one key, or a bucket with all in it, in one durable transaction. */
-import { bucketNotFound, findBucket } from "./bucket-path.js";
-import { EXIT_OK, Failure, PARSE_OPTION, UsageError, type Command } from "./command.js";
+import { bucketNames, bucketNotFound, findBucket } from "./bucket-path.js";
+import { BUCKET_OPTION, EXIT_OK, Failure, PARSE_OPTION, UsageError, type Command } from "./command.js";
 import { parseBytes } from "./go-text.js";
 import { keyNotFound } from "./get.js";
 import { writeJson } from "./io.js";
@@ -28,12 +28,13 @@ export const deleteCommand: Command = {
   example: "hexbolt delete app.db users alice",
   options: [
     { name: "bucket", help: "delete a bucket and all that is in it: FILE BUCKET..." },
-    { ...PARSE_OPTION, help: "what KEY is: ascii-encoded (default) or hex" },
+    { ...PARSE_OPTION, help: "what KEY is, with --bucket the last BUCKET: ascii-encoded (default) or hex" },
+    BUCKET_OPTION,
   ],
   minimum: 2, maximum: Infinity,
   run: (args, io) => {
     const isBucket = args.has("bucket");
-    const path = args.positionals.slice(1, -1).map((name) => Buffer.from(name));
+    const path = bucketNames(args, args.positionals.slice(1, -1));
     if (!isBucket && path.length === 0) throw new UsageError("bucket required; --bucket deletes a top-level bucket");
     const last = parseBytes(args.positionals.at(-1) ?? "", args.text("parse-format") ?? "ascii-encoded");
     const txid = updateFile(args.at(0), (tx) => {

@@ -8,8 +8,8 @@
 import { closeSync, openSync } from "node:fs";
 import { requireListed } from "../base/errors.js";
 import type { Cursor, ReadBucket, ReadTx } from "../index.js";
-import { findBucket } from "./bucket-path.js";
-import { EXIT_OK, OUTPUT_OPTION, type Command } from "./command.js";
+import { bucketNames, findBucket } from "./bucket-path.js";
+import { EXIT_OK, OUTPUT_OPTION, PARSE_OPTION, type Command } from "./command.js";
 import { DescriptorOutput, writeJson, type Io, type Output } from "./io.js";
 import { toJsonBytes, type JsonBytes } from "./json-bytes.js";
 import { withNewFile } from "./new-file.js";
@@ -52,10 +52,10 @@ export const exportCommand: Command = {
   name: "export", summary: "write all content as JSON lines", usage: "FILE [BUCKET...]",
   details: "Exact: `hexbolt import` makes a database with the same content of it. Bytes that are not UTF-8 appear as {\"hex\": \"…\"}.\nWith BUCKETs only that bucket is written.",
   example: "hexbolt export app.db > app.jsonl",
-  options: [{ ...OUTPUT_OPTION, help: "write to a new file instead of the standard output" }],
+  options: [{ ...OUTPUT_OPTION, help: "write to a new file instead of the standard output" }, PARSE_OPTION],
   minimum: 1, maximum: Infinity, makesFile: true,
   run: async (args, io) => {
-    const names = args.positionals.slice(1).map((name) => Buffer.from(name));
+    const names = bucketNames(args, args.positionals.slice(1), "parse-format");
     requireFile(args.at(0));
     const write = (target: Io): number => {
       // Of lines that go to the same terminal nobody needs to be told how far they are.

@@ -1,6 +1,6 @@
 /** `hexbolt get`: the value of one key. */
-import { findBucket } from "./bucket-path.js";
-import { EXIT_OK, Failure, FORMATS, PARSE_OPTION, UsageError, type Command } from "./command.js";
+import { bucketNames, findBucket } from "./bucket-path.js";
+import { BUCKET_OPTION, EXIT_OK, Failure, FORMATS, PARSE_OPTION, UsageError, type Command } from "./command.js";
 import { formatBytes, hex, parseBytes, quote, textOrHex } from "./go-text.js";
 import { writeJson } from "./io.js";
 import { toJsonBytes } from "./json-bytes.js";
@@ -30,13 +30,14 @@ export const getCommand: Command = {
   options: [
     { name: "format", short: "f", value: "FORMAT", choices: FORMATS, help: `how the value is printed: ${FORMATS.join("|")}; default auto` },
     { ...PARSE_OPTION, help: "what KEY is: ascii-encoded (default) or hex" },
+    BUCKET_OPTION,
     { name: "raw", help: "the value's bytes and nothing else" },
   ],
   minimum: 3, maximum: Infinity,
   run: (args, io) => {
     const key = parseBytes(args.positionals.at(-1) ?? "", args.text("parse-format") ?? "ascii-encoded");
     if (key.length === 0) throw new UsageError("key required");
-    const path = args.positionals.slice(1, -1).map((name) => Buffer.from(name));
+    const path = bucketNames(args, args.positionals.slice(1, -1));
     return viewFile(io, args.at(0), (tx, out) => {
       const bucket = findBucket(tx, path);
       const value = bucket.get(key);

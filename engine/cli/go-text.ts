@@ -84,7 +84,7 @@ export function formatBytes(bytes: Uint8Array, format: string): string | Uint8Ar
 export function parseBytes(text: string, format: string): Buffer {
   if (format === "ascii-encoded") {
     // Node puts it in place of bytes that are no UTF-8.
-    if (text.includes("\ufffd")) throw new UsageError(`${JSON.stringify(text)} has bytes that are no UTF-8, or U+FFFD: give it in hexadecimal, see --parse-format and --value-format`);
+    if (text.includes("\ufffd")) throw new UsageError(`${JSON.stringify(text)} has bytes that are not UTF-8, or U+FFFD: give it in hexadecimal, see the options of the command that end in -format`);
     return Buffer.from(text, "utf8");
   }
   if (format !== "hex") throw new UsageError(`parseBytes: unsupported format: ${format}`);

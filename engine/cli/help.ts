@@ -31,7 +31,7 @@ export function groupHelp(group: string, commands: readonly { readonly name: str
   const intro = group === "" ? "hexbolt: looks into, checks, repairs and changes bolt and bbolt database files.\n\nUsage: hexbolt COMMAND [OPTIONS] [ARGUMENTS]" : `Usage: hexbolt ${group} COMMAND [OPTIONS] FILE`;
   const rest = group === "" ? `
 Every command takes --help, which shows an example, and --json. A file that another process writes can be read all the same.
-Exit status: 0 done and well; 1 not there, not sound, different or not possible; 2 wrong usage; 130 interrupted.
+Exit status: 0 success; 1 not found, not sound, different or not possible; 2 wrong usage; 130, 143, 129 ended by SIGINT, SIGTERM, SIGHUP.
 ` : "";
   return `${intro}\n\nCommands\n${shown.map(({ name, summary }) => `  ${name.padEnd(width)}   ${summary}`).join("\n")}\n${rest}`;
 }

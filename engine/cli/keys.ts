@@ -1,5 +1,5 @@
 /** `hexbolt keys`: the keys of a bucket, nested buckets among them, one a line. */
-import { findBucket } from "./bucket-path.js";
+import { bucketNames, findBucket } from "./bucket-path.js";
 import { EXIT_OK, FORMATS, PARSE_OPTION, type Command } from "./command.js";
 import type { ReadBucket } from "../index.js";
 import { formatBytes, parseBytes } from "./go-text.js";
@@ -25,13 +25,13 @@ export const keysCommand: Command = {
   options: [
     { name: "format", short: "f", value: "FORMAT", choices: FORMATS, help: `how keys are printed: ${FORMATS.join("|")}; default auto` },
     { name: "prefix", value: "TEXT", help: "only keys that start with this" },
-    { name: "limit", value: "COUNT", help: "at most so many" },
+    { name: "limit", value: "COUNT", help: "at most this many keys" },
     { ...PARSE_OPTION, help: "what BUCKET and --prefix are: ascii-encoded (default) or hex" },
   ],
   minimum: 2, maximum: Infinity,
   run: (args, io) => {
     const parseFormat = args.text("parse-format") ?? "ascii-encoded";
-    const path = args.positionals.slice(1).map((name) => parseBytes(name, parseFormat));
+    const path = bucketNames(args, args.positionals.slice(1), "parse-format");
     const prefix = parseBytes(args.text("prefix") ?? "", parseFormat);
     const limit = args.integer("limit", 0) ?? Infinity;
     return viewFile(io, args.at(0), (tx, out) => {

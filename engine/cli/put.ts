@@ -1,8 +1,8 @@
 /** `hexbolt put`: sets one key, in one durable transaction. */
 import { closeSync, openSync, readSync } from "node:fs";
 import { open, type Bucket, type DB, type Tx } from "../index.js";
-import { bucketNotFound } from "./bucket-path.js";
-import { EXIT_OK, Failure, PARSE_FORMATS, PARSE_OPTION, UsageError, type Command } from "./command.js";
+import { bucketNames, bucketNotFound } from "./bucket-path.js";
+import { BUCKET_OPTION, EXIT_OK, Failure, PARSE_FORMATS, PARSE_OPTION, UsageError, type Command } from "./command.js";
 import { parseBytes } from "./go-text.js";
 import { writeJson, type Io } from "./io.js";
 import { toJsonBytes } from "./json-bytes.js";
@@ -60,6 +60,7 @@ export const putCommand: Command = {
   options: [
     { name: "create", short: "c", help: "make the file and the buckets where they are missing" },
     { ...PARSE_OPTION, help: "what KEY is: ascii-encoded (default) or hex" },
+    BUCKET_OPTION,
     { name: "value-format", value: "FORMAT", choices: PARSE_FORMATS, help: "what VALUE is: ascii-encoded (default) or hex" },
     { name: "value-from", value: "PATH", help: "take the value from a file, - for the standard input; no VALUE then" },
   ],
@@ -69,7 +70,7 @@ export const putCommand: Command = {
     if (words.length < 2) throw new UsageError("bucket required");
     const key = parseBytes(words.at(-1) ?? "", args.text("parse-format") ?? "ascii-encoded");
     if (key.length === 0) throw new UsageError("key required");
-    const path = words.slice(0, -1).map((name) => Buffer.from(name));
+    const path = bucketNames(args, words.slice(0, -1));
     const file = args.at(0);
     const creates = args.has("create");
     const putInto = (db: DB): bigint => {

@@ -1,14 +1,15 @@
 /**
  * A database file as it lies on the disk, page by page, sound or not. What the commands that look at pages read through.
  *
- * Of a file that somebody else writes, every read ends with a look at both meta pages: while they stand as they stood at the start, nothing
- * that the snapshot's tree reaches was overwritten; once they differ the read throws STALE_SNAPSHOT and the command begins again.
+ * Of a file that somebody else writes, every read ends with a look at both meta pages: while they and their manifests stand as they stood at the start,
+ * nothing that the snapshot's tree reaches was overwritten; once they differ the read throws STALE_SNAPSHOT and the command begins again.
  */
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { readBigU64, readU32 } from "../base/bytes.js";
 import { BoltError } from "../base/errors.js";
 import { LARGEST_READABLE_PAGE_SIZE, MAGIC, PAGE_HEADER_SIZE, PAGE_ID, PAGE_OVERFLOW, SMALLEST_READABLE_PAGE_SIZE, type Pgid } from "../format/constants.js";
 import { readFreelistPage } from "../format/freelist-page.js";
+import { WATCHED_SIZE } from "../format/manifest.js";
 import { decodeMeta, META_SIZE, type Meta } from "../format/meta.js";
 import { isReadablePageSize } from "../format/page-size.js";
 import { readPageHeader, type PageHeader } from "../format/page.js";
@@ -71,9 +72,9 @@ export class RawFile {
   }
 
   #metaBytes(pageSize: number, descriptor: number = this.#descriptor): Buffer {
-    const bytes = Buffer.alloc(2 * META_SIZE);
-    readSync(descriptor, bytes, 0, META_SIZE, 0);
-    readSync(descriptor, bytes, META_SIZE, META_SIZE, pageSize);
+    const bytes = Buffer.alloc(2 * WATCHED_SIZE);
+    readSync(descriptor, bytes, 0, WATCHED_SIZE, 0);
+    readSync(descriptor, bytes, WATCHED_SIZE, WATCHED_SIZE, pageSize);
     return bytes;
   }
 

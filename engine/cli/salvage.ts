@@ -279,7 +279,7 @@ function salvage(io: Io, file: RawFile, temporary: string, options: { readonly s
     const unreachedPages = scannedPages === 0 ? work.unreachedCount(free) : 0;
     const faults = writer.finish();
     const isNothing = found === 0 && scannedPages === 0;
-    if (isNothing) throw new Failure("NOTHING_FOUND", "nothing in this file can be told to be a page of a database");
+    if (isNothing) throw new Failure("NOTHING_FOUND", "nothing in this file can be recognised as a page of a database");
     if (faults.length > 0) throw new Failure("CHECK_FAILED", `the new file is not sound: ${faults[0]}`);
     return { ...writer.counts, problems: work.problems, scannedPages, unreachedPages, leftOut: options.older ? undefined : leftOutOf(file) };
   } catch (error) {
@@ -305,7 +305,7 @@ function tell(io: Io, { buckets, duplicates, keys, leftOut, problems, refused, s
 /** `surgery salvage` */
 export const salvageCommand: Command = {
   name: "surgery salvage", summary: "write every entry that can still be reached to a new file", usage: "FILE [NEW]",
-  details: "Works on files that nothing else opens. Pages that cannot be read are listed on standard error.\nThe new file is checked before it gets its name.",
+  details: "Also reads files that no other command can open. Pages that cannot be read are listed on standard error.\nThe new file is checked before it gets its name.",
   example: "hexbolt surgery salvage broken.db --output saved.db",
   options: [
     OUTPUT_OPTION,

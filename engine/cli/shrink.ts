@@ -63,7 +63,7 @@ export const shrinkCommand: Command = {
   name: "shrink", summary: "make a database smaller where it is", usage: "FILE",
   details: "Moves pages from the end of the file into free ones further down, in ordinary transactions, and cuts the file behind the rest.\n"
     + "Needs no room for a copy; the file must not be in use. Ctrl-C or the end of the budget stops it after a step, and the next run goes on.\n"
-    + "The smallest file there is, `hexbolt compact` writes.",
+    + "`hexbolt compact` writes the smallest possible file.",
   example: "hexbolt shrink app.db --budget 30s",
   options: [{ name: "budget", value: "TIME", help: "stop after this time, such as 500ms, 30s or 5m; default: when it is done" }],
   minimum: 1, maximum: 1,

@@ -1,7 +1,8 @@
 /** `hexbolt stats`: pages, keys and bytes of the top-level buckets, added up. */
 import { requireListed } from "../base/errors.js";
-import { EXIT_OK, type Command } from "./command.js";
+import { EXIT_OK, PARSE_OPTION, type Command } from "./command.js";
 import type { BucketStats } from "../index.js";
+import { parseBytes } from "./go-text.js";
 import { writeJson } from "./io.js";
 import { viewFile } from "./open-file.js";
 
@@ -52,10 +53,10 @@ export const statsCommand: Command = {
   name: "stats", summary: "count pages, keys and bytes", usage: "FILE [PREFIX]",
   details: "Adds up the top-level buckets whose names start with PREFIX, or all of them, each with everything nested in it.",
   example: "hexbolt stats app.db",
-  options: [],
+  options: [{ ...PARSE_OPTION, help: "what PREFIX is: ascii-encoded (default) or hex" }],
   minimum: 1, maximum: 2,
   run: (args, io) => viewFile(io, args.at(0), (tx, out) => {
-    const prefix = Buffer.from(args.positionals[1] ?? "");
+    const prefix = parseBytes(args.positionals[1] ?? "", args.text("parse-format") ?? "ascii-encoded");
     const all: BucketStats[] = [];
     for (const name of tx.buckets()) {
       if (name.length >= prefix.length && name.subarray(0, prefix.length).equals(prefix)) all.push(requireListed(tx.bucket(name), name).stats());

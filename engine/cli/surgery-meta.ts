@@ -85,7 +85,7 @@ export const metaUpdateCommand: Command = {
 /** `surgery freelist abandon` */
 export const freelistAbandonCommand: Command = {
   name: "surgery freelist abandon", summary: "forget the stored freelist", usage: "FILE [NEW]",
-  details: "Both meta pages say then that no freelist is stored; the next opening finds the free pages by a walk over the whole file.\nA meta page that is not valid is left as it is.",
+  details: "Both meta pages then say that no freelist is stored; the next opening finds the free pages by walking the whole file.\nA meta page that is not valid is left as it is.",
   example: "hexbolt surgery freelist abandon app.db --output fixed.db",
   options: [OUTPUT_OPTION],
   minimum: 1, maximum: 2, makesFile: true,

@@ -155,7 +155,7 @@ export const clearPageElementsCommand: Command = {
   example: "hexbolt surgery clear-page-elements app.db --output fixed.db --pageId 7 --from-index 3 --to-index 5",
   options: [
     OUTPUT_OPTION, PAGE_OPTION, { name: "from-index", value: "N", help: "the first element to remove" },
-    { name: "to-index", value: "N", help: "the element behind the last to remove, -1 for all" },
+    { name: "to-index", value: "N", help: "the element after the last to remove; -1: remove up to the end" },
   ],
   minimum: 1, maximum: 2, makesFile: true,
   run: (args, io) => {

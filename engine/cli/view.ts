@@ -8,7 +8,7 @@ const LOOPBACK: readonly string[] = ["127.0.0.1", "::1", "localhost"];
 /** The command. */
 export const viewCommand: Command = {
   name: "view", summary: "look around in a file with a browser", usage: "FILE",
-  details: "Prints an address on this machine and serves it until Ctrl-C. Only who has the address, which holds a secret, gets an answer.\nThe file is read live: the process that writes it is not disturbed, and the page shows what it commits.",
+  details: "Prints an address on this machine and serves it until Ctrl-C. The address holds a secret; requests without it get no answer.\nThe file is read live: the process that writes it is not disturbed, and the page shows what it commits.",
   example: "hexbolt view app.db",
   options: [
     { name: "port", value: "PORT", help: "default: any that is free" }, { name: "host", value: "HOST", choices: LOOPBACK, help: "127.0.0.1 (default), ::1 or localhost" },

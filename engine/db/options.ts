@@ -73,7 +73,7 @@ export function settingsFrom(options: OpenOptions = {}): Settings {
     require(typeof settings[name] === "boolean", name, settings[name], "true or false");
   }
   for (const name of ["timeout", "maxSize", "cacheSize"] as const) {
-    require(typeof settings[name] === "number" && settings[name] >= 0, name, settings[name], "a number from 0 on");
+    require(typeof settings[name] === "number" && settings[name] >= 0, name, settings[name], "a number of at least 0");
   }
   const { pageSize, mode, storage } = settings;
   const isStorage = STORAGE_MEMBERS.every((name) => typeof storage?.[name] === "function");

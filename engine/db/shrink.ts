@@ -214,6 +214,6 @@ export class Shrinker {
 function budgetFrom(options: ShrinkOptions = {}): number {
   requireOptions(options, ["budgetMs"]);
   const { budgetMs = DEFAULT_BUDGET_MS } = options;
-  if (typeof budgetMs !== "number" || !(budgetMs >= 0)) throw new TypeError(`option budgetMs must be a number from 0 on, got ${String(budgetMs)}`);
+  if (typeof budgetMs !== "number" || !(budgetMs >= 0)) throw new TypeError(`option budgetMs must be a number of at least 0, got ${String(budgetMs)}`);
   return budgetMs;
 }

@@ -25,6 +25,9 @@ const RANGE_COUNT = 20;
 const RANGES_SIZE = 24;
 const RANGES = 28;
 
+/** Bytes of a meta page that tell two commits apart: the meta and the fixed part of the manifest, all in its first sector. */
+export const WATCHED_SIZE = 128;
+
 /** Bytes that are summed up before something else may run. */
 const PIECE_SIZE = 1 << 18;
 

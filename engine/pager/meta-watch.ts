@@ -10,12 +10,10 @@
  * fit, nothing tells them apart.
  */
 import { boltError, wrapIo } from "../base/errors.js";
+import { WATCHED_SIZE } from "../format/manifest.js";
 import { decodeMeta } from "../format/meta.js";
 import type { Storage } from "../storage/storage.js";
 import type { MetaSlots } from "./meta-pages.js";
-
-/** Bytes of a meta page that are watched: the meta and the fixed part of the manifest, all in its first sector. */
-const WATCHED_SIZE = 128;
 
 /** The two meta pages as they were when a snapshot began. */
 export class MetaWatch {

@@ -1,7 +1,7 @@
 /**
  * The pager: the file as pages, and the one way from a committed state to the next.
  *
- * States: `open` (no writer) → `writing` → `open`; a failed sync leads to `poisoned` (reads go on, writes are refused), `close` to `closed`.
+ * States: `open` (no writer) → `writing` → `open`; a failed sync, or a failed commit that could not be undone, leads to `poisoned` (reads go on, writes are refused), `close` to `closed`.
  *
  * 1. `meta` is the newest committed meta, in memory as on disk; it changes only after the meta page is durable (or, without syncs, written).
  * 2. Until then nothing on disk that `meta`, or the meta before it, reaches has been overwritten.
@@ -221,7 +221,7 @@ export class Pager {
     this.freelistPageCount = pageCount;
   }
 
-  /** Tells which of free pages the tree before the newest still reaches: they must wait one transaction more (FORMAT rule 8). */
+  /** Tells which of free pages the tree before the newest still reaches: they must wait one transaction more (docs/format.md, rule 8). */
   #quarantineOf(older: Meta | undefined): (ids: Float64Array) => Float64Array {
     if (older === undefined) return () => NO_IDS;
     const pages = this.rawPages({ meta: older, watch: undefined });
@@ -304,7 +304,7 @@ export class Pager {
   }
 
   #requireUnpoisoned(): void {
-    if (this.#state === "poisoned") throw ioError("a sync failed, so nobody knows what the disk holds; close and open the database again", this.#poison);
+    if (this.#state === "poisoned") throw ioError("a sync failed, or a failed commit could not be undone, so nobody knows what the disk holds; close and open the database again", this.#poison);
   }
 
   /** Does one step. @throws whatever the storage throws; BoltError IO when a sync that the application asked for has failed since the commit began */

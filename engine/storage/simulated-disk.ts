@@ -74,7 +74,7 @@ export class SimulatedDisk implements Storage {
     this.seed = options.seed ?? 0;
     this.capacity = options.capacity ?? DEFAULT_CAPACITY;
     if (!Number.isInteger(this.seed)) throw new TypeError(`seed must be a whole number, got ${String(this.seed)}`);
-    if (!(this.capacity >= 0)) throw new TypeError(`capacity must be a number from 0 on, got ${String(this.capacity)}`);
+    if (!(this.capacity >= 0)) throw new TypeError(`capacity must be a number of at least 0, got ${String(this.capacity)}`);
     if (options.bytes !== undefined && !(options.bytes instanceof Uint8Array)) throw new TypeError("bytes must be a Uint8Array");
     this.#random = new Random(this.seed);
     this.#durable = new DiskImage();
@@ -222,7 +222,7 @@ export class SimulatedDisk implements Storage {
    * @param limit how many at most; fewer where random choices bring nothing new any more
    */
   crashImages(limit: number): Generator<SimulatedDisk, void> {
-    if (!(limit >= 0)) throw new TypeError(`limit must be a number from 0 on, got ${String(limit)}`);
+    if (!(limit >= 0)) throw new TypeError(`limit must be a number of at least 0, got ${String(limit)}`);
     return this.#crashImages(limit, this.#durable.clone(), [...this.#pending]);
   }
 

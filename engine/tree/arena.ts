@@ -1,8 +1,9 @@
 /**
  * The memory of one write transaction: new keys and values, and the element columns of its nodes. Taken by bumping a pointer,
- * given back all at once. Kept by the database for the next transaction.
+ * given back all at once at the end, when the database keeps some chunks of it for the next transaction. Large values have buffers of their own,
+ * which can go earlier.
  *
- * An element names its bytes by source and offset; `sources` holds the slabs of clean pages (pinned) and the arena's own chunks.
+ * An element names its bytes by source and offset; `sources` holds the slabs of clean pages (pinned), the arena's own chunks and those buffers.
  */
 import { requireMemory } from "../base/memory.js";
 import { SpareMemory } from "../base/spare-memory.js";

@@ -173,8 +173,22 @@ test("an argument that is no UTF-8 is refused, not changed", async () => {
   for (const argv of [["put", path, "b", "caf\ufffd", "v"], ["get", path, "b", "caf\ufffd"]]) {
     const { status, stderr } = await here(argv);
     assert.equal(status, 2);
-    assert.match(stderr, /no UTF-8.*hexadecimal, see --parse-format/);
+    assert.match(stderr, /not UTF-8.*hexadecimal, see the options .* -format/);
   }
+});
+
+test("buckets whose names are no text are reached by hexadecimal digits, and none is made of bytes that Node cannot read", async () => {
+  const path = tempPath("named.db");
+  await outputHere(["put", "--create", path, "fffe", "6b", "v", "--bucket-format", "hex", "--parse-format", "hex"]);
+  assert.equal(await outputHere(["get", path, "fffe", "k", "--bucket-format", "hex"]), "v\n");
+  assert.deepEqual(await jsonLinesHere(["export", path, "fffe", "--parse-format", "hex"]).then((lines) => lines.at(-1)), { bucket: [{ hex: "fffe" }], key: "k", value: "v" });
+  assert.match(await outputHere(["stats", path, "ff", "--parse-format", "hex"]), /Aggregate statistics for 1 buckets/);
+  await outputHere(["delete", path, "fffe", "k", "--bucket-format", "hex"]);
+  assert.equal(await outputHere(["keys", path, "fffe", "--parse-format", "hex"]), "");
+  for (const args of [["put", "--create", path, "\ufffd", "k", "v"], ["get", path, "\ufffd", "k"], ["delete", path, "\ufffd", "k"], ["export", path, "\ufffd"], ["stats", path, "\ufffd"]]) {
+    assert.equal((await here(args)).status, 2, args.join(" "));
+  }
+  assert.equal(await outputHere(["buckets", path, "--format", "hex"]), "fffe\n");
 });
 
 test("page sizes that are none are a user's mistake", async () => {

@@ -1,4 +1,4 @@
-/** Damaged protobuf messages and gRPC frames: a message or the typed error of its layer, whatever comes. As many as files in CI; millions by `npm run test:fuzz`. */
+/** Damaged protobuf messages and gRPC frames: a message or the typed error of its layer, whatever comes. Tens of thousands here; millions by `npm run test:fuzz`. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { seedOfRun } from "../support/random.js";

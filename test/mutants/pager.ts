@@ -274,8 +274,8 @@ export const pagerMutants: readonly Mutant[] = [
     harm: "what the system has forgotten is reported as durable", tests: ["engine/faults"],
   },
   {
-    name: "a live reader watches the metas alone", file: "engine/pager/meta-watch.ts",
-    find: "const WATCHED_SIZE = 128;", replace: "const WATCHED_SIZE = 80;",
+    name: "a live reader watches the metas alone", file: "engine/format/manifest.ts",
+    find: "export const WATCHED_SIZE = 128;", replace: "export const WATCHED_SIZE = 80;",
     harm: "a snapshot of a commit that failed goes on in the one that follows it", tests: ["engine/live-read-moves"],
   },
 ];
