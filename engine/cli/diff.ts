@@ -26,40 +26,82 @@ interface Difference {
 
 type Report = (difference: Difference) => void;
 
-function side(path: readonly Buffer[], entry: CursorEntry, content: Content, isOnlyIn: "first" | "second", report: Report): void {
-  const here = [...path, entry.key];
-  const [before, after] = isOnlyIn === "first" ? [entry.value, undefined] : [undefined, entry.value];
-  report({ kind: entry.value === undefined ? "bucket" : "key", path: here, before, after, isOnlyIn });
-  if (entry.value !== undefined) return;
-  const bucket = requireListed(content.bucket(entry.key), entry.key);
-  const cursor = bucket.cursor();
-  for (let at = cursor.first(); at !== undefined; at = cursor.next()) side(here, at, bucket, isOnlyIn, report);
+/** Names around something, the innermost first; undefined: at the top. */
+interface Around {
+  readonly name: Buffer;
+  readonly around: Around | undefined;
 }
 
-/** Compares what two buckets hold, in key order. */
-function compare(a: Content, b: Content, path: readonly Buffer[], report: Report): void {
-  if (a.sequence !== b.sequence) report({ kind: "sequence", path, before: a.sequence, after: b.sequence, isOnlyIn: undefined });
-  const [cursorA, cursorB] = [a.cursor(), b.cursor()];
-  let [atA, atB] = [cursorA.first(), cursorB.first()];
-  while (atA !== undefined || atB !== undefined) {
-    const order = atA === undefined ? 1 : atB === undefined ? -1 : Buffer.compare(atA.key, atB.key);
-    if (order === 0) both(a, b, atA!, atB!, path, report);
-    if (order < 0) side(path, atA!, a, "first", report);
-    if (order > 0) side(path, atB!, b, "second", report);
-    if (order <= 0) atA = cursorA.next();
-    if (order >= 0) atB = cursorB.next();
+function pathOf(around: Around | undefined, ...last: readonly Buffer[]): Buffer[] {
+  const names: Buffer[] = [...last];
+  for (let at = around; at !== undefined; at = at.around) names.push(at.name);
+  return names.reverse();
+}
+
+/** One of the two contents that are compared, and how far. */
+class Side {
+  readonly content: Content;
+  readonly #cursor: Cursor;
+  at: CursorEntry | undefined;
+
+  constructor(content: Content) {
+    this.content = content;
+    this.#cursor = content.cursor();
+    this.at = this.#cursor.first();
+  }
+
+  /** Passes the present entry. @returns what is in it, if it is a bucket */
+  pass(): Side | undefined {
+    const { key, value } = this.at!;
+    this.at = this.#cursor.next();
+    return value === undefined ? new Side(requireListed(this.content.bucket(key), key)) : undefined;
   }
 }
 
-function both(a: Content, b: Content, atA: CursorEntry, atB: CursorEntry, path: readonly Buffer[], report: Report): void {
-  const here = [...path, atA.key];
-  if (atA.value === undefined && atB.value === undefined) {
-    compare(requireListed(a.bucket(atA.key), atA.key), requireListed(b.bucket(atB.key), atB.key), here, report);
-  } else if (atA.value === undefined || atB.value === undefined) {
-    side(path, atA, a, "first", report);
-    side(path, atB, b, "second", report);
-  } else if (!atA.value.equals(atB.value)) {
-    report({ kind: "key", path: here, before: atA.value, after: atB.value, isOnlyIn: undefined });
+/** Two buckets of one path, or one that the other side has not. */
+interface Level {
+  readonly a: Side | undefined;
+  readonly b: Side | undefined;
+  readonly around: Around | undefined;
+}
+
+/** Below 0: the first side's entry has none beside it; above 0: the second's. A bucket is none beside a value. */
+function orderOf(a: CursorEntry | undefined, b: CursorEntry | undefined): number {
+  if (a === undefined) return 1;
+  if (b === undefined) return -1;
+  const order = Buffer.compare(a.key, b.key);
+  return order === 0 && (a.value === undefined) !== (b.value === undefined) ? -1 : order;
+}
+
+/** Compares the next entries of a level and passes them. @returns the level below, where they are buckets */
+function step({ a, around, b }: Level, report: Report): Level | undefined {
+  const order = orderOf(a?.at, b?.at);
+  const [atA, atB] = [order <= 0 ? a?.at : undefined, order >= 0 ? b?.at : undefined];
+  const { key, value } = (atA ?? atB)!;
+  const [before, after] = [atA?.value, atB?.value];
+  if (order !== 0) report({ kind: value === undefined ? "bucket" : "key", path: pathOf(around, key), before, after, isOnlyIn: order < 0 ? "first" : "second" });
+  else if (before !== undefined && !before.equals(after!)) report({ kind: "key", path: pathOf(around, key), before, after, isOnlyIn: undefined });
+  const below: Level = { a: atA && a?.pass(), b: atB && b?.pass(), around: { name: key, around } };
+  return below.a === undefined && below.b === undefined ? undefined : below;
+}
+
+function compareSequences({ a, around, b }: Level, report: Report): void {
+  if (a === undefined || b === undefined || a.content.sequence === b.content.sequence) return;
+  report({ kind: "sequence", path: pathOf(around), before: a.content.sequence, after: b.content.sequence, isOnlyIn: undefined });
+}
+
+/** Compares what two databases hold, in key order, each bucket's content behind its name. Buckets may nest deeper than calls can. */
+function compare(a: Content, b: Content, report: Report): void {
+  const levels: Level[] = [];
+  let level: Level | undefined = { a: new Side(a), b: new Side(b), around: undefined };
+  while (level !== undefined) {
+    compareSequences(level, report);
+    levels.push(level);
+    level = undefined;
+    for (let top = levels.at(-1); top !== undefined && level === undefined; top = levels.at(-1)) {
+      if (top.a?.at === undefined && top.b?.at === undefined) levels.pop();
+      else level = step(top, report);
+    }
   }
 }
 
@@ -96,7 +138,7 @@ function compareFiles(io: Io, a: Reading, b: Reading, write: (out: Output, diffe
     const count = b.db.view((txB) => {
       memory = new MemoryOutput(io.stdout);
       let found = 0;
-      compare(txA, txB, [], (difference) => {
+      compare(txA, txB, (difference) => {
         found++;
         write(isLive ? memory : io.stdout, difference);
       });

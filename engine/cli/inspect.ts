@@ -1,6 +1,6 @@
 /** `hexbolt inspect`: the tree of buckets, with the number of keys in each. */
 import type { BucketStructure, ReadTx } from "../index.js";
-import { EXIT_OK, type Command } from "./command.js";
+import { EXIT_OK, Failure, type Command } from "./command.js";
 import { goJson } from "./go-text.js";
 import { viewFile } from "./open-file.js";
 import { paintFor, type Paint } from "./terminal.js";
@@ -24,6 +24,17 @@ export function structureOf(tx: ReadTx): BucketStructure {
   return root;
 }
 
+/** Levels of buckets that are written: what is deeper, JSON cannot be written of by calls that are nested so, nor read by anybody. */
+const MAX_LEVELS = 1000;
+
+function requireShallow(structure: BucketStructure): void {
+  let level: readonly BucketStructure[] = [structure];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > MAX_LEVELS) throw new Failure("TOO_DEEP", `buckets nest more than ${MAX_LEVELS} deep`, "hexbolt export lists what is in them");
+    level = level.flatMap(({ buckets }) => buckets);
+  }
+}
+
 function shown({ buckets, keyN, name }: BucketStructure): Shown {
   return { name, keyN, ...(buckets.length === 0 ? {} : { buckets: buckets.map(shown) }) };
 }
@@ -43,6 +54,7 @@ export const inspectCommand: Command = {
   minimum: 1, maximum: 1,
   run: (args, io) => viewFile(io, args.at(0), (tx, out) => {
     const structure = structureOf(tx);
+    requireShallow(structure);
     if (args.has("tree") && !args.json) out.write(treeLines(structure, paintFor(out, io.env), "", ""));
     else out.write(args.json ? `${JSON.stringify(shown(structure))}\n` : `${goJson(shown(structure))}\n`);
     return EXIT_OK;

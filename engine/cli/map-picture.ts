@@ -1,5 +1,5 @@
 /** The page map as a picture: SVG, or blocks for a terminal. Files of many pages are drawn with several pages a cell. */
-import { countKinds, describePage, KINDS, type Kind, type PageMap } from "./page-map.js";
+import { countKinds, describePage, KINDS, pathText, type Kind, type PageMap } from "./page-map.js";
 
 /** Cells that a picture has at most. */
 const MAX_SVG_CELLS = 10_000;
@@ -62,8 +62,8 @@ const MAX_LEGEND_BUCKETS = 40;
 function legend(map: PageMap, y: number): { readonly svg: string; readonly height: number } {
   const counts = countKinds(map);
   const plain = KINDS.filter((kind) => PLAIN_COLOURS[kind] !== undefined && counts[kind] > 0).map((kind) => ({ colour: PLAIN_COLOURS[kind]!, text: `${kind}: ${counts[kind]} pages` }));
-  const rootPages = map.buckets.find(({ path }) => path.length === 0)?.pageCount ?? 0;
-  const named = map.families.map(({ pageCount, path }, family) => ({ family, name: path.join("/"), pageCount }));
+  const rootPages = map.buckets.find(({ parent }) => parent === undefined)?.pageCount ?? 0;
+  const named = map.families.map(({ bucket, pageCount }, family) => ({ family, name: pathText(bucket, "/"), pageCount }));
   const sorted = [{ family: -1, name: "root bucket", pageCount: rootPages }, ...named].sort((x, z) => z.pageCount - x.pageCount);
   const buckets = sorted.slice(0, MAX_LEGEND_BUCKETS).map(({ family, name, pageCount }) => ({ colour: familyColour(family, 55), text: `${name}: ${pageCount} pages` }));
   const more = sorted.length > MAX_LEGEND_BUCKETS ? [{ colour: "none", text: `and ${sorted.length - MAX_LEGEND_BUCKETS} more buckets` }] : [];
@@ -138,9 +138,10 @@ export function mapText(map: PageMap, columns: number, isColoured: boolean): str
   const kinds = KINDS.filter((kind) => counts[kind] > 0).map((kind) => `${isColoured ? "" : `${LETTERS[kind]} `}${kind} ${counts[kind]}`);
   text += `\n${kinds.join(", ")}\n`;
   const sorted = [...map.buckets].sort((a, b) => b.pageCount - a.pageCount).slice(0, 12);
-  for (const { family, pageCount, path } of sorted) {
+  for (const bucket of sorted) {
+    const { family, pageCount, parent } = bucket;
     const colour = family < 0 ? 250 : TERMINAL_COLOURS[family % TERMINAL_COLOURS.length]!;
-    text += `${isColoured ? `\x1b[38;5;${colour}m█\x1b[0m ` : ""}${path.length === 0 ? "(root)" : path.join("/")}: ${pageCount} pages\n`;
+    text += `${isColoured ? `\x1b[38;5;${colour}m█\x1b[0m ` : ""}${parent === undefined ? "(root)" : pathText(bucket, "/")}: ${pageCount} pages\n`;
   }
   if (map.buckets.length > sorted.length) text += `and ${map.buckets.length - sorted.length} more buckets with pages of their own\n`;
   return text;

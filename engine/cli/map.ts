@@ -6,7 +6,7 @@ import { writeJson } from "./io.js";
 import { mapSvg, mapText } from "./map-picture.js";
 import { withNewFile } from "./new-file.js";
 import { viewRaw } from "./open-file.js";
-import { countKinds, KINDS, makePageMap } from "./page-map.js";
+import { countKinds, KINDS, makePageMap, pathOf } from "./page-map.js";
 import { hasColour } from "./terminal.js";
 
 /** The command. */
@@ -31,7 +31,7 @@ export const mapCommand: Command = {
       const map = makePageMap(file);
       if (args.json) {
         const { buckets, fills, kinds, owners, pageCount, pageSize, txid } = map;
-        writeJson(out, { pageSize, pageCount, txid, counts: countKinds(map), buckets: buckets.map((bucket) => ({ path: bucket.path, pages: bucket.pageCount })) });
+        writeJson(out, { pageSize, pageCount, txid, counts: countKinds(map), buckets: buckets.map((bucket) => ({ path: pathOf(bucket).map(({ text }) => text), pages: bucket.pageCount })) });
         for (let id = 0; id < pageCount; id++) {
           const owner = owners[id]!;
           writeJson(out, { id, kind: KINDS[kinds[id]!], ...(owner < 0 ? {} : { bucket: owner, fill: fills[id] }) });

@@ -10,7 +10,7 @@ import {
 import type { Meta } from "../format/meta.js";
 import { elementAt } from "../format/page-index.js";
 import { PgidSet } from "../format/pgid-set.js";
-import { bucketPath, PageWalk } from "../format/walk.js";
+import { PageWalk } from "../format/walk.js";
 import type { WalkedBucket } from "../format/walk-visitor.js";
 import { textOrHex } from "./go-text.js";
 import type { RawFile } from "./raw-file.js";
@@ -21,12 +21,14 @@ export const KINDS = ["unreachable", "meta", "freelist", "branch", "leaf", "over
 /** A kind by name. */
 export type Kind = (typeof KINDS)[number];
 
-/** A bucket that has pages of its own. */
+/** A bucket that has pages of its own. Its path is not kept: paths of buckets that nest thousands deep would take millions of names. */
 export interface MapBucket {
-  /** Names from the top, as text or hexadecimal; none: the root bucket. */
-  readonly path: readonly string[];
-  /** The same in hexadecimal, for going there. */
-  readonly hexPath: readonly string[];
+  readonly name: Buffer;
+  /** The name as text or hexadecimal. */
+  readonly text: string;
+  /** undefined: the root bucket. */
+  readonly parent: MapBucket | undefined;
+  readonly depth: number;
   /** Index into `families`; -1: the root bucket. */
   family: number;
   pageCount: number;
@@ -34,8 +36,7 @@ export interface MapBucket {
 
 /** Buckets that are painted alike: one bucket with all in it, at a depth where there are few enough to tell their colours apart. */
 export interface MapFamily {
-  readonly path: readonly string[];
-  readonly hexPath: readonly string[];
+  readonly bucket: MapBucket;
   pageCount: number;
 }
 
@@ -75,23 +76,40 @@ function bytesInUse(bytes: Uint8Array, count: number, isLeaf: boolean): number {
   return size;
 }
 
-const familyKey = ({ hexPath }: MapBucket, depth: number): string => hexPath.slice(0, depth).join(",");
-
-/** Puts buckets into families: as deep as there are few, by the top-level buckets at least. */
+/** Puts buckets into families: as deep as there are few, by the top-level buckets at least. A bucket comes behind the one that it is in. */
 function makeFamilies(buckets: readonly MapBucket[]): MapFamily[] {
-  const nested = buckets.filter(({ path }) => path.length > 0);
-  const deepest = Math.max(1, ...nested.map(({ path }) => path.length));
+  const atDepth = new Map<number, number>();
+  for (const { depth } of buckets) if (depth > 0) atDepth.set(depth, (atDepth.get(depth) ?? 0) + 1);
   let depth = 1;
-  while (depth < deepest && new Set(nested.map((bucket) => familyKey(bucket, depth + 1))).size <= MAX_FAMILIES) depth++;
-  const families = new Map<string, { readonly index: number; readonly family: MapFamily }>();
-  for (const bucket of nested) {
-    const key = familyKey(bucket, depth);
-    const entry = families.get(key) ?? { index: families.size, family: { path: bucket.path.slice(0, depth), hexPath: bucket.hexPath.slice(0, depth), pageCount: 0 } };
-    families.set(key, entry);
-    bucket.family = entry.index;
-    entry.family.pageCount += bucket.pageCount;
+  let familyCount = atDepth.get(1) ?? 0;
+  for (let more = atDepth.get(2); more !== undefined && familyCount + more <= MAX_FAMILIES; more = atDepth.get(depth + 1)) {
+    familyCount += more;
+    depth++;
   }
-  return [...families.values()].map(({ family }) => family);
+  const families: MapFamily[] = [];
+  for (const bucket of buckets) {
+    if (bucket.parent === undefined) continue;
+    bucket.family = bucket.depth <= depth ? families.push({ bucket, pageCount: 0 }) - 1 : bucket.parent.family;
+    families[bucket.family]!.pageCount += bucket.pageCount;
+  }
+  return families;
+}
+
+/** Gives the buckets from the top down to this one, itself last; none for the root bucket. */
+export function pathOf(bucket: MapBucket): MapBucket[] {
+  const path: MapBucket[] = [];
+  for (let at: MapBucket = bucket; at.parent !== undefined; at = at.parent) path.push(at);
+  return path.reverse();
+}
+
+/** Names of a path that are shown, at most: of more, half of them at either end. */
+const SHOWN_NAMES = 40;
+
+/** The path of a bucket for people, as text or hexadecimal. */
+export function pathText(bucket: MapBucket, separator: string): string {
+  const names = pathOf(bucket).map(({ text }) => text);
+  if (names.length > SHOWN_NAMES) names.splice(SHOWN_NAMES / 2, names.length - SHOWN_NAMES, `… ${names.length - SHOWN_NAMES} more …`);
+  return names.join(separator);
 }
 
 class MapMaker {
@@ -126,11 +144,12 @@ class MapMaker {
     };
   }
 
+  /** A page of the bucket around it has named a bucket before a page of its own is seen, so that one has its index. */
   #indexOf(bucket: WalkedBucket): number {
     const known = this.#indexes.get(bucket);
     if (known !== undefined) return known;
-    const names = bucketPath(bucket);
-    this.#buckets.push({ path: names.map(textOrHex), hexPath: names.map((name) => name.toString("hex")), family: -1, pageCount: 0 });
+    const parent = bucket.parent === undefined ? undefined : this.#buckets[this.#indexOf(bucket.parent)]!;
+    this.#buckets.push({ name: bucket.name, text: textOrHex(bucket.name), parent, depth: parent === undefined ? 0 : parent.depth + 1, family: -1, pageCount: 0 });
     this.#indexes.set(bucket, this.#buckets.length - 1);
     return this.#buckets.length - 1;
   }
@@ -203,7 +222,7 @@ export function makePageMap(file: RawFile): PageMap {
 /** What a page or a run of pages is, in words. */
 export function describePage({ buckets, fills, kinds, owners }: PageMap, pgid: Pgid): string {
   const bucket = buckets[owners[pgid] ?? -1];
-  const owner = bucket === undefined ? "" : bucket.path.length === 0 ? ", root bucket" : `, bucket ${bucket.path.join("/")}`;
+  const owner = bucket === undefined ? "" : bucket.parent === undefined ? ", root bucket" : `, bucket ${pathText(bucket, "/")}`;
   const fill = (fills[pgid] ?? 0) > 0 ? `, ${fills[pgid]} % full` : "";
   return `page ${pgid}: ${KINDS[kinds[pgid] ?? 0]}${owner}${fill}`;
 }

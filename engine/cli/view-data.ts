@@ -9,7 +9,7 @@ import { interpret } from "./interpret.js";
 import { MemoryOutput, type Io } from "./io.js";
 import { branchElements, leafElements } from "./page-elements.js";
 import { pageJson } from "./page.js";
-import { describePage, KINDS, makePageMap } from "./page-map.js";
+import { describePage, KINDS, makePageMap, pathOf, pathText, type MapBucket } from "./page-map.js";
 import { familyColour } from "./map-picture.js";
 import { RawFile } from "./raw-file.js";
 
@@ -131,6 +131,11 @@ export function statsAnswer(path: string, query: Query): unknown {
   });
 }
 
+/** A bucket as it is shown, and where it is. */
+function placeOf(bucket: MapBucket): { readonly label: string; readonly path: string } {
+  return { label: pathText(bucket, " / "), path: pathOf(bucket).map(({ name }) => hex(name)).join(",") };
+}
+
 /** The page map: one byte a page for kind and fill, one integer for the bucket, in base64. */
 export function mapAnswer(path: string): unknown {
   return viewPages(path, (file) => {
@@ -139,9 +144,9 @@ export function mapAnswer(path: string): unknown {
     return {
       pageSize: map.pageSize, pageCount: map.pageCount, txid: String(map.txid), problems: map.problems, kindNames: KINDS,
       kinds: base64(map.kinds), fills: base64(map.fills), owners: base64(new Uint8Array(map.owners.buffer)),
-      families: map.families.map(({ hexPath, pageCount, path: names }, family) => ({ label: names.join(" / "), path: hexPath.join(","), pageCount, colour: familyColour(family, 55) })),
-      buckets: map.buckets.map(({ family, hexPath, pageCount, path: names }) => ({
-        label: names.length === 0 ? "root bucket" : names.join(" / "), path: hexPath.join(","), pageCount, colours: [36, 55, 68].map((lightness) => familyColour(family, lightness)),
+      families: map.families.map(({ bucket, pageCount }, family) => ({ ...placeOf(bucket), pageCount, colour: familyColour(family, 55) })),
+      buckets: map.buckets.map((bucket) => ({
+        label: bucket.parent === undefined ? "root bucket" : pathText(bucket, " / "), colours: [36, 55, 68].map((lightness) => familyColour(bucket.family, lightness)),
       })),
     };
   });
@@ -166,7 +171,7 @@ export function pageAnswer(path: string, query: Query): unknown {
   return viewPages(path, (file) => {
     const map = makePageMap(file);
     const owner = map.buckets[map.owners[id] ?? -1];
-    const place = { kind: KINDS[map.kinds[id] ?? 0], text: describePage(map, id), bucket: owner && { label: owner.path.join(" / "), path: owner.hexPath.join(",") } };
+    const place = { kind: KINDS[map.kinds[id] ?? 0], text: describePage(map, id), bucket: owner && placeOf(owner) };
     if (place.kind === "overflow") {
       let head = id;
       while (head > 0 && KINDS[map.kinds[head] ?? 0] === "overflow") head--;
