@@ -1,5 +1,6 @@
 /** `hexbolt diff`: compares two databases by content: buckets, keys, values, sequences. Where the pages lie does not matter. */
 import { requireListed } from "../base/errors.js";
+import { BucketRoots } from "../format/bucket-roots.js";
 import type { Cursor, CursorEntry, ReadBucket } from "../index.js";
 import { EXIT_FAILED, EXIT_OK, FORMATS, type Command } from "./command.js";
 import { formatBytes, quotedOrHex } from "./go-text.js";
@@ -42,10 +43,12 @@ function pathOf(around: Around | undefined, ...last: readonly Buffer[]): Buffer[
 class Side {
   readonly content: Content;
   readonly #cursor: Cursor;
+  readonly #roots: BucketRoots;
   at: CursorEntry | undefined;
 
-  constructor(content: Content) {
+  constructor(content: Content, roots = new BucketRoots()) {
     this.content = content;
+    this.#roots = roots;
     this.#cursor = content.cursor();
     this.at = this.#cursor.first();
   }
@@ -54,7 +57,10 @@ class Side {
   pass(): Side | undefined {
     const { key, value } = this.at!;
     this.at = this.#cursor.next();
-    return value === undefined ? new Side(requireListed(this.content.bucket(key), key)) : undefined;
+    if (value !== undefined) return undefined;
+    const nested = requireListed(this.content.bucket(key), key);
+    this.#roots.enter(nested.root);
+    return new Side(nested, this.#roots);
   }
 }
 

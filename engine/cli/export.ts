@@ -7,7 +7,8 @@
  */
 import { closeSync, openSync } from "node:fs";
 import { requireListed } from "../base/errors.js";
-import type { Cursor, ReadBucket, ReadTx } from "../index.js";
+import { BucketRoots } from "../format/bucket-roots.js";
+import type { Cursor, CursorEntry, ReadBucket, ReadTx } from "../index.js";
 import { bucketNames, findBucket } from "./bucket-path.js";
 import { EXIT_OK, OUTPUT_OPTION, PARSE_OPTION, type Command } from "./command.js";
 import { DescriptorOutput, writeJson, type Io, type Output } from "./io.js";
@@ -26,17 +27,44 @@ interface Content {
   bucket(name: Uint8Array): ReadBucket | undefined;
 }
 
-function exportContent(content: Content, path: readonly JsonBytes[], out: Output): void {
-  if (path.length > 0) writeJson(out, content.sequence === 0n ? { bucket: path } : { bucket: path, sequence: content.sequence });
-  const begin = `{"bucket":${JSON.stringify(path)},"key":`;
-  const cursor = content.cursor();
-  for (let at = cursor.first(); at !== undefined; at = cursor.next()) {
-    const key = toJsonBytes(at.key);
-    if (at.value === undefined) {
-      exportContent(requireListed(content.bucket(at.key), at.key), [...path, key], out);
+/** A bucket that is being written. */
+interface Level {
+  readonly content: Content;
+  readonly cursor: Cursor;
+  at: CursorEntry | undefined;
+}
+
+/** Writes a bucket with all in it, depth first. Buckets may nest deeper than calls can: `levels` are those from the first one down. */
+function exportContent(content: Content, path: JsonBytes[], out: Output): void {
+  const roots = new BucketRoots();
+  const levels: Level[] = [];
+  // What every line of the present bucket begins with; none while it is another's.
+  let begin: string | undefined;
+  const enter = (entered: Content): void => {
+    if (path.length > 0) writeJson(out, entered.sequence === 0n ? { bucket: path } : { bucket: path, sequence: entered.sequence });
+    const cursor = entered.cursor();
+    levels.push({ content: entered, cursor, at: cursor.first() });
+    begin = undefined;
+  };
+  enter(content);
+  for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
+    const { at } = level;
+    if (at === undefined) {
+      levels.pop();
+      path.pop();
+      begin = undefined;
       continue;
     }
-    out.write(`${begin}${JSON.stringify(key)},"value":${JSON.stringify(toJsonBytes(at.value))}}\n`);
+    level.at = level.cursor.next();
+    if (at.value === undefined) {
+      const nested = requireListed(level.content.bucket(at.key), at.key);
+      roots.enter(nested.root);
+      path.push(toJsonBytes(at.key));
+      enter(nested);
+    } else {
+      begin ??= `{"bucket":${JSON.stringify(path)},"key":`;
+      out.write(`${begin}${JSON.stringify(toJsonBytes(at.key))},"value":${JSON.stringify(toJsonBytes(at.value))}}\n`);
+    }
   }
 }
 

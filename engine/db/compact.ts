@@ -5,6 +5,7 @@
  * leaves the pages free that they replaced.
  */
 import { requireListed } from "../base/errors.js";
+import { BucketRoots } from "../format/bucket-roots.js";
 import { BUCKET_FLAG, DEFAULT_PAGE_SIZE, FLAG_FREELIST, MAX_PAGE_SIZE, MIN_PAGE_SIZE, type Pgid } from "../format/constants.js";
 import { isPageSize } from "../format/page-size.js";
 import { writePageHeader } from "../format/page.js";
@@ -100,6 +101,7 @@ function copyBuckets(tx: ReadTx, output: PageOutput): { readonly root: Pgid; rea
   let keyCount = 0;
   let bucketCount = 0;
   const frameOf = (source: Frame["source"], cursor: Cursor, name: Buffer): Frame => ({ source, cursor, name, tree: new BulkTree(output), isStarted: false });
+  const roots = new BucketRoots();
   const frames = [frameOf(tx, tx.cursor(), Buffer.alloc(0))];
   for (;;) {
     const frame = frames[frames.length - 1]!;
@@ -116,6 +118,7 @@ function copyBuckets(tx: ReadTx, output: PageOutput): { readonly root: Pgid; rea
     } else {
       bucketCount++;
       const nested = requireListed(frame.source.bucket(entry.key), entry.key);
+      roots.enter(nested.root);
       frames.push(frameOf(nested, nested.cursor(), entry.key));
     }
   }

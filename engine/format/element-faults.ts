@@ -11,7 +11,7 @@ import {
   BRANCH_KEY_SIZE, BRANCH_POS, BUCKET_FLAG, BUCKET_HEADER_SIZE, ELEMENT_SIZE, LEAF_FLAGS, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE,
   PAGE_HEADER_SIZE,
 } from "./constants.js";
-import { branchFault, elementAt, leafFault } from "./page-index.js";
+import { branchFault, elementAt, leafFault, sharedFault } from "./page-index.js";
 
 /** One fault: the element (-1: the element array as a whole) and what is wrong with it. */
 export interface ElementFault {
@@ -35,10 +35,6 @@ function doesNotFit(count: number, size: number): ElementReport {
   return { faults: [{ index: -1, fault: `${count} elements do not fit into ${size} bytes`, outside: true }], bucketCount: 0 };
 }
 
-function overlap(index: number): string {
-  return `element ${index} shares its bytes with other elements`;
-}
-
 /** Examines the elements of the leaf page of `size` bytes that `bytes` starts with. */
 export function examineLeaf(bytes: Uint8Array, size: number, count: number): ElementReport {
   const dataStart = PAGE_HEADER_SIZE + count * ELEMENT_SIZE;
@@ -57,7 +53,7 @@ export function examineLeaf(bytes: Uint8Array, size: number, count: number): Ele
     if (isInside) room -= keySize + valueSize;
     if (isInside && room >= 0 && flags <= BUCKET_FLAG && keySize !== 0 && (flags === 0 || valueSize >= BUCKET_HEADER_SIZE)) continue;
     const isShared = isInside && room < 0;
-    const fault = isShared ? overlap(i) : leafFault(i, isInside, flags, start, keySize, valueSize, size);
+    const fault = isShared ? sharedFault(i) : leafFault(i, isInside, flags, start, keySize, valueSize, size);
     (faults ??= []).push({ index: i, fault, outside: !isInside || isShared });
   }
   return faults === undefined && bucketCount === 0 ? SOUND : { faults, bucketCount };
@@ -77,7 +73,7 @@ export function examineBranch(bytes: Uint8Array, size: number, count: number): E
     if (isInside) room -= keySize;
     if (isInside && room >= 0 && keySize !== 0) continue;
     const isShared = isInside && room < 0;
-    const fault = isShared ? overlap(i) : branchFault(i, isInside, start, keySize, size);
+    const fault = isShared ? sharedFault(i) : branchFault(i, isInside, start, keySize, size);
     (faults ??= []).push({ index: i, fault, outside: !isInside || isShared });
   }
   return faults === undefined ? SOUND : { faults, bucketCount: 0 };

@@ -116,6 +116,7 @@ function validateLeafElements(bytes: Uint8Array, page: number, size: number, pgi
     isOrdered &&= start === end;
     end = start + keySize + valueSize;
   }
+  if (!isOrdered) refuseShared(bytes, page, size, pgid, count, LEAF_KEY_SIZE, LEAF_VALUE_SIZE);
   return isOrdered;
 }
 
@@ -132,7 +133,25 @@ function validateBranchElements(bytes: Uint8Array, page: number, size: number, p
     isOrdered &&= start === end;
     end = start + keySize;
   }
+  if (!isOrdered) refuseShared(bytes, page, size, pgid, count, BRANCH_KEY_SIZE);
   return isOrdered;
+}
+
+/**
+ * Refuses elements that claim the same bytes: with them a small page could hold any amount of data, and whoever copies it would never come to an end.
+ * @param sizes where an element's header has the sizes of its parts
+ */
+function refuseShared(bytes: Uint8Array, page: number, size: number, pgid: Pgid, count: number, ...sizes: readonly number[]): void {
+  let room = size - PAGE_HEADER_SIZE - count * ELEMENT_SIZE;
+  for (let i = 0; i < count; i++) {
+    for (const field of sizes) room -= readU32(bytes, elementAt(page, i) + field);
+    if (room < 0) throw corrupt(pgid, sharedFault(i));
+  }
+}
+
+/** What is wrong with the first element whose bytes, with those of the elements before, do not fit into the page: some belong to several. */
+export function sharedFault(index: number): string {
+  return `element ${index} shares its bytes with other elements`;
 }
 
 /** What is wrong with a leaf element that lies outside its page of `size` bytes, or inside and is no sound one. */

@@ -25,12 +25,15 @@ function arePairsInOrder(bytes: Uint8Array, page: number, count: number, size: n
   const dataStart = PAGE_HEADER_SIZE + count * ELEMENT_SIZE;
   let previousKey = 0;
   let previousSize = 0;
+  let room = size - dataStart;
   for (let i = 0; i < count; i++) {
     const element = elementAt(page, i);
     const position = element - page + readU32(bytes, element + LEAF_POS);
     const keySize = readU32(bytes, element + LEAF_KEY_SIZE);
-    const isPair = readU32(bytes, element + LEAF_FLAGS) === 0 && keySize > 0 && position >= dataStart
-      && position + keySize + readU32(bytes, element + LEAF_VALUE_SIZE) <= size;
+    const pairSize = keySize + readU32(bytes, element + LEAF_VALUE_SIZE);
+    // Pairs that share bytes would hold more than the page.
+    room -= pairSize;
+    const isPair = readU32(bytes, element + LEAF_FLAGS) === 0 && keySize > 0 && position >= dataStart && position + pairSize <= size && room >= 0;
     if (!isPair || compareBytes(bytes, previousKey, previousSize, bytes, page + position, keySize) >= 0) return false;
     previousKey = page + position;
     previousSize = keySize;

@@ -358,7 +358,15 @@ export class TreeCursor {
   }
 
   #stepToElement(direction: 1 | -1): boolean {
-    while (this.#step(direction)) if (this.#count > 0) return this.#load(direction > 0 ? 0 : this.#count - 1);
+    let passed: Set<Pgid | DirtyLeaf> | undefined;
+    while (this.#step(direction)) {
+      if (this.#count > 0) return this.#load(direction > 0 ? 0 : this.#count - 1);
+      // A damaged file can have more ways to one empty leaf than anybody can walk; a sound one has one to each.
+      const leaf = this.#leaf ?? this.#pgid;
+      passed ??= new Set();
+      if (passed.has(leaf)) throw corrupt(this.#pgid, "multiple references");
+      passed.add(leaf);
+    }
     return false;
   }
 
