@@ -1,23 +1,18 @@
 /** `hexbolt backup`: a verified copy of one state of a database, also while another process writes it. */
 import { statSync } from "node:fs";
-import { BoltError } from "../index.js";
 import { EXIT_OK, OUTPUT_OPTION, UsageError, type Command } from "./command.js";
 import { writeJson } from "./io.js";
 import { isSameFile, withNewFile } from "./new-file.js";
-import { openForReading, requireFile, type Reading } from "./open-file.js";
+import { LiveTries, openForReading, requireFile, type Reading } from "./open-file.js";
 import { outputOf } from "./surgery-file.js";
 import { Progress } from "./terminal.js";
 
-/** How often the copy of a file that is read live begins again when its writer has moved on. */
-const LIVE_ATTEMPTS = 20;
-
 async function backUp({ db, isLive }: Pick<Reading, "db" | "isLive">, path: string): Promise<bigint> {
-  for (let attempt = 1; ; attempt++) {
+  for (const tries = new LiveTries(isLive); ;) {
     try {
       return (await db.backup(path)).txid;
     } catch (error) {
-      const isStale = isLive && error instanceof BoltError && error.code === "STALE_SNAPSHOT";
-      if (!isStale || attempt === LIVE_ATTEMPTS) throw error;
+      tries.requireAnother(error);
     }
   }
 }
@@ -32,7 +27,7 @@ function copyUnchecked({ db }: Reading, path: string): bigint {
 /** The command. */
 export const backupCommand: Command = {
   name: "backup", summary: "copy a database, also one that is in use", usage: "FILE [NEW]",
-  details: "The copy is one committed state, page for page; it is checked and made durable before it gets its name.\nThe copy can fail if another process commits to the file without pause: try again.",
+  details: "The copy is one committed state, page for page; it is checked and made durable before it gets its name.\nThe copy can fail if another process commits to the file without pause for half a minute: stop it meanwhile with kill -STOP.",
   example: "hexbolt backup app.db --output app-backup.db",
   options: [OUTPUT_OPTION, { name: "no-check", help: "do not check the copy: for a database that is not sound" }],
   minimum: 1, maximum: 2, makesFile: true,

@@ -4,11 +4,9 @@ import { CheckStorage } from "./check-storage.js";
 import { EXIT_FAILED, EXIT_OK, Failure, type Command } from "./command.js";
 import { textOrHex } from "./go-text.js";
 import { writeJson, type Io } from "./io.js";
-import { holdLock, requireFile, usedSize } from "./open-file.js";
+import { holdLock, LiveTries, requireFile, usedSize } from "./open-file.js";
 import { RawFile } from "./raw-file.js";
 import { paintFor, Progress } from "./terminal.js";
-
-const LIVE_ATTEMPTS = 20;
 
 /** Keys in lines of the check are in hexadecimal; bbolt's command prints those that are text as text. */
 export function withReadableKeys(line: string): string {
@@ -31,15 +29,14 @@ export function checkFile(io: Io, path: string, fromPage: number | undefined, fo
   const { lock, isLive } = takesLock ? holdLock(io, path, "live") : { lock: undefined, isLive: true };
   const progress = new Progress(io, "checking", usedSize(path));
   try {
-    for (let attempt = 1; ; attempt++) {
+    for (const tries = new LiveTries(isLive); ;) {
       const lines: string[] = [];
       try {
         const count = checkOnce(path, isLive, fromPage, isLive ? (line) => lines.push(line) : found, (byteCount) => progress.show(byteCount));
         for (const line of lines) found(line);
         return count;
       } catch (error) {
-        const isStale = isLive && error instanceof BoltError && error.code === "STALE_SNAPSHOT";
-        if (!isStale || attempt === LIVE_ATTEMPTS) throw error;
+        tries.requireAnother(error);
       }
     }
   } finally {

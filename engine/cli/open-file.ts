@@ -12,8 +12,23 @@ import { RawFile } from "./raw-file.js";
 import { didYouMean } from "./suggest.js";
 import type { Progress } from "./terminal.js";
 
-/** How often a command begins again when the writer of a file that is read live has moved on. */
-const LIVE_ATTEMPTS = 50;
+/** How long a command begins again when the writer of a file that is read live has moved on: a busy one pauses in some second out of many. */
+const LIVE_PATIENCE_MS = 30_000;
+
+/** The tries of one read of a file that somebody else may write. */
+export class LiveTries {
+  readonly #end: number;
+
+  constructor(isLive: boolean, patienceMs: number = LIVE_PATIENCE_MS) {
+    this.#end = isLive ? performance.now() + patienceMs : 0;
+  }
+
+  /** Returns when it is to be tried again; throws the error when not. */
+  requireAnother(error: unknown): void {
+    const isStale = error instanceof BoltError && error.code === "STALE_SNAPSHOT";
+    if (!isStale || performance.now() >= this.#end) throw error;
+  }
+}
 
 /** A database that is read, and whether somebody else may be writing it. */
 export interface Reading {
@@ -138,13 +153,19 @@ export function viewFile<T>(io: Io, path: string, read: (tx: ReadTx, out: Output
   const { db, isLive } = reading;
   try {
     if (!isLive) return db.view((tx) => read(tx, io.stdout));
-    let out = new MemoryOutput(io.stdout);
-    const result = db.view((tx) => {
-      out = new MemoryOutput(io.stdout);
-      return read(tx, out);
-    });
-    io.stdout.write(out.bytes());
-    return result;
+    for (const tries = new LiveTries(isLive); ;) {
+      let out = new MemoryOutput(io.stdout);
+      try {
+        const result = db.view((tx) => {
+          out = new MemoryOutput(io.stdout);
+          return read(tx, out);
+        });
+        io.stdout.write(out.bytes());
+        return result;
+      } catch (error) {
+        tries.requireAnother(error);
+      }
+    }
   } finally {
     reading.close();
   }
@@ -194,15 +215,14 @@ export function viewRaw<T>(io: Io, path: string, inUse: InUse, read: (file: RawF
   requireFile(path);
   const { lock, isLive } = holdLock(io, path, inUse);
   try {
-    for (let attempt = 1; ; attempt++) {
+    for (const tries = new LiveTries(isLive); ;) {
       const out = isLive ? new MemoryOutput(io.stdout) : undefined;
       try {
         const result = readOnce(path, isLive, lock?.recovery?.txid, (file) => read(file, out ?? io.stdout));
         if (out !== undefined) io.stdout.write(out.bytes());
         return result;
       } catch (error) {
-        const isStale = isLive && error instanceof BoltError && error.code === "STALE_SNAPSHOT";
-        if (!isStale || attempt === LIVE_ATTEMPTS) throw error;
+        tries.requireAnother(error);
       }
     }
   } finally {

@@ -123,7 +123,7 @@ function hintFor({ cause, code, detail, message }: BoltError): string | undefine
   if (code === "IO" && cause instanceof Error && "code" in cause) return SYSTEM_HINTS[String(cause.code)] ?? detail;
   if (code === "CORRUPT") return "`hexbolt check` tells more, `hexbolt surgery salvage` saves what can still be read";
   if (code === "INVALID" || code === "CHECKSUM" || code === "VERSION_MISMATCH") return "`hexbolt surgery meta validate` looks at the meta pages, `hexbolt surgery salvage` saves what can still be read";
-  if (code === "STALE_SNAPSHOT") return "the other process commits without pause; try again";
+  if (code === "STALE_SNAPSHOT") return "the other process committed again and again before all was read: try again, or hold it meanwhile with kill -STOP and kill -CONT";
   return detail === undefined || message.includes(detail) ? undefined : detail;
 }
 

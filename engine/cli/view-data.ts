@@ -7,13 +7,15 @@ import { hex, printableText, quotedOrHex } from "./go-text.js";
 import { infoOf } from "./info.js";
 import { interpret } from "./interpret.js";
 import { MemoryOutput, type Io } from "./io.js";
+import { LiveTries } from "./open-file.js";
 import { branchElements, leafElements } from "./page-elements.js";
 import { pageJson } from "./page.js";
 import { describePage, KINDS, makePageMap, pathOf, pathText, type MapBucket } from "./page-map.js";
 import { familyColour } from "./map-picture.js";
 import { RawFile } from "./raw-file.js";
 
-const LIVE_ATTEMPTS = 50;
+/** How long a question is tried again when the writer has moved on. */
+const PATIENCE_MS = 5000;
 /** Entries of one answer, at most. */
 const MAX_LIMIT = 500;
 /** Characters of a value in a list. */
@@ -36,13 +38,12 @@ function view<T>(path: string, read: (tx: ReadTx) => T): T {
 }
 
 function viewPages<T>(path: string, read: (file: RawFile) => T): T {
-  for (let attempt = 1; ; attempt++) {
+  for (const tries = new LiveTries(true, PATIENCE_MS); ;) {
     const file = new RawFile(path, true);
     try {
       return read(file);
     } catch (error) {
-      const isStale = error instanceof BoltError && error.code === "STALE_SNAPSHOT";
-      if (!isStale || attempt === LIVE_ATTEMPTS) throw error;
+      tries.requireAnother(error);
     } finally {
       file.close();
     }

@@ -194,9 +194,10 @@ export class Pager {
   /** Live read: takes the newest committed state for the next snapshot. Pages read before belong to another one, so the cache starts empty. */
   #followWriter(): void {
     wrapIo("read the meta pages", () => {
-      if (this.#watch?.isUnmoved()) return;
+      if (this.storage.follow?.() !== true && this.#watch?.isUnmoved() === true) return;
       const sizeBefore = this.storage.size();
-      const watch = new MetaWatch(this.storage, this.meta.pageSize);
+      // Another file may have pages of another size.
+      const watch = new MetaWatch(this.storage, newestMeta(readMetaSlots(this.storage), Infinity).pageSize);
       this.#fileSize = Math.max(sizeBefore, this.storage.size());
       this.meta = newestMeta(watch.slots, this.#fileSize);
       this.#watch = watch;

@@ -13,7 +13,7 @@ import {
   closeSync, constants, fdatasync, fdatasyncSync, fstatSync, fsyncSync, ftruncateSync, openSync, readSync, realpathSync, statSync,
   write, writeSync, writev, writevSync,
 } from "node:fs";
-import { dirname } from "node:path";
+import { dirname, resolve } from "node:path";
 
 import { tryLock } from "./file-lock.js";
 import { FlushGauge } from "./flush-gauge.js";
@@ -56,7 +56,7 @@ export function openFileStorage(path: string, options: FileStorageOptions = {}):
     if (!stats.isFile()) throw new SystemError("EINVAL", "open", `not a regular file '${path}'`);
     // The name may be a link: the entry that must last is the one in the folder of the file itself.
     const newIn = !readOnly && stats.size === 0 ? dirname(realpathSync(path)) : undefined;
-    return new FileStorage(fd, lock, newIn, reopen);
+    return new FileStorage(fd, lock, newIn, reopen, readOnly && lock === "none" ? resolve(path) : undefined);
   } catch (error) {
     closeSync(fd);
     throw error;
@@ -69,6 +69,7 @@ export class FileStorage implements Storage {
   #descriptor: number | undefined;
   readonly #lockMethod: "flock" | "none";
   readonly #reopen: ((mode: LockMode) => number | undefined) | undefined;
+  readonly #followed: string | undefined;
   /** The folder whose entry for this file is not known to be durable. */
   #newIn: string | undefined;
   /** Made when it is wanted: only large commits do. */
@@ -81,12 +82,14 @@ export class FileStorage implements Storage {
    * Takes over an open descriptor.
    * @param newIn the folder to sync with the first `sync`, for a file that may be new
    * @param reopen opens the file with the lock, where locking is a way of opening; gives undefined when the lock is held
+   * @param followed the path, where another file that gets it is to be read then
    */
-  constructor(fd: number | undefined, lockMethod: "flock" | "none", newIn?: string, reopen?: (mode: LockMode) => number | undefined) {
+  constructor(fd: number | undefined, lockMethod: "flock" | "none", newIn?: string, reopen?: (mode: LockMode) => number | undefined, followed?: string) {
     this.#descriptor = fd;
     this.#lockMethod = lockMethod;
     this.#reopen = reopen;
     this.#newIn = newIn;
+    this.#followed = followed;
   }
 
   size(): number {
@@ -168,6 +171,22 @@ export class FileStorage implements Storage {
   /** `isAt`, as far as the file system lets it be told: it may number a file anew with every call. */
   hasName(path: string): boolean {
     return this.isAt(path) || renumbersFiles(path);
+  }
+
+  follow(): boolean {
+    const path = this.#followed;
+    if (path === undefined || this.hasName(path)) return false;
+    let next: FileStorage;
+    try {
+      next = openFileStorage(path, { readOnly: true, lock: "none" });
+    } catch (error) {
+      // Between two files, or for good: what was opened is read on.
+      if (systemCode(error) === "ENOENT") return false;
+      throw error;
+    }
+    closeSync(this.#fd("follow"));
+    this.#descriptor = next.#descriptor;
+    return true;
   }
 
   /**

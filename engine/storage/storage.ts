@@ -47,6 +47,13 @@ export interface Storage {
    */
   lock(mode: LockMode): boolean;
 
+  /**
+   * For live read: goes over to the file that has the name now, where that is another one, as after a compaction by somebody else. What a storage without
+   * names leaves out.
+   * @returns whether it did
+   */
+  follow?(): boolean;
+
   /** Gives up the lock and the storage, once the asynchronous operations under way have ended; idempotent. */
   close(): void;
 }

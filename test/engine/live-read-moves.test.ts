@@ -1,5 +1,6 @@
 /** Live read while the writer does what moves pages, metas and the end of the file: right values, or STALE_SNAPSHOT, never damage that is none. */
 import assert from "node:assert/strict";
+import { renameSync, unlinkSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { type DB, MemoryStorage, open } from "../../engine/index.js";
 import { tempPath } from "../support/temp.js";
@@ -105,4 +106,40 @@ test("a read that fails is IO, whatever it was for", () => {
   storage.read = read;
   tx.rollback();
   for (const db of [reader, writer]) db.close();
+});
+
+/** Makes a database with one value, and gives it a name that another file may have. */
+function replaceBy(path: string, value: string, pageSize?: number): void {
+  const next = tempPath("next.db");
+  const db = open(next, pageSize === undefined ? {} : { pageSize });
+  db.update((tx) => {
+    const bucket = tx.createBucket("b");
+    for (let i = 0; i < 2000; i++) bucket.put(keyOf(i), value);
+  });
+  db.close();
+  renameSync(next, path);
+}
+
+test("another file that gets the name is read from the next view on, whatever its page size; what was begun before is stale", () => {
+  const path = tempPath("replaced.db");
+  replaceBy(path, "first");
+  const reader = open(path, { readOnly: true, lock: "none", cacheSize: 0 });
+  const valueOf = (i: number): string | undefined => reader.view((tx) => tx.bucket("b")?.get(keyOf(i))?.toString());
+  assert.equal(valueOf(0), "first");
+  const begun = reader.begin();
+  assert.equal(begun.bucket("b")?.get(keyOf(0))?.toString(), "first");
+  replaceBy(path, "second", 16_384);
+  assert.equal(valueOf(0), "second");
+  assert.equal(reader.pageSize, 16_384);
+  assert.throws(() => begun.bucket("b")?.get(keyOf(1999)), stale);
+  begun.rollback();
+  unlinkSync(path);
+  assert.equal(valueOf(1999), "second", "a file without a name is read on");
+  writeFileSync(path, "no database".repeat(1000));
+  assert.throws(() => valueOf(0), { code: "INVALID" });
+  unlinkSync(path);
+  replaceBy(path, "third");
+  assert.equal(valueOf(1999), "third");
+  assert.equal(reader.view((tx) => [...tx.check()].length), 0);
+  reader.close();
 });
