@@ -45,7 +45,7 @@ export const backupCommand: Command = {
         progress.end();
         reading.close();
       }
-    });
+    }, source);
     const after = statSync(target).size;
     if (args.json) writeJson(io.stdout, { output: target, size: after, txid });
     else io.stdout.write(`${target}: transaction ${txid}, ${after} bytes\n`);

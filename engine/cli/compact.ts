@@ -35,7 +35,7 @@ export const compactCommand: Command = {
         progress.end();
         reading.close();
       }
-    });
+    }, source);
     const after = statSync(target).size;
     if (after === 0) throw new Failure("EMPTY", "zero db size");
     if (args.json) writeJson(io.stdout, { before, after, gain: before / after });

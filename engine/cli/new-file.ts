@@ -2,22 +2,30 @@
  * New files: made under a temporary name beside their place, made durable, and given their name at the end, so that the name stands for a
  * whole file or for none. A name that is taken is never replaced.
  */
-import { chmodSync, closeSync, copyFileSync, existsSync, fsyncSync, linkSync, lstatSync, openSync, readdirSync, readSync, realpathSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
+import { chmodSync, chownSync, closeSync, copyFileSync, existsSync, fsyncSync, linkSync, lstatSync, openSync, readdirSync, readSync, realpathSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { Failure } from "./command.js";
 import type { Io } from "./io.js";
 import { Progress } from "./terminal.js";
 
+const OWNER_READS = 0o400;
+/** What the owner of a copy may do that is made to be changed. */
+export const OWNER_WRITES = 0o600;
+const PERMISSIONS = 0o777;
+
 /**
  * Has `fill` make a file under a temporary name and gives it its place.
+ * @param original what it is a copy of: it gets its permissions, and its owner where that may be given
+ * @param ownerMay permissions that its owner has in any case
  * @throws Failure EXISTS when the name is taken; what `fill` throws, and then nothing is left behind
  */
-export async function withNewFile<T>(io: Io, path: string, fill: (temporary: string) => T | Promise<T>): Promise<T> {
+export async function withNewFile<T>(io: Io, path: string, fill: (temporary: string) => T | Promise<T>, original?: string, ownerMay: number = OWNER_READS): Promise<T> {
   refuseExisting(path);
   const temporary = `${path}.${process.pid}.${Date.now().toString(36)}.tmp`;
   io.temporary(temporary);
   try {
     const result = await fill(temporary);
+    if (original !== undefined) makeLike(temporary, original, ownerMay);
     makeDurable(temporary);
     moveIntoPlace(temporary, path);
     makeDurable(dirname(path));
@@ -25,6 +33,13 @@ export async function withNewFile<T>(io: Io, path: string, fill: (temporary: str
   } finally {
     removeTemporary(temporary);
   }
+}
+
+/** A service whose file root has compacted must be able to open it: so root gives it to the original's owner. Of others the system would refuse that. */
+function makeLike(path: string, original: string, ownerMay: number): void {
+  const { gid, mode, uid } = statSync(original);
+  if (process.geteuid?.() === 0) chownSync(path, uid, gid);
+  chmodSync(path, (mode | ownerMay) & PERMISSIONS);
 }
 
 /** @throws Failure EXISTS, NO_FOLDER */
@@ -66,14 +81,11 @@ const COPY_BLOCK_SIZE = 8 << 20;
 
 /** Copies a file into one that its owner can write, though the original may only be read; on a terminal a bar shows how far a large one is. */
 export function copyFile(io: Io, source: string, target: string): void {
-  const { mode, size } = statSync(source);
+  const { size } = statSync(source);
   if (!io.stderr.isTerminal || size < WATCHED_SIZE) copyFileSync(source, target);
   else copyWatched(io, source, target, size);
-  chmodSync(target, (mode | OWNER_WRITES) & PERMISSIONS);
+  chmodSync(target, OWNER_WRITES);
 }
-
-const OWNER_WRITES = 0o200;
-const PERMISSIONS = 0o777;
 
 function copyWatched(io: Io, source: string, target: string, size: number): void {
   const progress = new Progress(io, "copying", size);

@@ -320,7 +320,7 @@ export const salvageCommand: Command = {
     if (isSameFile(source, target)) throw new UsageError("the output must be another file than the original");
     const options = { scan: args.has("scan"), older: args.has("older") };
     const report = await withNewFile(io, target, (temporary) =>
-      viewRaw(io, source, "live", (file) => salvage(io, file, temporary, options)));
+      viewRaw(io, source, "live", (file) => salvage(io, file, temporary, options)), source);
     if (args.json) writeJson(io.stdout, report);
     else tell(io, report);
     return EXIT_OK;

@@ -10,7 +10,7 @@ import { MAGIC, type Pgid } from "../format/constants.js";
 import type { Arguments } from "./args.js";
 import { EXIT_OK, Failure, UsageError } from "./command.js";
 import { writeJson, type Io } from "./io.js";
-import { copyFile, isSameFile, withNewFile } from "./new-file.js";
+import { copyFile, isSameFile, OWNER_WRITES, withNewFile } from "./new-file.js";
 import { holdLock, requireFile } from "./open-file.js";
 import { RawFile } from "./raw-file.js";
 
@@ -82,7 +82,7 @@ export async function withCopy(args: Arguments, io: Io, operate: (file: SurgeryF
       } finally {
         file.close();
       }
-    });
+    }, source, OWNER_WRITES);
     if (args.json) writeJson(io.stdout, { ok: true, output: target, message: text.trimEnd() });
     else io.stdout.write(text);
     return EXIT_OK;

@@ -1,7 +1,7 @@
 /** Surgery: every operation on a copy, the original untouched, bbolt's words; and salvage of the damaged fixtures. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { open } from "../../engine/index.js";
 import { contentOf } from "../support/content.js";
@@ -223,6 +223,18 @@ test("--scan finds leaves that nothing leads to any more", async () => {
   const { keys } = JSON.parse(await outputHere(["surgery", "salvage", source, "--output", target, "--scan", "--json"])) as { keys: number };
   assert.ok(keys > 500, String(keys));
   assert.match(await outputHere(["buckets", target, "lost+found"]), /^page \d+\n/);
+});
+
+test("a copy that root makes belongs to whom the original belongs to, with its permissions", { skip: process.geteuid?.() === 0 ? false : "needs to be root" }, async () => {
+  const path = fixtureCopy("one-key");
+  chownSync(path, 12_345, 23_456);
+  chmodSync(path, 0o640);
+  for (const [i, argv] of [["compact", path, "-o"], ["backup", path, "-o"], ["surgery", "salvage", path, "-o"], ["surgery", "freelist", "abandon", path, "-o"]].entries()) {
+    const copy = tempPath(`owned-${i}.db`);
+    await outputHere([...argv, copy]);
+    const { gid, mode, uid } = statSync(copy);
+    assert.deepEqual([uid, gid, mode & 0o777], [12_345, 23_456, 0o640], argv.join(" "));
+  }
 });
 
 test("surgery needs to read the original, not to write it: the copy is its owner's to write", async () => {
