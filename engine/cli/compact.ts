@@ -1,10 +1,35 @@
 /** `hexbolt compact`: a copy of a database without free pages. */
 import { statSync } from "node:fs";
+import { BoltError, type DB } from "../index.js";
 import { EXIT_OK, Failure, UsageError, type Command } from "./command.js";
-import { writeJson } from "./io.js";
+import { writeJson, type Io } from "./io.js";
 import { isSameFile, withNewFile } from "./new-file.js";
 import { openForReading, requireFile, usedSize } from "./open-file.js";
+import { RawFile } from "./raw-file.js";
 import { Progress } from "./terminal.js";
+
+/**
+ * Says what tells that the tree may not lead to all that there is: the copy has what it leads to, and of the rest nobody would hear. Not refused, for a
+ * compacted copy is also the way to be rid of a wrong freelist.
+ */
+function warnOfLosses(io: Io, path: string, db: DB): void {
+  const warn = (text: string): void => io.stderr.write(`hexbolt: ${text}: content may be missing from the copy; \`hexbolt surgery salvage\` tells how much\n`);
+  const file = new RawFile(path, true);
+  try {
+    file.freeIds(file.activeMeta());
+  } catch (error) {
+    if (!(error instanceof BoltError)) throw error;
+    if (error.code === "CORRUPT") warn(error.message);
+  } finally {
+    file.close();
+  }
+  const hasValues = db.view((tx) => {
+    const cursor = tx.cursor();
+    for (let at = cursor.first(); at !== undefined; at = cursor.next()) if (at.value !== undefined) return true;
+    return false;
+  });
+  if (hasValues) warn("values lie outside of every bucket, where programs put none");
+}
 
 /** The command. */
 export const compactCommand: Command = {
@@ -30,6 +55,7 @@ export const compactCommand: Command = {
     await withNewFile(io, target, (temporary) => {
       const reading = openForReading(io, source, progress);
       try {
+        warnOfLosses(io, source, reading.db);
         reading.db.compact(temporary, { txMaxSize, pageSize });
       } finally {
         progress.end();

@@ -22,17 +22,23 @@ export interface PageRow {
   readonly overflow: number;
 }
 
+/** Pages that the mark says there are, as far as the file goes. */
+function pageCountOf(file: RawFile, meta: Meta): number {
+  return Math.min(meta.highWaterMark, Math.ceil(file.size / meta.pageSize));
+}
+
 /** The free and pending pages of a file; where they are not stored, all that its tree does not reach. */
 export function freeSet(file: RawFile, meta: Meta): PgidSet {
   const free = new PgidSet();
+  const pageCount = pageCountOf(file, meta);
   const stored = file.freeIds(meta);
   if (stored !== undefined) {
-    // Ids beyond the mark name no page: a bitmap that reached up to them could take any amount of memory.
-    for (const pgid of stored) if (pgid < meta.highWaterMark) free.add(pgid);
+    // Other ids name no page: a bitmap that reached up to them could take any amount of memory.
+    for (const pgid of stored) if (pgid < pageCount) free.add(pgid);
     return free;
   }
   const reachable = collectReachable(file.pages(meta.highWaterMark), meta.root);
-  for (let pgid = 2; pgid < meta.highWaterMark; pgid++) if (!reachable.has(pgid)) free.add(pgid);
+  for (let pgid = 2; pgid < pageCount; pgid++) if (!reachable.has(pgid)) free.add(pgid);
   return free;
 }
 

@@ -7,6 +7,7 @@
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { readBigU64, readU32 } from "../base/bytes.js";
 import { BoltError } from "../base/errors.js";
+import { newMemory } from "../base/memory.js";
 import { LARGEST_READABLE_PAGE_SIZE, MAGIC, PAGE_HEADER_SIZE, PAGE_ID, PAGE_OVERFLOW, SMALLEST_READABLE_PAGE_SIZE, type Pgid } from "../format/constants.js";
 import { readFreelistPage } from "../format/freelist-page.js";
 import { WATCHED_SIZE } from "../format/manifest.js";
@@ -26,7 +27,7 @@ export interface RawPage {
 /** An open file. */
 export class RawFile {
   readonly path: string;
-  /** Bytes of the file when it was opened. */
+  /** Bytes of the file: no fewer than it had when its metas were read. */
   readonly size: number;
   /** From the meta that counts; else from one that at least looks like a meta; undefined when none does. */
   readonly pageSize: number | undefined;
@@ -51,6 +52,7 @@ export class RawFile {
       this.pageSize = this.#findPageSize(fields0);
       this.metas = [fields0, this.pageSize === undefined ? undefined : readMetaFields(this.readBytes(this.pageSize, META_SIZE))];
       this.#watched = isLive && this.pageSize !== undefined ? this.#metaBytes(this.pageSize) : undefined;
+      this.size = Math.max(this.size, fstatSync(this.#descriptor).size);
     } catch (error) {
       closeSync(this.#descriptor);
       throw error;
@@ -63,7 +65,9 @@ export class RawFile {
 
   /** Reads bytes; fewer at the end of the file. */
   readBytes(position: number, size: number): Buffer {
-    const bytes = Buffer.alloc(size);
+    const memory = newMemory(Math.max(0, Math.min(size, this.size - position)));
+    if (memory === undefined) throw new BoltError("CORRUPT", `${size} bytes at ${position}: there is not so much memory`);
+    const bytes = Buffer.from(memory.buffer, memory.byteOffset, memory.length);
     const done = readAt(this.#descriptor, bytes, position);
     if (this.#watched !== undefined && !this.#metaBytes(this.pageSize ?? 0, this.#descriptor).equals(this.#watched)) {
       throw new BoltError("STALE_SNAPSHOT", "the writer has moved on: the file was committed to while it was read");
@@ -149,7 +153,7 @@ export class RawFile {
     }
     if (header.overflow === 0) return { header, bytes: first };
     const size = (1 + header.overflow) * pageSize;
-    const bytes = this.readBytes(pgid * pageSize, size);
+    const bytes = pgid * pageSize + size > this.size ? first : this.readBytes(pgid * pageSize, size);
     if (bytes.length < size) throw new BoltError("CORRUPT", `page ${pgid}: its ${header.overflow} overflow pages do not fit into the file`);
     return { header, bytes };
   }

@@ -23,8 +23,8 @@ export class SalvageWriter {
   readonly #db: DB;
   #tx: Tx | undefined;
   #size = 0;
-  #path: readonly Buffer[] = [];
-  #bucket: Bucket | undefined;
+  /** The buckets that are open, from the top down. */
+  readonly #open: { readonly name: Buffer; readonly bucket: Bucket }[] = [];
 
   /** Makes the file; nothing is synced before it is complete. */
   constructor(path: string, pageSize: number) {
@@ -34,7 +34,7 @@ export class SalvageWriter {
   /** Makes a bucket, or sets the sequence of one that was made for its content before. */
   bucket(path: readonly Buffer[], sequence: bigint): void {
     this.#attempt(() => {
-      const bucket = this.#open(path);
+      const bucket = this.#bucketAt(path);
       if (sequence !== 0n) bucket.setSequence(sequence);
     });
   }
@@ -42,7 +42,7 @@ export class SalvageWriter {
   /** Writes a pair; one that stands outside of every bucket goes into lost+found. */
   put(path: readonly Buffer[], key: Buffer, value: Uint8Array): void {
     this.#attempt(() => {
-      const bucket = this.#open(path.length === 0 ? [LOST_AND_FOUND] : path);
+      const bucket = this.#bucketAt(path.length === 0 ? [LOST_AND_FOUND] : path);
       if (bucket.has(key)) {
         this.counts.duplicates++;
         return;
@@ -78,24 +78,28 @@ export class SalvageWriter {
     }
   }
 
-  #open(path: readonly Buffer[]): Bucket {
-    const known = this.#bucket;
-    if (known !== undefined && path.length === this.#path.length && path.every((name, i) => name.equals(this.#path[i]!))) return known;
+  /** Opens or makes the bucket at a path of at least one name; the buckets on the way that were open for the path before need not be looked for. */
+  #bucketAt(path: readonly Buffer[]): Bucket {
+    const open = this.#open;
+    let depth = 0;
+    while (depth < path.length && open[depth]?.name.equals(path[depth]!) === true) depth++;
+    open.length = depth;
     this.#tx ??= this.#db.begin(true);
-    let holder: Tx | Bucket = this.#tx;
-    for (const name of path) {
-      const present: Bucket | undefined = holder.bucket(name);
+    for (; depth < path.length; depth++) {
+      const name = path[depth]!;
+      const holder: Tx | Bucket = open[depth - 1]?.bucket ?? this.#tx;
+      const present = holder.bucket(name);
+      const bucket: Bucket = present ?? holder.createBucket(name);
       if (present === undefined) this.counts.buckets++;
-      holder = present ?? holder.createBucket(name);
+      open.push({ name, bucket });
     }
-    this.#path = path;
-    return this.#bucket = holder as Bucket;
+    return open[depth - 1]!.bucket;
   }
 
   #commit(): void {
     this.#tx?.commit();
     this.#tx = undefined;
-    this.#bucket = undefined;
+    this.#open.length = 0;
     this.#size = 0;
   }
 }

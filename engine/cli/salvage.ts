@@ -5,6 +5,7 @@
  * of the pages beside it. Where neither meta page is valid, what stands in them is tried all the same; where no tree can be begun, or with
  * `--scan`, every leaf page of the file that nothing leads to goes into the bucket lost+found, each into a bucket of its own.
  */
+import { BoltError } from "../base/errors.js";
 import { readU16, readU32, readU64 } from "../base/bytes.js";
 import {
   BRANCH_CHILD, BRANCH_KEY_SIZE, BRANCH_POS, BUCKET_FLAG, BUCKET_HEADER_SIZE, DEFAULT_PAGE_SIZE, FLAG_BRANCH, FLAG_LEAF, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, MAX_PAGE_SIZE, MIN_PAGE_SIZE, PAGE_COUNT, PAGE_HEADER_SIZE,
@@ -39,6 +40,8 @@ interface SalvageReport extends SalvageCounts {
   readonly scannedPages: number;
   /** Pages that nothing leads to, that are not free, and that were left. */
   readonly unreachedPages: number;
+  /** The file says which pages are free. */
+  readonly isFreeKnown: boolean;
   /** The newest transaction, where it was left out: pages of it are damaged, and the state before it is whole. */
   readonly leftOut: bigint | undefined;
 }
@@ -51,7 +54,11 @@ class Salvage {
   readonly #writer: SalvageWriter;
   readonly #pageSize: number;
   readonly #progress: Progress;
+  /** What was found on the way and is to be taken once the present walk is over. */
+  readonly #waiting: { readonly root: Pgid; readonly base: readonly Buffer[] }[] = [];
   #pageCount = 0;
+  /** Values of the root bucket, where no program's calls put one. */
+  #outsideCount = 0;
   /** Bytes that may still be read a second time. */
   #againSize: number;
 
@@ -65,19 +72,27 @@ class Salvage {
 
   /**
    * Takes what the page `root` leads to into the bucket at `base`.
+   * @param visited pages that were taken before and are left out; undefined: of another state, all that it leads to is taken
    * @returns how many pages were read
    */
-  tree(root: Pgid, base: readonly Buffer[]): number {
-    const filePages = Math.ceil(this.#file.size / this.#pageSize);
+  tree(root: Pgid, base: readonly Buffer[], visited?: PgidSet): number {
     const before = this.#pageCount;
-    const paths = new Map<WalkedBucket, readonly Buffer[]>();
+    this.#walk(root, base, visited);
+    for (let next = this.#waiting.pop(); next !== undefined; next = this.#waiting.pop()) if (!this.reached.has(next.root)) this.#walk(next.root, next.base, this.reached);
+    return this.#pageCount - before;
+  }
+
+  #walk(root: Pgid, base: readonly Buffer[], visited: PgidSet | undefined): void {
+    const filePages = Math.ceil(this.#file.size / this.#pageSize);
+    let last: { readonly bucket: WalkedBucket; readonly path: readonly Buffer[] } | undefined;
     const pathOf = (bucket: WalkedBucket): readonly Buffer[] => {
-      const path = paths.get(bucket) ?? [...base, ...bucketPath(bucket)];
-      paths.set(bucket, path);
-      return path;
+      if (last?.bucket !== bucket) last = { bucket, path: [...base, ...bucketPath(bucket)] };
+      return last.path;
     };
     const walk = new PageWalk(this.#pages(filePages), root, {
-      problem: ({ fault, pgid }) => this.problems.push(`page ${pgid}: ${fault}`),
+      problem: ({ again, fault, pgid }) => {
+        if (!again || visited === undefined) this.problems.push(`page ${pgid}: ${fault}`);
+      },
       page: ({ bucket, bytes, count, isLeaf, overflow, pgid, unreadable }) => {
         this.reached.add(pgid);
         this.#progress.show(++this.#pageCount);
@@ -94,9 +109,8 @@ class Salvage {
         if (count === 0) this.#takePlausible(bytes, pathOf(bucket));
         else this.#take(bytes, count, unreadable, pathOf(bucket));
       },
-    });
+    }, undefined, visited);
     while (walk.step());
-    return this.#pageCount - before;
   }
 
   /**
@@ -121,7 +135,7 @@ class Salvage {
       if (bucket === undefined || value.byteOffset - whole.byteOffset + value.length <= cutSize) continue;
       const own = [...path, Buffer.from(key)];
       if (bucket.root !== 0) {
-        if (!this.reached.has(bucket.root)) this.tree(bucket.root, own);
+        this.#waiting.push({ root: bucket.root, base: own });
         continue;
       }
       const page = value.subarray(BUCKET_HEADER_SIZE);
@@ -137,10 +151,20 @@ class Salvage {
       highWaterMark: pageCount,
       read: (pgid, count) => {
         if (!((pgid + count) * this.#pageSize <= this.#file.size)) return undefined;
-        const bytes = this.#file.readBytes(pgid * this.#pageSize, count * this.#pageSize);
-        return bytes.length === count * this.#pageSize ? bytes : undefined;
+        const bytes = this.#readIfThereIsMemory(pgid * this.#pageSize, count * this.#pageSize);
+        return bytes?.length === count * this.#pageSize ? bytes : undefined;
       },
     };
+  }
+
+  /** A page that claims more than can be read must not end the salvage of the others. */
+  #readIfThereIsMemory(position: number, size: number): Buffer | undefined {
+    try {
+      return this.#file.readBytes(position, size);
+    } catch (error) {
+      if (error instanceof BoltError && error.code === "CORRUPT") return undefined;
+      throw error;
+    }
   }
 
   #take(bytes: Uint8Array, count: number, unreadable: ReadonlySet<number> | undefined, path: readonly Buffer[]): void {
@@ -150,8 +174,18 @@ class Salvage {
       const name = Buffer.from(key);
       if (bucket !== undefined) this.#writer.bucket([...path, name], bucket.sequence);
       // A bucket whose header is cut off has nothing in it that could be told to be anything.
-      else if ((flags & BUCKET_FLAG) === 0) this.#writer.put(path, name, value);
+      else if ((flags & BUCKET_FLAG) === 0) {
+        if (path.length === 0) this.#outsideCount++;
+        this.#writer.put(path, name, value);
+      }
     }
+  }
+
+  /** Says what of the whole file tells that it is damaged, though each page may be sound. */
+  judge(free: FreePages, unreachedCount: number): void {
+    if (free.fault !== undefined) this.problems.push(`freelist: ${free.fault}`);
+    if (free.isKnown && unreachedCount > 0) this.problems.push(`${unreachedCount} pages hold something, are not free, and nothing leads to them`);
+    if (this.#outsideCount > 0) this.problems.push(`${this.#outsideCount} values lie outside of every bucket, where programs put none: so looks a copy made while the file was written`);
   }
 
   /** Of a page that counts more elements than it can have: those from the first on that lie inside it, with keys in order. */
@@ -185,7 +219,7 @@ class Salvage {
       previous = key;
       children.push(child);
     }
-    for (const child of children) if (!this.reached.has(child)) this.tree(child, path);
+    for (const child of children.reverse()) this.#waiting.push({ root: child, base: path });
   }
 
   #isTreePage(pgid: number): boolean {
@@ -216,7 +250,7 @@ class Salvage {
     let taken = 0;
     for (const pgid of this.#unreached(free)) {
       taken++;
-      this.tree(pgid, [LOST_AND_FOUND, Buffer.from(`page ${pgid}`)]);
+      this.tree(pgid, [LOST_AND_FOUND, Buffer.from(`page ${pgid}`)], this.reached);
     }
     return taken;
   }
@@ -249,16 +283,26 @@ function leftOutOf(file: RawFile): bigint | undefined {
   return first !== undefined && second !== undefined && second.meta.txid > first.meta.txid ? second.meta.txid : undefined;
 }
 
-function knownFree(file: RawFile): PgidSet {
-  const free = new PgidSet();
+/** What a file says of its free pages. */
+interface FreePages {
+  readonly ids: PgidSet;
+  /** It says which they are. If not, every page that nothing leads to may be free, and may have something in it all the same. */
+  readonly isKnown: boolean;
+  readonly fault: string | undefined;
+}
+
+function freePagesOf(file: RawFile): FreePages {
+  const ids = new PgidSet();
   const [newest] = file.validMetas();
   try {
-    const limit = Math.ceil(file.size / file.needPageSize());
-    for (const pgid of (newest === undefined ? undefined : file.freeIds(newest.meta)) ?? []) if (pgid < limit) free.add(pgid);
-  } catch {
-    // Without a freelist every page that nothing leads to is looked at.
+    const stored = newest === undefined ? undefined : file.freeIds(newest.meta);
+    const limit = Math.ceil(file.size / (file.pageSize ?? 1));
+    for (const pgid of stored ?? []) if (pgid < limit) ids.add(pgid);
+    return { ids, isKnown: stored !== undefined, fault: undefined };
+  } catch (error) {
+    if (!(error instanceof BoltError && error.code === "CORRUPT")) throw error;
+    return { ids, isKnown: false, fault: error.message };
   }
-  return free;
 }
 
 function salvage(io: Io, file: RawFile, temporary: string, options: { readonly scan: boolean; readonly older: boolean }): SalvageReport {
@@ -274,14 +318,15 @@ function salvage(io: Io, file: RawFile, temporary: string, options: { readonly s
       if (found > 0 && !options.older) break;
       found += work.tree(root, []);
     }
-    const free = knownFree(file);
-    const scannedPages = options.scan || found === 0 ? work.scan(free) : 0;
-    const unreachedPages = scannedPages === 0 ? work.unreachedCount(free) : 0;
+    const free = freePagesOf(file);
+    const scannedPages = options.scan || found === 0 ? work.scan(free.ids) : 0;
+    const unreachedPages = scannedPages === 0 ? work.unreachedCount(free.ids) : 0;
+    work.judge(free, unreachedPages);
     const faults = writer.finish();
     const isNothing = found === 0 && scannedPages === 0;
     if (isNothing) throw new Failure("NOTHING_FOUND", "nothing in this file can be recognised as a page of a database");
     if (faults.length > 0) throw new Failure("CHECK_FAILED", `the new file is not sound: ${faults[0]}`);
-    return { ...writer.counts, problems: work.problems, scannedPages, unreachedPages, leftOut: options.older ? undefined : leftOutOf(file) };
+    return { ...writer.counts, problems: work.problems, scannedPages, unreachedPages, isFreeKnown: free.isKnown, leftOut: options.older ? undefined : leftOutOf(file) };
   } catch (error) {
     writer.abandon();
     throw error;
@@ -290,16 +335,17 @@ function salvage(io: Io, file: RawFile, temporary: string, options: { readonly s
   }
 }
 
-function tell(io: Io, { buckets, duplicates, keys, leftOut, problems, refused, scannedPages, unreachedPages }: SalvageReport): void {
+function tell(io: Io, { buckets, duplicates, isFreeKnown, keys, leftOut, problems, refused, scannedPages, unreachedPages }: SalvageReport): void {
   for (const line of problems.slice(0, SHOWN_PROBLEMS)) io.stderr.write(`hexbolt: ${line}\n`);
   if (problems.length > SHOWN_PROBLEMS) io.stderr.write(`hexbolt: and ${problems.length - SHOWN_PROBLEMS} more problems\n`);
   const more = [
     leftOut === undefined ? "" : `Transaction ${leftOut} was left out, for pages of it are damaged: --older takes what it leads to, where the state before it has no such key`,
     scannedPages > 0 ? `${scannedPages} pages that nothing leads to are in the bucket ${textOrHex(LOST_AND_FOUND)}` : "",
-    unreachedPages > 0 ? `${unreachedPages} pages hold something, are not free, and nothing leads to them: --scan takes them` : "",
+    unreachedPages > 0 && isFreeKnown ? `${unreachedPages} pages hold something, are not free, and nothing leads to them: --scan takes them` : "",
+    unreachedPages > 0 && !isFreeKnown ? `${unreachedPages} pages hold something and nothing leads to them; the file does not say which of them are free: --scan takes them, with what was deleted or replaced` : "",
     duplicates > 0 ? `${duplicates} keys were there more than once` : "", refused > 0 ? `${refused} entries could not be written` : "",
   ].filter((text) => text !== "");
-  io.stdout.write(`Salvaged ${keys} keys in ${buckets} buckets; ${problems.length} problems on the way.\n${more.map((text) => `${text}.\n`).join("")}`);
+  io.stdout.write(`Salvaged ${keys} keys in ${buckets} buckets; ${problems.length} ${problems.length === 1 ? "problem" : "problems"} on the way.\n${more.map((text) => `${text}.\n`).join("")}`);
 }
 
 /** `surgery salvage` */

@@ -72,7 +72,7 @@ export class PageWalk {
   readonly #pages: RawPages;
   readonly #visitor: WalkVisitor;
   readonly #claimed: PgidSet;
-  readonly #visited: PgidSet = new PgidSet();
+  readonly #visited: PgidSet;
   readonly #frames: Frame[] = [];
   /** Page ids from the bucket's root down, one a frame, and the page being visited. */
   readonly #stack: Pgid[] = [];
@@ -86,11 +86,13 @@ export class PageWalk {
 
   /**
    * @param claimed pages that something else uses; the walk adds the meta pages and all pages it reaches, overflow pages too
+   * @param visited pages that are not to be visited again; the walk adds those it visits
    */
-  constructor(pages: RawPages, root: Pgid, visitor: WalkVisitor, claimed: PgidSet = new PgidSet()) {
+  constructor(pages: RawPages, root: Pgid, visitor: WalkVisitor, claimed: PgidSet = new PgidSet(), visited: PgidSet = new PgidSet()) {
     this.#pages = pages;
     this.#visitor = visitor;
     this.#claimed = claimed;
+    this.#visited = visited;
     claimed.add(0);
     claimed.add(1);
     this.#bucket = { name: Buffer.alloc(0), parent: undefined, root, ordinal: 0, levels: 0, levelsAbove: 0 };
