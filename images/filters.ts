@@ -27,9 +27,15 @@ export type ImageFilter = (image: Image) => boolean;
  */
 export function parseFilters(filters: readonly string[]): ImageFilter {
   if (filters.length === 0) return () => true;
+  const size = filters.reduce((sum, text) => sum + text.length, 0);
+  if (filters.length > FILTERS_MAX || size > CHARACTERS_MAX) throw invalid(`${filters.length} filters of ${size} characters: at most ${FILTERS_MAX} of ${CHARACTERS_MAX} are taken`);
   const parsed = filters.map((text) => (text === "" ? (): boolean => true : new FilterParser(text).parse()));
   return (image) => parsed.some((matches) => matches(image));
 }
+
+/** Filters of one question, and the characters of all of them: they are parsed in one turn of the event loop. */
+const FILTERS_MAX = 1000;
+const CHARACTERS_MAX = 65_536;
 
 /** Go's unicode.IsSpace. */
 const SPACE = /[\t\n\v\f\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]/u;

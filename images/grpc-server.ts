@@ -43,10 +43,12 @@ export interface ServerLimits {
   readonly callsPerConnection: number;
   /** Connections at once. */
   readonly connections: number;
+  /** Bytes of all requests that are not answered yet. */
+  readonly requestBytes: number;
 }
 
 const DEFAULT_LIMITS: ServerLimits = {
-  requestMs: 30_000, answerMs: 30_000, handshakeMs: 10_000, idleMs: 600_000, callsPerConnection: 100, connections: 1000,
+  requestMs: 30_000, answerMs: 30_000, handshakeMs: 10_000, idleMs: 600_000, callsPerConnection: 100, connections: 1000, requestBytes: 256 << 20,
 };
 
 /** A wire message may take this long at most: what a timer can wait. */
@@ -60,11 +62,13 @@ export class GrpcServer {
   readonly #limits: ServerLimits;
   readonly #sessions = new Set<ServerHttp2Session>();
   readonly #sockets = new Set<Socket>();
+  readonly #room: Room;
 
   constructor(methods: ReadonlyMap<string, Handler>, limits: Partial<ServerLimits> = {}) {
     this.#methods = methods;
     this.#services = new Set(Array.from(methods.keys(), (path) => path.split("/")[1] ?? ""));
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
+    this.#room = new Room(this.#limits.requestBytes);
     this.http = http2().createServer({
       maxSessionMemory: 64,
       settings: { maxConcurrentStreams: this.#limits.callsPerConnection, maxHeaderListSize: 16_384, initialWindowSize: 1 << 20 },
@@ -105,7 +109,7 @@ export class GrpcServer {
 
   #serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
     stream.on("error", ignore);
-    const call = new Call(stream, this.#limits);
+    const call = new Call(stream, this.#limits, this.#room);
     try {
       checkProtocol(call, headers);
       const handler = this.#handlerOf(headers);
@@ -145,6 +149,25 @@ function checkProtocol(call: Call, headers: IncomingHttpHeaders): void {
   }
 }
 
+/** What is left of the bytes that requests may take. */
+class Room {
+  #left: number;
+
+  constructor(byteCount: number) {
+    this.#left = byteCount;
+  }
+
+  /** @throws GrpcError RESOURCE_EXHAUSTED when there are not so many; they count as taken all the same */
+  take(byteCount: number): void {
+    this.#left -= byteCount;
+    if (this.#left < 0) throw new GrpcError(Status.RESOURCE_EXHAUSTED, "the server holds as many requests as it may; try again");
+  }
+
+  give(byteCount: number): void {
+    this.#left += byteCount;
+  }
+}
+
 /** One call: gathers the request, runs the handler, answers once. */
 class Call {
   httpStatus = 200;
@@ -153,11 +176,15 @@ class Call {
   readonly #controller = new AbortController();
   readonly #timers: NodeJS.Timeout[] = [];
   #answered = false;
+  readonly #room: Room;
+  #byteCount = 0;
 
-  constructor(stream: ServerHttp2Stream, limits: ServerLimits) {
+  constructor(stream: ServerHttp2Stream, limits: ServerLimits, room: Room) {
     this.#stream = stream;
     this.#limits = limits;
+    this.#room = room;
     stream.once("close", () => {
+      room.give(this.#byteCount);
       for (const timer of this.#timers) clearTimeout(timer);
       this.#controller.abort(new Error("the client has left"));
     });
@@ -216,7 +243,10 @@ class Call {
     return new Promise((resolve, reject) => {
       stream.on("data", (chunk: Buffer) => {
         try {
-          if (!this.#answered) reader.push(chunk);
+          if (this.#answered) return;
+          this.#byteCount += chunk.length;
+          this.#room.take(chunk.length);
+          reader.push(chunk);
         } catch (error) {
           stream.removeAllListeners("data");
           reject(error instanceof Error ? error : new Error(String(error)));

@@ -108,6 +108,22 @@ export class MessageWriter {
   }
 }
 
+/** Fields that may be read yet, where that is bounded. */
+let fieldsLeft = Infinity;
+
+/**
+ * Runs a function that reads messages at once: of more fields than so many, those of messages inside a message counted, each next one is refused. A
+ * message of millions of empty fields would keep everybody else waiting for seconds.
+ */
+export function withFieldLimit<T>(limit: number, decode: () => T): T {
+  fieldsLeft = limit;
+  try {
+    return decode();
+  } finally {
+    fieldsLeft = Infinity;
+  }
+}
+
 /** One field as it stood in the message. */
 export interface Field {
   readonly number: number;
@@ -144,6 +160,7 @@ class FieldReader {
 
   /** Reads a field, or skips a group, or comes to the end of the group `insideGroup`, which is in `depth` groups. */
   next(depth: number, insideGroup = 0): Field | "group" | "end" {
+    if (--fieldsLeft < 0) throw new ProtobufError("too many fields");
     const tag = this.#length();
     const number = Math.floor(tag / 8);
     if (number < 1 || number > 2 ** 29 - 1) throw new ProtobufError(`field number ${number} is none`);

@@ -16,7 +16,7 @@ import {
   decodeCreateLease, decodeDelete, decodeImageField, decodeName, decodeTexts, decodeUpdate, encodeCorrupt, encodeImageField,
   encodeImages, encodeLeaseField, encodeLeases, encodeName,
 } from "./messages.js";
-import { ProtobufError } from "./protobuf.js";
+import { ProtobufError, withFieldLimit } from "./protobuf.js";
 import { validateImage, validateName, validateNamespace } from "./validate.js";
 import type { ImageFilter } from "./filters.js";
 import type { Answer, CallContext, Handler } from "./grpc-server.js";
@@ -67,11 +67,15 @@ export function imageServices(source: StoreSource): Map<string, Handler> {
   return new Map(methods.map(([path, handler]) => [`/${path}`, decoding(handler)]));
 }
 
+/** Fields of one request. Those of clients have dozens. */
+const FIELDS_MAX = 100_000;
+
 /** A request that cannot be decoded is the protocol's fault, not the image's: INTERNAL, as Go's server says. */
 function decoding(handler: Handler): Handler {
   return async (request, call) => {
     try {
-      return await handler(request, call);
+      // Handlers decode before they wait for anything.
+      return await withFieldLimit(FIELDS_MAX, () => handler(request, call));
     } catch (error) {
       if (!(error instanceof ProtobufError)) throw error;
       throw new GrpcError(Status.INTERNAL, `error unmarshalling request: ${error.message}`, { cause: error });

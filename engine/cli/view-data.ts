@@ -167,7 +167,7 @@ function itemsOf(bytes: Uint8Array, isLeaf: boolean): unknown[] {
 
 /** A page, with its elements; of one that belongs to an earlier page, which that is. */
 export function pageAnswer(path: string, query: Query): unknown {
-  const id = Number(query.get("id"));
+  const id = Number(query.get("id") ?? NaN);
   if (!Number.isSafeInteger(id) || id < 0) throw new Failure("BAD_REQUEST", "a page id must be a whole number");
   return viewPages(path, (file) => {
     const map = makePageMap(file);

@@ -16,6 +16,8 @@ import { SCRIPT } from "./view-script.js";
 import { STYLE } from "./view-style.js";
 
 /** Bytes of a request's body, at most. */
+/** Parameters of a change: path, key, value, was. */
+const PARAMETERS_MAX = 10;
 const MAX_BODY = 32 << 20;
 /** Bytes of a request's headers, at most: keys of 32 KiB, and the names of buckets in buckets, stand in the address in hexadecimal. */
 const MAX_HEADERS = 1 << 20;
@@ -70,7 +72,9 @@ async function bodyOf(request: IncomingMessage): Promise<Query> {
     if (size > MAX_BODY) throw new Failure("BAD_REQUEST", "the request is too large");
     parts.push(part);
   }
-  return new URLSearchParams(Buffer.concat(parts).toString("utf8"));
+  const text = Buffer.concat(parts).toString("utf8");
+  if (text.split("&", PARAMETERS_MAX + 1).length > PARAMETERS_MAX) throw new Failure("BAD_REQUEST", "the request has too many parameters");
+  return new URLSearchParams(text);
 }
 
 class ViewerServer {
@@ -142,7 +146,9 @@ class ViewerServer {
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { host = "", origin } = request.headers;
     const isOurs = this.#hosts.has(host) && (origin === undefined || origin === `http://${host}`);
-    const url = new URL((request.url ?? "/").replace(/^\/+/, "/"), "http://localhost");
+    const target = (request.url ?? "/").replace(/^\/+/, "/");
+    if (!URL.canParse(target, "http://localhost")) throw new Failure("BAD_REQUEST", "the address of the request is none");
+    const url = new URL(target, "http://localhost");
     const [, token = "", ...rest] = url.pathname.split("/");
     if (!isOurs || !this.#isToken(token)) return send(response, 403, { type: "text/plain; charset=utf-8", body: "Forbidden: use the address that hexbolt view has printed.\n" });
     const name = rest.join("/");

@@ -1,5 +1,6 @@
 /** What the viewer changes, and values that are hard to show. The viewer itself is in view.test.ts. */
 import assert from "node:assert/strict";
+import { connect } from "node:net";
 import { test } from "node:test";
 import { interpret } from "../../engine/cli/interpret.js";
 import { startViewer } from "../../engine/cli/view-server.js";
@@ -29,6 +30,13 @@ test("a change is made only where the value still is what was shown; keys may be
   const value = await (await fetch(`${viewer.address}api/value?path=${hexOf("b")}&key=${long.toString("hex")}`)).json() as { text: string };
   assert.equal(value.text, "of the long key");
   assert.equal((await fetch(viewer.address.replace(/\/[^/]+\/$/, "//"))).status, 403);
+  assert.equal(codeOf(await (await fetch(`${viewer.address}api/put`, { method: "POST", body: "a&".repeat(1000) })).json()), "BAD_REQUEST");
+  const { port } = new URL(viewer.address);
+  const socket = connect(Number(port), "127.0.0.1");
+  socket.write(`GET http://[::bad HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nConnection: close\r\n\r\n`);
+  let answer = "";
+  for await (const part of socket.setEncoding("latin1") as AsyncIterable<string>) answer += part;
+  assert.match(answer, /^HTTP\/1.1 400 /);
   await viewer.close();
 });
 

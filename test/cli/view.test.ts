@@ -71,7 +71,7 @@ describe("the viewer's server", () => {
   });
 
   test("what is not there or no question gets an error, not a crash", async () => {
-    for (const [question, code] of [["entries?path=ff", "BUCKET_NOT_FOUND"], ["entries?path=xyz", "BAD_REQUEST"], ["value?path=&key=00", "KEY_NOT_FOUND"], ["page?id=-1", "BAD_REQUEST"]] as const) {
+    for (const [question, code] of [["entries?path=ff", "BUCKET_NOT_FOUND"], ["entries?path=xyz", "BAD_REQUEST"], ["value?path=&key=00", "KEY_NOT_FOUND"], ["page?id=-1", "BAD_REQUEST"], ["page", "BAD_REQUEST"]] as const) {
       assert.equal((await api(viewer, question) as { error: { code: string } }).error.code, code, question);
     }
     assert.equal((await api(viewer, "page?id=9999") as { type: string }).type, "unreadable");

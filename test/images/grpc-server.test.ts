@@ -5,10 +5,12 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { test } from "node:test";
-import { MessageReader } from "../../images/grpc-frame.js";
+import { frame, MessageReader } from "../../images/grpc-frame.js";
 import { connectImages, serveImages } from "../../images/index.js";
+import { MessageWriter } from "../../images/protobuf.js";
 import { tempPath } from "../support/temp.js";
 import { MapImageStore } from "./map-store.js";
+import { rawAnswer, rawCall, rawSession, rawStream } from "./raw-client.js";
 import type { Socket } from "node:net";
 
 const target = { mediaType: "application/test", digest: `sha256:${"0".repeat(64)}`, size: 1 };
@@ -169,4 +171,40 @@ test("a client that closes ends its own calls with UNAVAILABLE", async () => {
   await call;
   for (const socket of sockets) socket.destroy();
   server.close();
+});
+
+const LIST = "/containerd.services.images.v1.Images/List";
+
+test("a message of millions of fields, and filters of millions of characters, are refused before they keep others waiting", async () => {
+  const path = tempPath("heavy.sock");
+  const server = await serveImages(new MapImageStore(), { path });
+  const session = rawSession(path);
+  const empty = await rawCall(session, LIST, frame(Buffer.alloc(4_000_000, Buffer.from([0x0a, 0x00]))));
+  assert.deepEqual([empty.grpcStatus, empty.grpcMessage], [13, "error unmarshalling request: too many fields"]);
+  const long = await rawCall(session, LIST, frame(new MessageWriter().text(1, `name==${"a".repeat(100_000)}`).finish()));
+  assert.equal(long.grpcStatus, 3);
+  assert.match(long.grpcMessage, /filters of 100006 characters: at most 1000 of 65536/);
+  session.destroy();
+  await server.close({ graceMs: 0 });
+});
+
+test("requests that do not end take no more memory than they may together, and give it back", async () => {
+  const path = tempPath("unended.sock");
+  const server = await serveImages(new MapImageStore(), { path, limits: { requestBytes: 60_000 } });
+  const session = rawSession(path);
+  const streams = [1, 2].map(() => rawStream(session, LIST));
+  const answers = streams.map(rawAnswer);
+  for (const stream of streams) stream.write(frame(Buffer.alloc(2_000_000)).subarray(0, 40_000));
+  assert.equal((await Promise.race(answers)).grpcStatus, 8);
+  // Not in the turn in which the end of a stream was read: Node 20 never comes back from that.
+  await sleep(20);
+  session.destroy();
+  // The server hears of the end a moment later.
+  const next = rawSession(path);
+  for (let attempt = 0; (await rawCall(next, LIST, frame(Buffer.alloc(0)))).grpcStatus !== 0; attempt++) {
+    assert.ok(attempt < 100);
+    await sleep(20);
+  }
+  next.destroy();
+  await server.close({ graceMs: 0 });
 });
