@@ -306,18 +306,21 @@ export function bucketPath(bucket: WalkedBucket): Buffer[] {
 
 /**
  * Walks a tree in which nothing may be wrong.
+ * @param known pages that are left out with all that is below them
  * @returns the pages reached: the meta pages, branch and leaf pages, their overflow pages
  * @throws BoltError CORRUPT at the first problem
  */
-export function walkStrictly(pages: RawPages, root: Pgid, visitor: Omit<WalkVisitor, "problem">): PgidSet {
+export function walkStrictly(pages: RawPages, root: Pgid, visitor: Omit<WalkVisitor, "problem">, known: PgidSet = new PgidSet()): PgidSet {
   const reached = new PgidSet();
-  const problem = ({ pgid, fault }: Problem): never => { throw corrupt(pgid, fault); };
+  const problem = ({ again, pgid, fault }: Problem): void => {
+    if (!again || !known.has(pgid)) throw corrupt(pgid, fault);
+  };
   const page = (visit: PageVisit): void => {
     // Check reports it in its own words. Whoever takes what was not reached for free would lose all that lay below.
     if (!visit.isLeaf && visit.count === 0) throw corrupt(visit.pgid, "branch page without elements");
     visitor.page?.(visit);
   };
-  const walk = new PageWalk(pages, root, { ...visitor, page, problem }, reached);
+  const walk = new PageWalk(pages, root, { ...visitor, page, problem }, reached, known.copy());
   while (walk.step());
   return reached;
 }
@@ -325,8 +328,9 @@ export function walkStrictly(pages: RawPages, root: Pgid, visitor: Omit<WalkVisi
 /**
  * Gives every page that the bucket at `root` uses, overflow pages and nested buckets included, and the two meta pages: all
  * other pages below the high-water mark but the freelist's own are free.
+ * @param known what another state reaches: a page of both is the same, and so is all below it, so the walk passes it by and leaves it out
  * @throws BoltError CORRUPT for a broken tree: pages that only seem unreachable must not be taken for free
  */
-export function collectReachable(pages: RawPages, root: Pgid): PgidSet {
-  return walkStrictly(pages, root, {});
+export function collectReachable(pages: RawPages, root: Pgid, known?: PgidSet): PgidSet {
+  return walkStrictly(pages, root, {}, known);
 }

@@ -207,23 +207,23 @@ export class Pager {
   }
 
   // ---- opening
-
   #loadFreelist(older: Meta | undefined): void {
     const { meta } = this;
     const pages = this.rawPages({ meta, watch: undefined });
-    const waitingOf = this.#quarantineOf(older);
     if (meta.freelist === undefined) {
-      for (const ids of unreachedPages(collectReachable(pages, meta.root), meta.highWaterMark)) this.freelist.load(ids, waitingOf(ids), meta.highWaterMark);
+      const reachable = collectReachable(pages, meta.root);
+      const waitingOf = this.#quarantineOf(older, reachable);
+      for (const ids of unreachedPages(reachable, meta.highWaterMark)) this.freelist.load(ids, waitingOf(ids), meta.highWaterMark);
       return;
     }
-    const { ids, pageCount } = readStoredFreelist(pages, meta.freelist);
-    const sorted = ascending(ids);
-    this.freelist.load(sorted, waitingOf(sorted), meta.highWaterMark);
-    this.freelistPageCount = pageCount;
+    const stored = readStoredFreelist(pages, meta.freelist);
+    const ids = ascending(stored.ids);
+    this.freelist.load(ids, this.#quarantineOf(older)(ids), meta.highWaterMark);
+    this.freelistPageCount = stored.pageCount;
   }
 
   /** Tells which of free pages the tree before the newest still reaches: they must wait one transaction more (docs/format.md, rule 8). */
-  #quarantineOf(older: Meta | undefined): (ids: Float64Array) => Float64Array {
+  #quarantineOf(older: Meta | undefined, reachedNow?: PgidSet): (ids: Float64Array) => Float64Array {
     if (older === undefined) return () => NO_IDS;
     const pages = this.rawPages({ meta: older, watch: undefined });
     try {
@@ -231,7 +231,7 @@ export class Pager {
         const freeBefore = ascending(readStoredFreelist(pages, older.freelist).ids);
         return (ids) => without(ids, freeBefore, older.highWaterMark);
       }
-      const reachable = collectReachable(pages, older.root);
+      const reachable = collectReachable(pages, older.root, reachedNow);
       return (ids) => ids.filter((pgid) => reachable.has(pgid));
     } catch (error) {
       // A Go writer that died in a commit has overwritten it. There is nothing to keep then, but nothing that could be told apart either.

@@ -54,14 +54,16 @@ export class Arena {
   readonly #pageSize: number;
   /** By slab: its source, -1 when it has none yet. */
   readonly #slabSources: number[] = [];
-  /** Sources that hold one element and nothing else. */
-  readonly #ownBuffers = new Set<number>();
-  /** Those of them that are memory for the leaf page that the element will be alone on. */
+  /** Sources that can go before the end of the transaction, with the elements that are in them: large values by themselves, and chunks that are not kept. */
+  readonly #elementCounts = new Map<number, number>();
+  /** Sources that are memory for the leaf page that the element will be alone on. */
   readonly #leafPages = new Set<number>();
   readonly #spareMemory = new SpareMemory();
   readonly #byteChunks: Uint8Array[] = [];
   #byteChunk = -1;
-  #byteSource = 0;
+  #byteSource = -1;
+  /** Elements in the chunk that is being filled. */
+  #chunkElementCount = 0;
   #bytesUsed = BYTES_CHUNK;
   readonly #columnChunks: Uint32Array[] = [];
   #columnChunk = -1;
@@ -79,9 +81,8 @@ export class Arena {
     this.taken.clear();
     this.#slabSources.length = 0;
     this.#leafPages.clear();
-    this.#ownBuffers.clear();
-    this.#byteChunks.length = Math.min(this.#byteChunks.length, KEPT_CHUNKS);
-    this.#byteChunk = -1;
+    this.#elementCounts.clear();
+    this.#byteChunk = this.#byteSource = -1;
     this.#bytesUsed = BYTES_CHUNK;
     this.#columnChunks.length = Math.min(this.#columnChunks.length, KEPT_CHUNKS);
     this.#columnChunk = -1;
@@ -112,6 +113,7 @@ export class Arena {
       this.source = this.#byteSource;
       this.offset = this.#bytesUsed;
       this.#bytesUsed += size;
+      this.#chunkElementCount++;
     }
     const target = this.sources[this.source]!;
     copyBytes(target, this.offset, key, 0, key.length);
@@ -120,13 +122,24 @@ export class Arena {
 
   #beginOwn(memory: Uint8Array, offset: number): void {
     this.source = this.addSource(memory);
-    this.#ownBuffers.add(this.source);
+    this.#elementCounts.set(this.source, 1);
     this.offset = offset;
   }
 
-  /** Says that the element that begins in a source is gone. A large one's memory is given up, not used again: a view of it may have been handed out. */
+  /** Says that an element of a source is gone. Memory without elements is given up, not used again: a view of it may have been handed out. */
   forget(source: number): void {
-    if (!this.#ownBuffers.delete(source)) return;
+    if (source === this.#byteSource) {
+      this.#chunkElementCount--;
+      return;
+    }
+    const count = this.#elementCounts.get(source);
+    if (count === undefined) return;
+    if (count > 1) this.#elementCounts.set(source, count - 1);
+    else this.#giveUp(source);
+  }
+
+  #giveUp(source: number): void {
+    this.#elementCounts.delete(source);
     this.#leafPages.delete(source);
     this.sources[source] = NOTHING;
   }
@@ -164,9 +177,14 @@ export class Arena {
   }
 
   #nextByteChunk(): void {
-    this.#byteChunk++;
-    this.#byteSource = this.addSource((this.#byteChunks[this.#byteChunk] ??= requireMemory(BYTES_CHUNK)));
-    this.#bytesUsed = 0;
+    const filled = this.#byteSource;
+    if (this.#byteChunk >= KEPT_CHUNKS) {
+      if (this.#chunkElementCount > 0) this.#elementCounts.set(filled, this.#chunkElementCount);
+      else this.#giveUp(filled);
+    }
+    const i = ++this.#byteChunk;
+    this.#byteSource = this.addSource(i < KEPT_CHUNKS ? (this.#byteChunks[i] ??= requireMemory(BYTES_CHUNK)) : requireMemory(BYTES_CHUNK));
+    this.#bytesUsed = this.#chunkElementCount = 0;
   }
 }
 

@@ -58,7 +58,7 @@ test("page ids and sizes that no file has", async () => {
 
 test("salvage follows branch pages whose counts cannot be through as many as there are", async () => {
   const depth = 3000;
-  const path = fileWith([...Array.from({ length: depth }, (_, i) => branch([{ key: "a", child: 4 + i }], { count: 60_000 })), leaf([pair("b"), bucketAt("c", 0)])]);
+  const path = fileWith([...Array.from({ length: depth }, (_, i) => branch([["a", 4 + i]], 60_000)), leaf([pair("b"), bucketAt("c", 0)])]);
   const [report] = await jsonLinesHere(["surgery", "salvage", path, "-o", tempPath("chain.db"), "--json"]) as { keys: number }[];
   assert.equal(report?.keys, 1);
 });
@@ -68,8 +68,8 @@ test("salvage --scan takes what many lost pages lead to once", async () => {
   const shared = Array.from({ length: 20 }, (_, i) => leaf(Array.from({ length: 20 }, (_, j) => pair(`k${String(i).padStart(2, "0")}${String(j).padStart(2, "0")}`, "v".repeat(100)))));
   const first = 4 + lost + 1;
   const path = fileWith([
-    leaf([]), ...Array.from({ length: lost }, () => branch([{ key: "k", child: 4 + lost }])),
-    branch(shared.map((_, i) => ({ key: `k${String(i).padStart(2, "0")}`, child: first + i }))), ...shared,
+    leaf([]), ...Array.from({ length: lost }, () => branch([["k", 4 + lost]])),
+    branch(shared.map((_, i) => [`k${String(i).padStart(2, "0")}`, first + i] as const)), ...shared,
   ]);
   const saved = tempPath("scanned.db");
   assert.match(await outputHere(["surgery", "salvage", path, "-o", saved, "--scan"]), /Salvaged 400 keys/);

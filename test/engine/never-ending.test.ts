@@ -16,7 +16,7 @@ function opened(pages: readonly MakePage[]): DB {
 
 /** Every branch page names the next one a hundred times; below is a leaf. */
 function branches(levels: number, first: number, below: MakePage): MakePage[] {
-  const level = (i: number): MakePage => branch(Array.from({ length: 100 }, (_, j) => ({ key: `k${String(j).padStart(3, "0")}`, child: first + i + 1 })));
+  const level = (i: number): MakePage => branch(Array.from({ length: 100 }, (_, j) => [`k${String(j).padStart(3, "0")}`, first + i + 1] as const));
   return [...Array.from({ length: levels }, (_, i) => level(i)), below];
 }
 
@@ -60,7 +60,7 @@ test("elements that share their bytes with others are no elements", () => {
 
 test("an inline bucket whose pairs share their bytes is none", () => {
   const page = leafOfSharedValues(20)(0);
-  const db = opened([leaf([{ key: "b", value: Buffer.concat([Buffer.alloc(16), page]), isBucket: true }], { overflow: 1 })]);
+  const db = opened([leaf([{ key: "b", value: Buffer.concat([Buffer.alloc(16), page]), flags: 1 }], 1)]);
   assert.throws(() => db.view((tx) => tx.bucket("b")?.count()), { code: "CORRUPT", message: /shares its bytes with other elements/ });
   db.close();
 });

@@ -97,6 +97,16 @@ export const treeMutants: readonly Mutant[] = [
     harm: "a large transaction writes other pages' bytes", tests: ["engine/tx/small-cache"],
   },
   {
+    name: "memory of new values goes with the last but one of them", file: "engine/tree/arena.ts",
+    find: "    if (count > 1) this.#elementCounts.set(source, count - 1);", replace: "    if (count > 2) this.#elementCounts.set(source, count - 1);",
+    harm: "a large transaction that overwrites its own values commits nothing in place of others", tests: ["engine/tree/arena"],
+  },
+  {
+    name: "memory of new values is counted as empty while it is filled", file: "engine/tree/arena.ts",
+    find: "      this.#chunkElementCount++;\n", replace: "",
+    harm: "a large transaction loses values that it has put", tests: ["engine/tree/arena"],
+  },
+  {
     name: "fillPercent is ignored", file: "engine/tree/paginate.ts",
     find: "const threshold = Math.floor(pageSize * fill);", replace: "const threshold = Math.floor(pageSize * (fill > 0 ? MAX_FILL_PERCENT : fill));",
     harm: "pages have no room left: every later insertion splits one", tests: ["engine/tree/paginate"],

@@ -1,68 +1,31 @@
-/** Database files made page by page, as no engine writes them. Page size 4,096; what is not said of a page is as it should be. */
+/** Database files made page by page, as no engine writes them: pages of 4,096 bytes, made when their ids are known. */
+import { FLAG_FREELIST, LEAF_VALUE_SIZE } from "../../engine/format/constants.js";
+import { readU32, writeU32, writeU64 } from "../../engine/base/bytes.js";
 import { encodeMeta } from "../../engine/format/meta.js";
+import { elementAt } from "../../engine/format/page-index.js";
+import { writePageHeader } from "../../engine/format/page.js";
+import { bucketValue, setCount, writeBranch, writeLeaf, type LeafElement } from "../engine/format/raw-file.js";
 
 const PAGE_SIZE = 4096;
-const BRANCH = 0x01;
-const LEAF = 0x02;
-const FREELIST = 0x10;
 
-interface PageOptions {
-  /** What the header says, in place of the true number. */
-  readonly count?: number;
-  readonly overflow?: number;
-}
-
-/** An element of a leaf. */
-export interface LeafElement {
-  readonly key: string;
-  readonly value: Uint8Array;
-  readonly isBucket?: boolean;
-}
-
-/** A page by its id: made when the id is known. */
+/** Makes the bytes of a page, and of the overflow pages behind it. */
 export type MakePage = (pgid: number) => Buffer;
 
-function pageOf(pgid: number, flags: number, count: number, { overflow = 0, ...said }: PageOptions, pageCount = 1 + overflow): Buffer {
-  const page = Buffer.alloc(pageCount * PAGE_SIZE);
-  page.writeBigUInt64LE(BigInt(pgid), 0);
-  page.writeUInt16LE(flags, 8);
-  page.writeUInt16LE(said.count ?? count, 10);
-  page.writeUInt32LE(overflow, 12);
-  return page;
-}
-
 /** A leaf page. */
-export function leaf(elements: readonly LeafElement[], options: PageOptions = {}): MakePage {
+export function leaf(elements: readonly LeafElement[], overflow = 0): MakePage {
   return (pgid) => {
-    const page = pageOf(pgid, LEAF, elements.length, options);
-    let data = 16 + 16 * elements.length;
-    for (const [i, { isBucket, key, value }] of elements.entries()) {
-      const at = 16 + 16 * i;
-      page.writeUInt32LE(isBucket === true ? 1 : 0, at);
-      page.writeUInt32LE(data - at, at + 4);
-      page.writeUInt32LE(key.length, at + 8);
-      page.writeUInt32LE(value.length, at + 12);
-      page.write(key, data);
-      page.set(value, data + key.length);
-      data += key.length + value.length;
-    }
+    const page = Buffer.alloc((1 + overflow) * PAGE_SIZE);
+    writeLeaf(page, 0, pgid, elements, overflow);
     return page;
   };
 }
 
-/** A branch page. */
-export function branch(children: readonly { readonly key: string; readonly child: number }[], options: PageOptions = {}): MakePage {
+/** A branch page; `count` is what it says of its elements, where that is not the truth. */
+export function branch(children: readonly (readonly [key: string, child: number])[], count: number = children.length): MakePage {
   return (pgid) => {
-    const page = pageOf(pgid, BRANCH, children.length, options);
-    let data = 16 + 16 * children.length;
-    for (const [i, { child, key }] of children.entries()) {
-      const at = 16 + 16 * i;
-      page.writeUInt32LE(data - at, at);
-      page.writeUInt32LE(key.length, at + 4);
-      page.writeBigUInt64LE(BigInt(child), at + 8);
-      page.write(key, data);
-      data += key.length;
-    }
+    const page = Buffer.alloc(PAGE_SIZE);
+    writeBranch(page, 0, pgid, children);
+    setCount(page, 0, count);
     return page;
   };
 }
@@ -70,20 +33,20 @@ export function branch(children: readonly { readonly key: string; readonly child
 /** A freelist page. */
 export function freelist(ids: readonly number[]): MakePage {
   return (pgid) => {
-    const page = pageOf(pgid, FREELIST, ids.length, {});
-    for (const [i, id] of ids.entries()) page.writeBigUInt64LE(BigInt(id), 16 + 8 * i);
+    const page = Buffer.alloc(PAGE_SIZE);
+    writePageHeader(page, 0, pgid, FLAG_FREELIST, ids.length, 0);
+    for (const [i, id] of ids.entries()) writeU64(page, 16 + 8 * i, id);
     return page;
   };
 }
 
-/** A leaf whose elements all have one value, that of the last of them: 4 KiB that count as many times as there are elements. */
+/** A leaf whose values all reach to the end of the page: 4 KiB that count as many times as there are elements. */
 export function leafOfSharedValues(count: number): MakePage {
   return (pgid) => {
-    const keys = Array.from({ length: count }, (_, i) => String(i).padStart(4, "0"));
-    const page = leaf(keys.map((key) => ({ key, value: new Uint8Array(0) })))(pgid);
+    const page = leaf(Array.from({ length: count }, (_, i) => ({ key: String(i).padStart(4, "0") })))(pgid);
     for (let i = 0; i < count; i++) {
-      const at = 16 + 16 * i;
-      page.writeUInt32LE(PAGE_SIZE - at - page.readUInt32LE(at + 4) - 4, at + 12);
+      const element = elementAt(0, i);
+      writeU32(page, element + LEAF_VALUE_SIZE, PAGE_SIZE - element - readU32(page, element + 4) - 4);
     }
     return page;
   };
@@ -91,14 +54,12 @@ export function leafOfSharedValues(count: number): MakePage {
 
 /** A bucket with pages of its own, as an element. */
 export function bucketAt(key: string, root: number): LeafElement {
-  const value = Buffer.alloc(16);
-  value.writeBigUInt64LE(BigInt(root), 0);
-  return { key, value, isBucket: true };
+  return { key, value: bucketValue(root), flags: 1 };
 }
 
 /** A pair, as an element. */
 export function pair(key: string, value = "v"): LeafElement {
-  return { key, value: Buffer.from(value) };
+  return { key, value };
 }
 
 /**

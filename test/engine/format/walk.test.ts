@@ -2,7 +2,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Problem } from "../../../engine/format/walk-visitor.js";
-import { bucketPath, collectReachable, PageWalk, walkStrictly } from "../../../engine/format/walk.js";
+import { MemoryStorage, open } from "../../../engine/index.js";
+import { bucketPath, collectReachable, PageWalk, walkStrictly, type RawPages } from "../../../engine/format/walk.js";
+import { decodeMeta } from "../../../engine/format/meta.js";
 import { PgidSet } from "../../../engine/format/pgid-set.js";
 import { fixtureNames, readFixture } from "../../support/fixtures.js";
 import { bucketValue, emptyFile, fixtureInput, inlineValue, pagesOf, setCount, writeBranch, writeLeaf, type LeafElement } from "./raw-file.js";
@@ -188,4 +190,36 @@ test("a scan for free pages refuses a branch page whose count was lost: all belo
 test("what read throws passes through", () => {
   const pages = { pageSize: 4096, highWaterMark: 10, read: (): never => { throw new Error("disk on fire"); } };
   assert.throws(() => collectReachable(pages, 3), { message: "disk on fire" });
+});
+
+test("of an older state, the pages that the newer one does not reach are found without a look at those that both reach", () => {
+  const storage = new MemoryStorage();
+  const db = open("two.db", { storage });
+  db.update((tx) => {
+    for (const name of ["a", "b"]) {
+      const bucket = tx.createBucket(name);
+      for (let i = 0; i < 3000; i++) bucket.put(`key ${i}`, "x".repeat(i % 100));
+      bucket.put("large", Buffer.alloc(20_000));
+    }
+  });
+  db.update((tx) => {
+    tx.bucket("a")?.put("key 1500", "changed");
+    tx.bucket("a")?.put("large", "small");
+    tx.deleteBucket("b");
+  });
+  db.close();
+  const bytes = Buffer.alloc(storage.size());
+  storage.read(bytes, 0);
+  const [newer, older] = [0, 1].map((slot) => decodeMeta(bytes, slot * 4096)).map((meta) => (typeof meta === "string" ? assert.fail(meta) : meta)).sort((x, z) => Number(z.txid - x.txid));
+  let readCount = 0;
+  const pages: RawPages = {
+    pageSize: 4096, highWaterMark: Math.max(older!.highWaterMark, newer!.highWaterMark),
+    read: (pgid, pageCount) => { readCount += pageCount; return bytes.subarray(pgid * 4096, (pgid + pageCount) * 4096); },
+  };
+  const known = collectReachable(pages, newer!.root);
+  const expected = [...collectReachable(pages, older!.root)].filter((pgid) => pgid < 2 || !known.has(pgid));
+  readCount = 0;
+  assert.deepEqual([...collectReachable(pages, older!.root, known)], expected);
+  assert.ok(readCount < expected.length + 20, `${readCount} pages read for ${expected.length}`);
+  assert.ok(expected.length < [...known].length, "most is in both");
 });

@@ -3,8 +3,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Bucket, openMemory } from "../../../engine/index.js";
 import { Arena } from "../../../engine/tree/arena.js";
+import { Random, seedOfRun } from "../../support/random.js";
 import { requireBucket } from "../tx/database.js";
 
+const seed = seedOfRun();
 const PAGE_SIZE = 4096;
 const KEY = Buffer.from("key");
 
@@ -53,6 +55,23 @@ test("values of some KiB that are forgotten take no memory beyond the chunks tha
   for (const { length } of new Set(arena.sources)) size += length;
   assert.ok(size < 5 << 20, `${size} bytes`);
   assert.deepEqual(valueAt(arena, kept[0]!, 10_000), Buffer.alloc(10_000, 0));
+});
+
+test(`values of all sizes, forgotten in any order, take memory as those do that are left (SEED=${seed})`, () => {
+  const random = new Random(seed);
+  const arena = new Arena(PAGE_SIZE);
+  const left = new Map<number, { readonly place: { readonly source: number; readonly offset: number }; readonly value: Buffer }>();
+  for (let i = 0; i < 60_000; i++) {
+    const slot = random.below(300);
+    arena.forget(left.get(slot)?.place.source ?? -1);
+    const value = Buffer.alloc(random.below(i % 500 === 0 ? 100_000 : 3000), i % 251);
+    left.set(slot, { place: stored(arena, value), value });
+  }
+  for (const { place, value } of left.values()) assert.deepEqual(valueAt(arena, place, value.length), value);
+  let size = 0;
+  for (const { length } of new Set(arena.sources)) size += length;
+  // 90 MB were put, half a megabyte is left; sixteen chunks stay in any case.
+  assert.ok(size < 14 << 20, `${size} bytes`);
 });
 
 for (const [what, change] of [
