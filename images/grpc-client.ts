@@ -6,7 +6,7 @@ import { connect } from "node:net";
 import { givenUp } from "./errors.js";
 import { MessageReader, frame } from "./grpc-frame.js";
 import { GrpcError, Status, decodeMessage, formatTimeout, parseStatus } from "./grpc-status.js";
-import { http2 } from "./http2.js";
+import { http2, loadHttp2 } from "./http2.js";
 import { Turns } from "./turns.js";
 import type { ClientHttp2Session, ClientHttp2Stream, IncomingHttpHeaders } from "node:http2";
 import type { Endpoint } from "./address.js";
@@ -69,6 +69,7 @@ export class GrpcClient {
   }
 
   async #attempt(path: string, body: Buffer, options: RequestOptions): Promise<Reply | "refused"> {
+    await loadHttp2();
     if (this.#closed) return failed(Status.UNAVAILABLE, "the client was closed");
     const session = this.#connection();
     const exchange = new Exchange(options.signal);

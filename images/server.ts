@@ -8,6 +8,7 @@ import { isMainThread } from "node:worker_threads";
 import { formatAddress, isLoopback, requireSocketPath } from "./address.js";
 import { ImagesError, invalid, quote } from "./errors.js";
 import { GrpcServer } from "./grpc-server.js";
+import { loadHttp2 } from "./http2.js";
 import { imageServices } from "./services.js";
 import type { ListenOptions } from "node:net";
 import type { ServerLimits } from "./grpc-server.js";
@@ -46,6 +47,7 @@ const DEFAULT_GRACE_MS = 10_000;
  * @throws ImagesError INVALID for an address that is not allowed, UNAVAILABLE for one that is taken
  */
 export async function serveImages(store: StoreSource, options: ServeOptions = {}): Promise<ImagesServer> {
+  await loadHttp2();
   const server = new GrpcServer(imageServices(store), options.limits);
   const { path } = options;
   if (path === undefined) {

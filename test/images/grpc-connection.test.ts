@@ -8,6 +8,7 @@ import { test } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { GrpcServer } from "../../images/grpc-server.js";
+import { loadHttp2 } from "../../images/http2.js";
 import { connectImages, serveImages } from "../../images/index.js";
 import { tempPath } from "../support/temp.js";
 import { MapImageStore } from "./map-store.js";
@@ -19,6 +20,7 @@ test("nothing holds the session of a connection that is over", { skip: IS_NODE ?
   setFlagsFromString("--expose-gc");
   const collect = runInNewContext("gc") as () => void;
   const path = tempPath("over.sock");
+  await loadHttp2();
   const server = new GrpcServer(new Map());
   const sessions: WeakRef<object>[] = [];
   server.http.on("session", (session) => { sessions.push(new WeakRef(session)); });

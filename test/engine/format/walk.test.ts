@@ -205,7 +205,6 @@ test("of an older state, the pages that the newer one does not reach are found w
   db.update((tx) => {
     tx.bucket("a")?.put("key 1500", "changed");
     tx.bucket("a")?.put("large", "small");
-    tx.deleteBucket("b");
   });
   db.close();
   const bytes = Buffer.alloc(storage.size());
