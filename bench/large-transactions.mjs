@@ -1,6 +1,6 @@
 /**
  * What one large transaction takes, in time and in memory beyond what the process had before it: a million keys deleted, in order, at random and by
- * taking the first or the last time and again, in pages of 4 and 64 KiB and with a cache of 4 MB; and values of some KiB that are overwritten forty times. Each in a
+ * taking the first or the last time and again, in pages of 4 and 64 KiB and with a cache of 4 MB; values of any size that are overwritten, or deleted, many times. Each in a
  * process of its own. Other builds can be named, to be run in turn with this one.
  *
  *     node bench/large-transactions.mjs [--only WORK] [BUILD...]
@@ -31,6 +31,12 @@ function overwrite(bucket, size) {
   for (const version of versions) for (let i = 0; i < 1000; i++) bucket.put(keyOf(i), version);
 }
 
+/** A thousand keys, with a value of another size each time. */
+function overwriteAtRandom(bucket, count, sizeLimit) {
+  const pool = Buffer.alloc(sizeLimit, 1);
+  for (let i = 0; i < count; i++) bucket.put(keyOf((i * 7919) % 1000), pool.subarray(0, (i * 104_729) % sizeLimit));
+}
+
 const WORKS = {
   "deleted in order": { entries: 1_000_000, pageSize: 4096, work: (bucket, count) => { for (let i = 0; i < count; i++) bucket.delete(keyOf(i)); } },
   "deleted at random": {
@@ -39,6 +45,17 @@ const WORKS = {
   "the first taken": { entries: 1_000_000, pageSize: 4096, work: (bucket) => drain(bucket, "first") },
   "the last taken": { entries: 1_000_000, pageSize: 4096, work: (bucket) => drain(bucket, "last") },
   "the first taken, 64 KiB pages": { entries: 400_000, pageSize: 65_536, work: (bucket) => drain(bucket, "first") },
+  "up to 1 kB overwritten": { entries: 0, pageSize: 4096, count: 1_000_000, work: (bucket, count) => overwriteAtRandom(bucket, count, 1000) },
+  "up to 7 kB overwritten": { entries: 0, pageSize: 4096, count: 200_000, work: (bucket, count) => overwriteAtRandom(bucket, count, 7000) },
+  "1 kB put and deleted": {
+    entries: 0, pageSize: 4096, count: 1_000_000, work: (bucket, count) => {
+      const value = Buffer.alloc(1000, 1);
+      for (let i = 0; i < count; i++) {
+        bucket.put(keyOf(i % 1000), value);
+        bucket.delete(keyOf(i % 1000));
+      }
+    },
+  },
   "10 kB overwritten": { entries: 0, pageSize: 4096, count: 40_000, work: (bucket) => overwrite(bucket, 10_000) },
   "30 kB overwritten": { entries: 0, pageSize: 4096, count: 40_000, work: (bucket) => overwrite(bucket, 30_000) },
 };

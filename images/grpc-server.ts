@@ -5,6 +5,7 @@
  * sends nonsense costs a bounded amount of memory for a bounded time (the limits below) and no other call; once `close`
  * was called no call begins, and those under way end by themselves until the grace is over.
  */
+import { setImmediate } from "node:timers";
 import { watchConnection } from "./grpc-connection.js";
 import { MessageReader, frame } from "./grpc-frame.js";
 import { GrpcError, Status, encodeMessage, parseTimeout, toGrpcError } from "./grpc-status.js";

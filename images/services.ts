@@ -7,6 +7,7 @@
  * - `containerd.services.leases.v1.Leases` and `…version.v1.Version`: what `ctr images tag` and `ctr version` call beside it.
  *   A lease keeps content from being collected; there is no content here, so a lease is remembered and nothing more.
  */
+import { setImmediate } from "node:timers";
 import { GrpcError, Status, toGrpcError } from "./grpc-status.js";
 import { CorruptImagesError, ImagesError, exists, invalid, notFound, throwIfGivenUp } from "./errors.js";
 import { applyChange } from "./change.js";

@@ -50,6 +50,9 @@ const WAYS: readonly Way[] = [
   { module: "node16", moduleResolution: "node16", file: "use.mts", lib: "es2020" }, { module: "node16", moduleResolution: "node16", file: "use.cts", lib: "es2020" },
 ];
 
+/** The way before exports maps, which newer compilers have given up. */
+const FORMER_WAY: Way = { module: "commonjs", moduleResolution: "node10", file: "use.ts" };
+
 /** Installs the oldest TypeScript, which takes the network: in CI, or where a folder is named that has it. */
 function oldestCompiler(): { readonly program: string } | { readonly missing: string } {
   const folder = process.env["HEXBOLT_OLDEST_TYPESCRIPT"] ?? tempPath("typescript");
@@ -92,7 +95,7 @@ describe("the package's types", () => {
   }
 
   const oldest = oldestCompiler();
-  for (const way of WAYS) {
+  for (const way of [...WAYS, FORMER_WAY]) {
     test(`resolve with TypeScript ${OLDEST}, ${way.moduleResolution}, ${way.file}`, { skip: "missing" in oldest ? oldest.missing : false }, () => {
       if ("program" in oldest) check(oldest.program, way);
     });

@@ -1,7 +1,7 @@
 /** The package as a user gets it: what is in it, and that it loads by `import` and by `require`. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { readdirSync, readFileSync, realpathSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, readdirSync, readFileSync, realpathSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { before, describe, test } from "node:test";
 import { filesBelow, installPackage, type Manifest } from "./package-install.js";
@@ -51,6 +51,20 @@ describe("the package", () => {
     const store = sizeOf("dist/joined/engine.js");
     context.diagnostic(`code of the store ${store} bytes, whole package without source maps ${filesBelow(installed).filter((file) => !file.endsWith(".map")).reduce((sum, file) => sum + sizeOf(file), 0)} bytes`);
     assert.ok(store < MAX_BYTES_WITHOUT_MAPS, `${store} bytes`);
+  });
+
+  test("nothing that a bundler takes along asks where its file is", () => {
+    for (const part of ["engine", "testing", "images"]) assert.doesNotMatch(readFileSync(join(installed, `dist/joined/${part}.js`), "utf8"), /import\.meta|createRequire/, part);
+  });
+
+  test("typed takes the bucket of another copy of the package, as a bundler may make it", () => {
+    cpSync(join(installed, "dist"), join(project, "second", "dist"), { recursive: true });
+    writeFileSync(join(project, "second", "package.json"), '{ "type": "module" }');
+    const program = join(project, "copies.mjs");
+    writeFileSync(program, `import { openMemory } from "hexbolt";
+const { typed, uint64, utf8 } = await import(process.argv[2]);
+openMemory().update((tx) => { const counters = typed(tx.createBucket("b"), { key: utf8, value: uint64 }); counters.put("a", 1n); console.log(String(counters.get("a"))); });`);
+    assert.equal(execFileSync(process.execPath, [program, "./second/dist/engine/index.js"], { encoding: "utf8" }), "1\n");
   });
 
   test("importing an entry point reads its names and one file of code for each part of the package that it needs", () => {

@@ -1,4 +1,6 @@
 /** Work in pieces, done at once or in turns with the rest of the program, so that a large commit does not hold up the event loop. */
+// Not the global one, in whose place test runners put one that stands still.
+import { setImmediate } from "node:timers";
 
 /** Work that yields after each piece of it. */
 export type Pieces<T> = Generator<void, T, void>;

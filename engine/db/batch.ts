@@ -1,4 +1,6 @@
 /** Many callers, one commit. @see bbolt DB.Batch */
+// Not the global one, in whose place test runners put one that stands still.
+import { setImmediate } from "node:timers";
 import { inCallersContext } from "../base/caller-context.js";
 import { nextTurn, Turn } from "../base/turns.js";
 import { refusePromise, runHooks } from "./callback.js";

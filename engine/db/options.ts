@@ -99,5 +99,10 @@ export function requireOptions(options: object, names: readonly string[]): void 
 
 /** @throws TypeError unless a path is one */
 export function requirePath(path: string): void {
-  if (typeof path !== "string" || path.length === 0) throw new TypeError("path must be a string that is not empty");
+  if (typeof path !== "string" || path.length === 0) throw new TypeError(`path must be a string that is not empty, got ${kindOf(path)}`);
+}
+
+function kindOf(path: unknown): string {
+  if (path === "") return "an empty one";
+  return path instanceof URL ? "a URL: fileURLToPath of node:url makes a path of it" : path === null ? "null" : typeof path;
 }

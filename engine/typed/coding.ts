@@ -2,7 +2,7 @@
 import { toBytes } from "../base/bytes.js";
 import type { BytesLike } from "../base/bytes.js";
 import { BoltError } from "../base/errors.js";
-import { Bucket } from "../tx/bucket.js";
+import type { Bucket } from "../tx/bucket.js";
 import type { Range } from "../tx/range.js";
 import { describeBytes, describeValue, requireCodec, type Codec } from "./codec.js";
 
@@ -36,7 +36,8 @@ export class Coding<K, V> {
 
   /** @throws TypeError for a bucket or codec that is none */
   constructor(bucket: Bucket, codecs: Codecs<K, V>) {
-    if (!(bucket instanceof Bucket)) throw new TypeError(`typed takes a bucket, got ${bucket === undefined ? "undefined: is there one of that name?" : describeValue(bucket)}`);
+    // Not by its class: a bundler may have made two of it.
+    if (typeof (bucket as Partial<Bucket> | undefined)?.createBucketOf !== "function") throw new TypeError(`typed takes a bucket, got ${bucket === undefined ? "undefined: is there one of that name?" : describeValue(bucket)}`);
     for (const part of ["key", "value"] as const) requireCodec(part, codecs?.[part]);
     this.#bucket = bucket;
     this.#key = codecs.key;
