@@ -84,7 +84,7 @@ export const shrinkCommand: Command = {
     const after = requireFile(path);
     if (args.json) writeJson(io.stdout, { before, after, gain: before / after, ...shrunk });
     else io.stdout.write(`${before} -> ${after} bytes (gain=${(before / after).toFixed(2)}x)\n`);
-    if (!shrunk.done && !args.json) io.stderr.write("hexbolt: more can be gained: run it again to go on\n");
+    if (!shrunk.done && !args.json) io.stderr.write("hexbolt: more may be gained: run it again to go on\n");
     return EXIT_OK;
   },
 };

@@ -33,7 +33,7 @@ export interface ShrinkResult {
   readonly sizeBefore: number;
   readonly sizeAfter: number;
   readonly movedPageCount: number;
-  /** False when a later call can gain more than a thousandth of the file: the time was over, or open readers hold pages. */
+  /** False when a later call may gain more than a thousandth of the file: the time was over, or open readers hold pages. */
   readonly isDone: boolean;
   readonly durationMs: number;
 }
