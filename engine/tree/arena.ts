@@ -12,8 +12,6 @@ import { ELEMENT_SIZE, PAGE_HEADER_SIZE } from "../format/constants.js";
 const BYTES_CHUNK = 1 << 18;
 /** From here on a value gets a buffer of its own. */
 const OWN_BUFFER = 1 << 16;
-/** And from here on where the chunks that are kept are full: new memory it is then anyway, and this can go before the transaction's end. */
-const OWN_BUFFER_BEYOND = 1 << 13;
 /** Chunks that are kept for the next transaction. */
 const KEPT_CHUNKS = 16;
 const COLUMNS_CHUNK = 1 << 16;
@@ -44,7 +42,7 @@ export class Arena {
   readonly path: Path = new Path();
   readonly sources: Uint8Array[] = [];
   /** Frames of the cache that nodes point into; whoever ends the transaction unpins them. */
-  readonly pinned: number[] = [];
+  readonly pinned: Set<number> = new Set();
   /** Frames of the writer's own; whoever ends the transaction discards them. */
   readonly taken: Set<number> = new Set();
   /** The source and offset that the last `store` or `columns` took. */
@@ -77,7 +75,7 @@ export class Arena {
   reset(): void {
     for (const source of this.#leafPages) this.#spareMemory.keep(this.sources[source]!);
     this.sources.length = 0;
-    this.pinned.length = 0;
+    this.pinned.clear();
     this.taken.clear();
     this.#slabSources.length = 0;
     this.#leafPages.clear();
@@ -96,6 +94,11 @@ export class Arena {
     return (this.#slabSources[slab] = this.addSource(bytes));
   }
 
+  /** Says that nothing points into a slab of one page any more. */
+  forgetSlab(source: number): void {
+    this.sources[source] = NOTHING;
+  }
+
   addSource(bytes: Uint8Array): number {
     return this.sources.push(bytes) - 1;
   }
@@ -106,7 +109,7 @@ export class Arena {
     if (size >= OWN_BUFFER && ONLY_KEY + size > this.#pageSize) {
       this.#beginOwn(this.#newLeafPage(size), ONLY_KEY);
       this.#leafPages.add(this.source);
-    } else if (size >= (this.#byteChunk < KEPT_CHUNKS - 1 ? OWN_BUFFER : OWN_BUFFER_BEYOND)) {
+    } else if (size >= OWN_BUFFER) {
       this.#beginOwn(requireMemory(size), 0);
     } else {
       if (this.#bytesUsed + size > BYTES_CHUNK) this.#nextByteChunk();

@@ -33,8 +33,9 @@ export class DirtyLeaf {
   index = 0;
   /** 1 and the overflow pages it had. */
   readonly pageCount: number;
-  /** Set where it had overflow pages and one element. */
+  /** Set where it had overflow pages and one element, until that goes. */
   largePage: LargePage | undefined;
+  #largeFrame = NO_IMAGE;
   /** The frame, or NO_IMAGE. */
   image: number = NO_IMAGE;
   /** In key order, none empty unless it is the only one. */
@@ -69,9 +70,9 @@ export class DirtyLeaf {
       leaf.image = frame;
     } else {
       pages.pin(frame);
-      arena.pinned.push(frame);
+      arena.pinned.add(frame);
       leaf.#decode(frame);
-      leaf.#noteLargePage(leaf.nodes[0]!);
+      leaf.#noteLargePage(leaf.nodes[0]!, frame);
     }
     return leaf;
   }
@@ -127,7 +128,7 @@ export class DirtyLeaf {
     }
     this.#leaveImage();
     const node = this.nodes[nodeAt]!;
-    this.#arena.forget(node.column(i, SOURCE));
+    this.#forget(node, i);
     node.remove(i);
     if (node.count === 0 && this.nodes.length > 1) this.nodes.splice(nodeAt, 1);
   }
@@ -153,11 +154,22 @@ export class DirtyLeaf {
     }
     const node = this.nodes[nodeAt]!;
     const growth = value.length - node.column(i, VALUE_SIZE);
-    arena.forget(node.column(i, SOURCE));
+    this.#forget(node, i);
     node.set(i, arena.source, arena.offset, key.length, value.length, flags);
     node.byteSize += growth;
     this.#noteGrowth(growth);
     return false;
+  }
+
+  /** Gives up the memory of an element that is about to go: of a large page all, for it has no other. */
+  #forget(node: Node, i: number): void {
+    const source = node.column(i, SOURCE);
+    this.#arena.forget(source);
+    if (source !== this.largePage?.source) return;
+    this.largePage = undefined;
+    this.#arena.forgetSlab(source);
+    this.#arena.pinned.delete(this.#largeFrame);
+    this.#pages.unpin(this.#largeFrame);
   }
 
   #noteGrowth(growth: number): void {
@@ -185,9 +197,10 @@ export class DirtyLeaf {
     node.byteSize += ELEMENT_SIZE + keySize + valueSize;
   }
 
-  #noteLargePage(node: Node): void {
+  #noteLargePage(node: Node, frame: number): void {
     const { pgid, pageCount } = this;
     if (pageCount === 1 || node.count !== 1) return;
+    this.#largeFrame = frame;
     this.largePage = { pgid, pageCount, source: node.column(0, SOURCE), offset: node.column(0, OFFSET), isKept: false };
   }
 

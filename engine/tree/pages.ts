@@ -41,8 +41,9 @@ export interface Pages {
   takeEmpty(): number;
   /** Ends the use of a frame of the writer's. */
   discard(frame: number): void;
-  /** Keeps the frame where it is to the end of the transaction. */
+  /** Keeps the frame where it is, to the end of the transaction or until `unpin`. */
   pin(frame: number): void;
+  unpin(frame: number): void;
 }
 
 /**

@@ -146,7 +146,7 @@ export class Rebalancer {
     const pages = this.#pages;
     const frame = pages.locate(pgid);
     pages.pin(frame);
-    this.#arena.pinned.push(frame);
+    this.#arena.pinned.add(frame);
     const page = new PageImage(pages, frame);
     pages.complete(page.bytes);
     this.#releaser.release(pgid, 1 + pageOverflow(pages, frame));

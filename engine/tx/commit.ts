@@ -305,7 +305,7 @@ class Preparation {
     const frame = cache.allocate(plan.pgid, plan.pageCount);
     const slab = cache.slabBytes[frame >>> cache.frameBits]!;
     writePage(plan, slab, cache.pageStart(frame), pageSize);
-    this.#tx.arena!.pinned.push(frame);
+    this.#tx.arena!.pinned.add(frame);
     return plan.pageCount === 1 ? cache.pageView(frame) : slab;
   }
 

@@ -93,7 +93,7 @@ export const treeMutants: readonly Mutant[] = [
   },
   {
     name: "a page that nodes point into is not pinned", file: REBALANCE,
-    find: "    pages.pin(frame);\n    this.#arena.pinned.push(frame);\n", replace: "",
+    find: "    pages.pin(frame);\n    this.#arena.pinned.add(frame);\n", replace: "",
     harm: "a large transaction writes other pages' bytes", tests: ["engine/tx/small-cache"],
   },
   {
@@ -228,9 +228,9 @@ export const treeMutants: readonly Mutant[] = [
     harm: "what is put again is written into the page of another", tests: ["engine/tree/dirty-leaf"],
   },
   {
-    name: "values of some KiB that were replaced are kept", file: "engine/tree/arena.ts",
-    find: "(this.#byteChunk < KEPT_CHUNKS - 1 ? OWN_BUFFER : OWN_BUFFER_BEYOND)", replace: "OWN_BUFFER",
-    harm: "a transaction that overwrites such values takes the memory of all of them", tests: ["engine/tree/arena"],
+    name: "the page of a large value that was replaced stays in memory", file: "engine/tree/dirty-leaf.ts",
+    find: "    if (source !== this.largePage?.source) return;\n", replace: "    if (source >= 0) return;\n",
+    harm: "a transaction that overwrites such values takes their memory once more", tests: ["engine/tree/dirty-leaf"],
   },
   {
     name: "memory of a large value that was replaced is kept", file: "engine/tree/arena.ts",

@@ -116,3 +116,25 @@ test("a leaf that is emptied and filled again and again takes no more memory, an
     assert.deepEqual(read.copyValue(), Buffer.alloc(3000, 9));
   }
 });
+
+for (const [what, change] of [
+  ["overwritten", (tree, key) => { tree.put(key, Buffer.alloc(5000, 2), 0); }], ["deleted", (tree, key) => { assert.ok(tree.remove(key, 0)); }],
+] as readonly [string, (tree: Tree, key: Buffer) => void][]) {
+  test(`the page of a large value that is ${what} need not stay in memory; a view of it does`, () => {
+    const store = new TreeStore(4096);
+    const keys = Array.from({ length: 300 }, (_, i) => Buffer.from(`key ${1000 + i}`));
+    fill(store, keys, 5000);
+    const tree = store.begin();
+    assert.ok(tree.lookup(keys[0]!));
+    const view = tree.viewValue();
+    for (const key of keys.slice(0, 10)) change(tree, key);
+    const { memorySize } = store.cache;
+    for (const key of keys.slice(10)) change(tree, key);
+    assert.ok(store.cache.memorySize < memorySize + 20 * 8192, `${store.cache.memorySize} bytes, ${memorySize} after ten`);
+    assert.equal(store.arena.pinned.size, 0);
+    assert.deepEqual(Buffer.from(view), Buffer.alloc(5000));
+    store.commit(tree);
+    store.verify();
+    assert.equal(store.read().lookup(keys[299]!), what === "overwritten");
+  });
+}
