@@ -234,7 +234,7 @@ export const treeMutants: readonly Mutant[] = [
   },
   {
     name: "memory of a large value that was replaced is kept", file: "engine/tree/arena.ts",
-    find: "    this.sources[source] = NOTHING;\n", replace: "",
+    find: "    this.#leafPages.delete(source);\n    this.sources[source] = NOTHING;\n", replace: "    this.#leafPages.delete(source);\n",
     harm: "a transaction that overwrites large values takes the memory of all of them", tests: ["engine/tree/arena"],
   },
   {
