@@ -1,7 +1,7 @@
 /** `hexbolt diff`: compares two databases by content: buckets, keys, values, sequences. Where the pages lie does not matter. */
 import { requireListed } from "../base/errors.js";
-import { BucketRoots } from "../format/bucket-roots.js";
-import type { Cursor, CursorEntry, ReadBucket } from "../index.js";
+import { ContentBound } from "../format/content-bound.js";
+import type { Cursor, CursorEntry, ReadBucket, ReadTx } from "../index.js";
 import { EXIT_FAILED, EXIT_OK, FORMATS, type Command } from "./command.js";
 import { formatBytes, quotedOrHex } from "./go-text.js";
 import { MemoryOutput, writeJson, type Io, type Output } from "./io.js";
@@ -43,12 +43,12 @@ function pathOf(around: Around | undefined, ...last: readonly Buffer[]): Buffer[
 class Side {
   readonly content: Content;
   readonly #cursor: Cursor;
-  readonly #roots: BucketRoots;
+  readonly #bound: ContentBound;
   at: CursorEntry | undefined;
 
-  constructor(content: Content, roots = new BucketRoots()) {
+  constructor(content: Content, bound: ContentBound) {
     this.content = content;
-    this.#roots = roots;
+    this.#bound = bound;
     this.#cursor = content.cursor();
     this.at = this.#cursor.first();
   }
@@ -57,10 +57,8 @@ class Side {
   pass(): Side | undefined {
     const { key, value } = this.at!;
     this.at = this.#cursor.next();
-    if (value !== undefined) return undefined;
-    const nested = requireListed(this.content.bucket(key), key);
-    this.#roots.enter(nested.root);
-    return new Side(nested, this.#roots);
+    this.#bound.take(key.length, value?.length ?? 0);
+    return value === undefined ? new Side(requireListed(this.content.bucket(key), key), this.#bound) : undefined;
   }
 }
 
@@ -97,9 +95,9 @@ function compareSequences({ a, around, b }: Level, report: Report): void {
 }
 
 /** Compares what two databases hold, in key order, each bucket's content behind its name. Buckets may nest deeper than calls can. */
-function compare(a: Content, b: Content, report: Report): void {
+function compare(a: ReadTx, b: ReadTx, report: Report): void {
   const levels: Level[] = [];
-  let level: Level | undefined = { a: new Side(a), b: new Side(b), around: undefined };
+  let level: Level | undefined = { a: new Side(a, new ContentBound(a.size)), b: new Side(b, new ContentBound(b.size)), around: undefined };
   while (level !== undefined) {
     compareSequences(level, report);
     levels.push(level);

@@ -7,7 +7,7 @@
  */
 import { closeSync, openSync } from "node:fs";
 import { requireListed } from "../base/errors.js";
-import { BucketRoots } from "../format/bucket-roots.js";
+import { ContentBound } from "../format/content-bound.js";
 import type { Cursor, CursorEntry, ReadBucket, ReadTx } from "../index.js";
 import { bucketNames, findBucket } from "./bucket-path.js";
 import { EXIT_OK, OUTPUT_OPTION, PARSE_OPTION, type Command } from "./command.js";
@@ -35,8 +35,7 @@ interface Level {
 }
 
 /** Writes a bucket with all in it, depth first. Buckets may nest deeper than calls can: `levels` are those from the first one down. */
-function exportContent(content: Content, path: JsonBytes[], out: Output): void {
-  const roots = new BucketRoots();
+function exportContent(content: Content, path: JsonBytes[], bound: ContentBound, out: Output): void {
   const levels: Level[] = [];
   // What every line of the present bucket begins with; none while it is another's.
   let begin: string | undefined;
@@ -56,9 +55,9 @@ function exportContent(content: Content, path: JsonBytes[], out: Output): void {
       continue;
     }
     level.at = level.cursor.next();
+    bound.take(at.key.length, at.value?.length ?? 0);
     if (at.value === undefined) {
       const nested = requireListed(level.content.bucket(at.key), at.key);
-      roots.enter(nested.root);
       path.push(toJsonBytes(at.key));
       enter(nested);
     } else {
@@ -71,7 +70,7 @@ function exportContent(content: Content, path: JsonBytes[], out: Output): void {
 function exportTx(tx: ReadTx, names: readonly Buffer[], out: Output): number {
   const content = names.length === 0 ? tx : findBucket(tx, names);
   writeJson(out, { hexbolt: EXPORT_VERSION, pageSize: tx.db.pageSize });
-  exportContent(content, names.map(toJsonBytes), out);
+  exportContent(content, names.map(toJsonBytes), new ContentBound(tx.size), out);
   return EXIT_OK;
 }
 

@@ -72,17 +72,17 @@ class Salvage {
 
   /**
    * Takes what the page `root` leads to into the bucket at `base`.
-   * @param visited pages that were taken before and are left out; undefined: of another state, all that it leads to is taken
+   * @param skipped pages that are left out; undefined: of another state, all that it leads to is taken
    * @returns how many pages were read
    */
-  tree(root: Pgid, base: readonly Buffer[], visited?: PgidSet): number {
+  tree(root: Pgid, base: readonly Buffer[], skipped?: PgidSet): number {
     const before = this.#pageCount;
-    this.#walk(root, base, visited);
+    this.#walk(root, base, skipped);
     for (let next = this.#waiting.pop(); next !== undefined; next = this.#waiting.pop()) if (!this.reached.has(next.root)) this.#walk(next.root, next.base, this.reached);
     return this.#pageCount - before;
   }
 
-  #walk(root: Pgid, base: readonly Buffer[], visited: PgidSet | undefined): void {
+  #walk(root: Pgid, base: readonly Buffer[], skipped: PgidSet | undefined): void {
     const filePages = Math.ceil(this.#file.size / this.#pageSize);
     let last: { readonly bucket: WalkedBucket; readonly path: readonly Buffer[] } | undefined;
     const pathOf = (bucket: WalkedBucket): readonly Buffer[] => {
@@ -90,9 +90,7 @@ class Salvage {
       return last.path;
     };
     const walk = new PageWalk(this.#pages(filePages), root, {
-      problem: ({ again, fault, pgid }) => {
-        if (!again || visited === undefined) this.problems.push(`page ${pgid}: ${fault}`);
-      },
+      problem: ({ fault, pgid }) => this.problems.push(`page ${pgid}: ${fault}`),
       page: ({ bucket, bytes, count, isLeaf, overflow, pgid, unreadable }) => {
         this.reached.add(pgid);
         this.#progress.show(++this.#pageCount);
@@ -109,7 +107,7 @@ class Salvage {
         if (count === 0) this.#takePlausible(bytes, pathOf(bucket));
         else this.#take(bytes, count, unreadable, pathOf(bucket));
       },
-    }, undefined, visited);
+    }, undefined, skipped);
     while (walk.step());
   }
 

@@ -5,8 +5,8 @@
  * leaves the pages free that they replaced.
  */
 import { requireListed } from "../base/errors.js";
-import { BucketRoots } from "../format/bucket-roots.js";
 import { BUCKET_FLAG, DEFAULT_PAGE_SIZE, FLAG_FREELIST, MAX_PAGE_SIZE, MIN_PAGE_SIZE, type Pgid } from "../format/constants.js";
+import { ContentBound } from "../format/content-bound.js";
 import { isPageSize } from "../format/page-size.js";
 import { writePageHeader } from "../format/page.js";
 import { writeFileAtomically } from "../storage/atomic-file.js";
@@ -101,7 +101,7 @@ function copyBuckets(tx: ReadTx, output: PageOutput): { readonly root: Pgid; rea
   let keyCount = 0;
   let bucketCount = 0;
   const frameOf = (source: Frame["source"], cursor: Cursor, name: Buffer): Frame => ({ source, cursor, name, tree: new BulkTree(output), isStarted: false });
-  const roots = new BucketRoots();
+  const bound = new ContentBound(tx.size);
   const frames = [frameOf(tx, tx.cursor(), Buffer.alloc(0))];
   for (;;) {
     const frame = frames[frames.length - 1]!;
@@ -112,13 +112,15 @@ function copyBuckets(tx: ReadTx, output: PageOutput): { readonly root: Pgid; rea
       const parent = frames[frames.length - 1];
       if (parent === undefined) return { root: frame.tree.finish(), keyCount, bucketCount };
       parent.tree.add(BUCKET_FLAG, frame.name, frame.tree.finishBucket(frame.source.sequence));
-    } else if (entry.value !== undefined) {
+      continue;
+    }
+    bound.take(entry.key.length, entry.value?.length ?? 0);
+    if (entry.value !== undefined) {
       keyCount++;
       frame.tree.add(0, entry.key, entry.value);
     } else {
       bucketCount++;
       const nested = requireListed(frame.source.bucket(entry.key), entry.key);
-      roots.enter(nested.root);
       frames.push(frameOf(nested, nested.cursor(), entry.key));
     }
   }

@@ -33,12 +33,6 @@ export class PgidSet implements Iterable<Pgid> {
     return true;
   }
 
-  copy(): PgidSet {
-    const copy = new PgidSet();
-    copy.#words = this.#words.slice();
-    return copy;
-  }
-
   #grow(wordCount: number): void {
     const words = new Uint32Array(Math.max(wordCount, this.#words.length * 2));
     words.set(this.#words);

@@ -72,7 +72,8 @@ export class PageWalk {
   readonly #pages: RawPages;
   readonly #visitor: WalkVisitor;
   readonly #claimed: PgidSet;
-  readonly #visited: PgidSet;
+  readonly #visited: PgidSet = new PgidSet();
+  readonly #skipped: PgidSet | undefined;
   readonly #frames: Frame[] = [];
   /** Page ids from the bucket's root down, one a frame, and the page being visited. */
   readonly #stack: Pgid[] = [];
@@ -86,13 +87,13 @@ export class PageWalk {
 
   /**
    * @param claimed pages that something else uses; the walk adds the meta pages and all pages it reaches, overflow pages too
-   * @param visited pages that are not to be visited again; the walk adds those it visits
+   * @param skipped pages that are passed by, with all below them, wherever something leads to them
    */
-  constructor(pages: RawPages, root: Pgid, visitor: WalkVisitor, claimed: PgidSet = new PgidSet(), visited: PgidSet = new PgidSet()) {
+  constructor(pages: RawPages, root: Pgid, visitor: WalkVisitor, claimed: PgidSet = new PgidSet(), skipped?: PgidSet) {
     this.#pages = pages;
     this.#visitor = visitor;
     this.#claimed = claimed;
-    this.#visited = visited;
+    this.#skipped = skipped;
     claimed.add(0);
     claimed.add(1);
     this.#bucket = { name: Buffer.alloc(0), parent: undefined, root, ordinal: 0, levels: 0, levelsAbove: 0 };
@@ -147,6 +148,7 @@ export class PageWalk {
 
   /** @returns true when the page is a branch whose children come next */
   #visit(pgid: Pgid, minKey: KeyRange | undefined, maxKey: KeyRange | undefined): boolean {
+    if (this.#skipped?.has(pgid) === true) return false;
     if (this.#visited.has(pgid)) {
       this.#problem(pgid, "multiple references", true, minKey);
       return false;
@@ -306,21 +308,19 @@ export function bucketPath(bucket: WalkedBucket): Buffer[] {
 
 /**
  * Walks a tree in which nothing may be wrong.
- * @param known pages that are left out with all that is below them
+ * @param skipped pages that are passed by with all below them
  * @returns the pages reached: the meta pages, branch and leaf pages, their overflow pages
  * @throws BoltError CORRUPT at the first problem
  */
-export function walkStrictly(pages: RawPages, root: Pgid, visitor: Omit<WalkVisitor, "problem">, known: PgidSet = new PgidSet()): PgidSet {
+export function walkStrictly(pages: RawPages, root: Pgid, visitor: Omit<WalkVisitor, "problem">, skipped?: PgidSet): PgidSet {
   const reached = new PgidSet();
-  const problem = ({ again, pgid, fault }: Problem): void => {
-    if (!again || !known.has(pgid)) throw corrupt(pgid, fault);
-  };
+  const problem = ({ pgid, fault }: Problem): never => { throw corrupt(pgid, fault); };
   const page = (visit: PageVisit): void => {
     // Check reports it in its own words. Whoever takes what was not reached for free would lose all that lay below.
     if (!visit.isLeaf && visit.count === 0) throw corrupt(visit.pgid, "branch page without elements");
     visitor.page?.(visit);
   };
-  const walk = new PageWalk(pages, root, { ...visitor, page, problem }, reached, known.copy());
+  const walk = new PageWalk(pages, root, { ...visitor, page, problem }, reached, skipped);
   while (walk.step());
   return reached;
 }

@@ -17,7 +17,7 @@ import type { Recovery } from "../base/recovery.js";
 import { MIN_PAGE_SIZE, type Pgid } from "../format/constants.js";
 import { closeMark } from "../format/manifest.js";
 import { encodeMeta, MAX_TXID, metaPageOf, type Meta } from "../format/meta.js";
-import { ascending, without } from "../format/pgid-list.js";
+import { ascending } from "../format/pgid-list.js";
 import { PgidSet } from "../format/pgid-set.js";
 import { collectReachable, type RawPages } from "../format/walk.js";
 import type { Storage } from "../storage/storage.js";
@@ -29,7 +29,7 @@ import { MetaWatch } from "./meta-watch.js";
 import type { PageReader } from "./overflow-pages.js";
 import { PageCache } from "./page-cache.js";
 import { chooseMeta, newestMeta } from "./recovery.js";
-import { readStoredFreelist, unreachedPages } from "./stored-freelist.js";
+import { readStoredFreelist, unreachedPages, waitingAfter } from "./stored-freelist.js";
 
 /** What of the database's options concerns the file. */
 export interface PagerOptions {
@@ -54,7 +54,6 @@ export interface Snapshot {
   readonly watch: MetaWatch | undefined;
 }
 
-const NO_IDS = new Float64Array(0);
 
 /** An open file of pages. */
 export class Pager {
@@ -194,10 +193,11 @@ export class Pager {
   /** Live read: takes the newest committed state for the next snapshot. Pages read before belong to another one, so the cache starts empty. */
   #followWriter(): void {
     wrapIo("read the meta pages", () => {
-      if (this.storage.follow?.() !== true && this.#watch?.isUnmoved() === true) return;
+      // Not under a snapshot: the other file's meta pages may be the same. Nothing is known of that file, not even the page size.
+      if (!this.freelist.hasReaders && this.storage.follow?.() === true) this.#watch = undefined;
+      if (this.#watch?.isUnmoved()) return;
       const sizeBefore = this.storage.size();
-      // Another file may have pages of another size.
-      const watch = new MetaWatch(this.storage, newestMeta(readMetaSlots(this.storage), Infinity).pageSize);
+      const watch = new MetaWatch(this.storage, (this.#watch === undefined ? newestMeta(readMetaSlots(this.storage), Infinity) : this.meta).pageSize);
       this.#fileSize = Math.max(sizeBefore, this.storage.size());
       this.meta = newestMeta(watch.slots, this.#fileSize);
       this.#watch = watch;
@@ -207,37 +207,21 @@ export class Pager {
   }
 
   // ---- opening
-  #loadFreelist(older: Meta | undefined): void {
+
+  #loadFreelist(olderMeta: Meta | undefined): void {
     const { meta } = this;
     const pages = this.rawPages({ meta, watch: undefined });
+    const older = olderMeta && { meta: olderMeta, pages: this.rawPages({ meta: olderMeta, watch: undefined }) };
     if (meta.freelist === undefined) {
       const reachable = collectReachable(pages, meta.root);
-      const waitingOf = this.#quarantineOf(older, reachable);
+      const waitingOf = waitingAfter(older, reachable);
       for (const ids of unreachedPages(reachable, meta.highWaterMark)) this.freelist.load(ids, waitingOf(ids), meta.highWaterMark);
       return;
     }
     const stored = readStoredFreelist(pages, meta.freelist);
     const ids = ascending(stored.ids);
-    this.freelist.load(ids, this.#quarantineOf(older)(ids), meta.highWaterMark);
+    this.freelist.load(ids, waitingAfter(older)(ids), meta.highWaterMark);
     this.freelistPageCount = stored.pageCount;
-  }
-
-  /** Tells which of free pages the tree before the newest still reaches: they must wait one transaction more (docs/format.md, rule 8). */
-  #quarantineOf(older: Meta | undefined, reachedNow?: PgidSet): (ids: Float64Array) => Float64Array {
-    if (older === undefined) return () => NO_IDS;
-    const pages = this.rawPages({ meta: older, watch: undefined });
-    try {
-      if (older.freelist !== undefined) {
-        const freeBefore = ascending(readStoredFreelist(pages, older.freelist).ids);
-        return (ids) => without(ids, freeBefore, older.highWaterMark);
-      }
-      const reachable = collectReachable(pages, older.root, reachedNow);
-      return (ids) => ids.filter((pgid) => reachable.has(pgid));
-    } catch (error) {
-      // A Go writer that died in a commit has overwritten it. There is nothing to keep then, but nothing that could be told apart either.
-      if (error instanceof BoltError && error.code === "CORRUPT") return () => NO_IDS;
-      throw error;
-    }
   }
 
   // ---- writing

@@ -1,10 +1,14 @@
 /** The freelist that a file stores, or what is free where it stores none. */
-import { corrupt } from "../base/errors.js";
+import { BoltError, corrupt } from "../base/errors.js";
 import type { Pgid } from "../format/constants.js";
 import { readFreelistPage } from "../format/freelist-page.js";
+import type { Meta } from "../format/meta.js";
 import { readPageHeader } from "../format/page.js";
+import { ascending, without } from "../format/pgid-list.js";
 import type { PgidSet } from "../format/pgid-set.js";
-import type { RawPages } from "../format/walk.js";
+import { collectReachable, type RawPages } from "../format/walk.js";
+
+const NO_IDS = new Float64Array(0);
 
 /** A freelist as a file has it. */
 export interface StoredFreelist {
@@ -46,4 +50,26 @@ export function* unreachedPages(reachable: PgidSet, highWaterMark: Pgid): Genera
     count = 0;
   }
   yield ids.subarray(0, count);
+}
+
+/**
+ * Tells which of free pages the tree before the newest still reaches: they must wait one transaction more (docs/format.md, rule 8).
+ * @param older the state before the newest; undefined when there is none
+ * @param reachedNow what the newest tree reaches, where that is known
+ */
+export function waitingAfter(older: { readonly meta: Meta; readonly pages: RawPages } | undefined, reachedNow?: PgidSet): (ids: Float64Array) => Float64Array {
+  if (older === undefined) return () => NO_IDS;
+  const { meta, pages } = older;
+  try {
+    if (meta.freelist !== undefined) {
+      const freeBefore = ascending(readStoredFreelist(pages, meta.freelist).ids);
+      return (ids) => without(ids, freeBefore, meta.highWaterMark);
+    }
+    const reachable = collectReachable(pages, meta.root, reachedNow);
+    return (ids) => ids.filter((pgid) => reachable.has(pgid));
+  } catch (error) {
+    // A Go writer that died in a commit has overwritten it. There is nothing to keep then, but nothing that could be told apart either.
+    if (error instanceof BoltError && error.code === "CORRUPT") return () => NO_IDS;
+    throw error;
+  }
 }

@@ -10,7 +10,7 @@
  * Errors are the system's own, unwrapped.
  */
 import {
-  closeSync, constants, fdatasync, fdatasyncSync, fstatSync, fsyncSync, ftruncateSync, openSync, readSync, realpathSync, statSync,
+  type BigIntStats, closeSync, constants, fdatasync, fdatasyncSync, fstatSync, fsyncSync, ftruncateSync, openSync, readSync, realpathSync, statSync,
   write, writeSync, writev, writevSync,
 } from "node:fs";
 import { dirname, resolve } from "node:path";
@@ -69,7 +69,9 @@ export class FileStorage implements Storage {
   #descriptor: number | undefined;
   readonly #lockMethod: "flock" | "none";
   readonly #reopen: ((mode: LockMode) => number | undefined) | undefined;
-  readonly #followed: string | undefined;
+  /** The path, where a file that gets it in place of this one is to be read. */
+  readonly #pathToFollow: string | undefined;
+  #identity: BigIntStats | undefined;
   /** The folder whose entry for this file is not known to be durable. */
   #newIn: string | undefined;
   /** Made when it is wanted: only large commits do. */
@@ -82,14 +84,14 @@ export class FileStorage implements Storage {
    * Takes over an open descriptor.
    * @param newIn the folder to sync with the first `sync`, for a file that may be new
    * @param reopen opens the file with the lock, where locking is a way of opening; gives undefined when the lock is held
-   * @param followed the path, where another file that gets it is to be read then
+   * @param pathToFollow the path, where a file that gets it in place of this one is to be read
    */
-  constructor(fd: number | undefined, lockMethod: "flock" | "none", newIn?: string, reopen?: (mode: LockMode) => number | undefined, followed?: string) {
+  constructor(fd: number | undefined, lockMethod: "flock" | "none", newIn?: string, reopen?: (mode: LockMode) => number | undefined, pathToFollow?: string) {
     this.#descriptor = fd;
     this.#lockMethod = lockMethod;
     this.#reopen = reopen;
     this.#newIn = newIn;
-    this.#followed = followed;
+    this.#pathToFollow = pathToFollow;
   }
 
   size(): number {
@@ -164,7 +166,8 @@ export class FileStorage implements Storage {
   /** Whether the file is what a path names. False where the path names nothing. */
   isAt(path: string): boolean {
     const named = statSync(path, { bigint: true, throwIfNoEntry: false });
-    const own = fstatSync(this.#fd("fstat"), { bigint: true });
+    // What a descriptor is of does not change.
+    const own = (this.#identity ??= fstatSync(this.#fd("fstat"), { bigint: true }));
     return named !== undefined && named.ino === own.ino && deviceOf(named) === deviceOf(own);
   }
 
@@ -174,19 +177,22 @@ export class FileStorage implements Storage {
   }
 
   follow(): boolean {
-    const path = this.#followed;
-    if (path === undefined || this.hasName(path)) return false;
-    let next: FileStorage;
-    try {
-      next = openFileStorage(path, { readOnly: true, lock: "none" });
-    } catch (error) {
-      // Between two files, or for good: what was opened is read on.
-      if (systemCode(error) === "ENOENT") return false;
-      throw error;
-    }
+    const path = this.#pathToFollow;
+    if (path === undefined || !this.#isReplaced(path)) return false;
+    const next = openFileStorage(path, { readOnly: true, lock: "none" });
     closeSync(this.#fd("follow"));
     this.#descriptor = next.#descriptor;
+    this.#identity = undefined;
     return true;
+  }
+
+  /** Whether another file has the name. Where nobody can tell, or there is none, what was opened is read on. */
+  #isReplaced(path: string): boolean {
+    try {
+      return !this.hasName(path) && statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+    } catch {
+      return false;
+    }
   }
 
   /**
@@ -202,6 +208,7 @@ export class FileStorage implements Storage {
 
   /** An opening of our own would shut us out: it is given up first. */
   #lockByReopening(reopen: (mode: LockMode) => number | undefined, mode: LockMode): boolean {
+    this.#identity = undefined;
     if (this.#descriptor !== undefined) closeSync(this.#descriptor);
     this.#descriptor = undefined;
     this.#descriptor = reopen(mode);

@@ -48,8 +48,8 @@ export interface Storage {
   lock(mode: LockMode): boolean;
 
   /**
-   * For live read: goes over to the file that has the name now, where that is another one, as after a compaction by somebody else. What a storage without
-   * names leaves out.
+   * For live read: goes over to the file that has the name now, where that is another one, as after a compaction by somebody else. Called where no
+   * snapshot is open: what was read before says nothing of that file. A storage without names leaves it out.
    * @returns whether it did
    */
   follow?(): boolean;

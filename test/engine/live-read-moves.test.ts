@@ -1,9 +1,10 @@
 /** Live read while the writer does what moves pages, metas and the end of the file: right values, or STALE_SNAPSHOT, never damage that is none. */
 import assert from "node:assert/strict";
-import { renameSync, unlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
-import { type DB, MemoryStorage, open } from "../../engine/index.js";
-import { tempPath } from "../support/temp.js";
+import { type DB, MemoryStorage, open, type ReadTx } from "../../engine/index.js";
+import { tempFolder, tempPath } from "../support/temp.js";
 
 const keyOf = (i: number): string => String(i).padStart(6, "0");
 const stale = { code: "STALE_SNAPSHOT" };
@@ -120,7 +121,7 @@ function replaceBy(path: string, value: string, pageSize?: number): void {
   renameSync(next, path);
 }
 
-test("another file that gets the name is read from the next view on, whatever its page size; what was begun before is stale", () => {
+test("another file that gets the name is read by the next view that begins while no other is open, whatever its page size", () => {
   const path = tempPath("replaced.db");
   replaceBy(path, "first");
   const reader = open(path, { readOnly: true, lock: "none", cacheSize: 0 });
@@ -129,10 +130,11 @@ test("another file that gets the name is read from the next view on, whatever it
   const begun = reader.begin();
   assert.equal(begun.bucket("b")?.get(keyOf(0))?.toString(), "first");
   replaceBy(path, "second", 16_384);
+  assert.equal(begun.bucket("b")?.get(keyOf(1999))?.toString(), "first");
+  assert.equal(valueOf(0), "first");
+  begun.rollback();
   assert.equal(valueOf(0), "second");
   assert.equal(reader.pageSize, 16_384);
-  assert.throws(() => begun.bucket("b")?.get(keyOf(1999)), stale);
-  begun.rollback();
   unlinkSync(path);
   assert.equal(valueOf(1999), "second", "a file without a name is read on");
   writeFileSync(path, "no database".repeat(1000));
@@ -141,5 +143,69 @@ test("another file that gets the name is read from the next view on, whatever it
   replaceBy(path, "third");
   assert.equal(valueOf(1999), "third");
   assert.equal(reader.view((tx) => [...tx.check()].length), 0);
+  reader.close();
+});
+
+/** Two files with the very same meta pages, and another value for each key. */
+function alike(): readonly [string, string] {
+  const paths = ["first", "other"].map((value) => {
+    const path = tempPath(`${value}.db`);
+    const db = open(tempPath(`${value}-source.db`));
+    db.update((tx) => { for (let i = 0, bucket = tx.createBucket("b"); i < 3000; i++) bucket.put(keyOf(i), value); });
+    db.compact(path);
+    db.close();
+    return path;
+  }) as [string, string];
+  const metasOf = (path: string): Buffer => readFileSync(path).subarray(0, 2 * 4096);
+  assert.deepEqual(metasOf(paths[0]), metasOf(paths[1]));
+  return paths;
+}
+
+test("a snapshot never goes over to another file, though its meta pages may be the same: the view after it does", async () => {
+  const [path, other] = alike();
+  const reader = open(path, { readOnly: true, lock: "none", cacheSize: 0 });
+  const valuesOf = (tx: ReadTx): string[] => [...new Set([...tx.bucket("b")!.values()].map(String))];
+  const begun = reader.begin();
+  assert.equal(begun.bucket("b")?.get(keyOf(0))?.toString(), "first");
+  renameSync(other, path);
+  assert.deepEqual(reader.view(valuesOf), ["first"]);
+  assert.deepEqual(valuesOf(begun), ["first"]);
+  const copy = tempPath("copy.db");
+  await reader.backup(copy);
+  begun.rollback();
+  assert.deepEqual(reader.view(valuesOf), ["other"]);
+  const backup = open(copy, { readOnly: true });
+  assert.deepEqual(backup.view(valuesOf), ["first"]);
+  for (const db of [backup, reader]) db.close();
+});
+
+test("a file that was empty when it got the name, and was filled then, is read as it is", () => {
+  const [path, other] = alike();
+  const bytes = readFileSync(other);
+  const reader = open(path, { readOnly: true, lock: "none" });
+  assert.equal(reader.view((tx) => tx.bucket("b")?.get(keyOf(0))?.toString()), "first");
+  const empty = tempPath("empty.db");
+  writeFileSync(empty, "");
+  renameSync(empty, path);
+  assert.throws(() => reader.view(() => undefined), { code: "INVALID" });
+  writeFileSync(path, bytes);
+  assert.deepEqual(reader.view((tx) => [...new Set([...tx.bucket("b")!.values()].map(String))]), ["other"]);
+  reader.close();
+});
+
+test("a name that leads to no file, or that nobody may look at, keeps no reader from what it has opened", () => {
+  const folder = tempFolder();
+  const path = join(folder, "data.db");
+  replaceBy(path, "there");
+  const reader = open(path, { readOnly: true, lock: "none", cacheSize: 0 });
+  const isThere = (): void => { assert.equal(reader.view((tx) => tx.bucket("b")?.get(keyOf(1999))?.toString()), "there"); };
+  unlinkSync(path);
+  isThere();
+  mkdirSync(path);
+  isThere();
+  rmSync(folder, { recursive: true });
+  isThere();
+  writeFileSync(folder, "a file in place of the folder");
+  isThere();
   reader.close();
 });

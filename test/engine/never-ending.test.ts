@@ -73,3 +73,17 @@ test("buckets of which each names the next one twice are copied by nobody", asyn
   await assert.rejects(db.backup(tempPath("backup.db")), corrupt);
   db.close();
 });
+
+test("leaves that have each other for overflow pages are not copied again and again", () => {
+  const count = 60;
+  const leaves = Array.from({ length: count }, (_, i): MakePage => (pgid) => {
+    const page = leaf([{ key: `k${String(i).padStart(3, "0")}`, value: Buffer.alloc(3000) }])(pgid);
+    // Its value goes on in all the leaves behind it.
+    page.writeUInt32LE(count - 1 - i, 12);
+    page.writeUInt32LE((count - i) * 4096 - 36, 16 + 12);
+    return page;
+  });
+  const db = opened([leaf([bucketAt("b", 4)]), branch(leaves.map((_, i) => [`k${String(i).padStart(3, "0")}`, 5 + i] as const)), ...leaves]);
+  assert.throws(() => db.compact(tempPath("overflowing.db")), { code: "CORRUPT", message: /more keys and values than the file has bytes/ });
+  db.close();
+});

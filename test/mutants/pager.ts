@@ -48,12 +48,12 @@ export const pagerMutants: readonly Mutant[] = [
     harm: "the file ends before the high-water mark: Go dies reading it", tests: ["engine/pager/growth", "engine/db/growth", "engine/tx/commit"],
   },
   {
-    name: "no quarantine when a file is opened", file: FILE,
-    find: "return (ids) => without(ids, freeBefore, older.highWaterMark);", replace: "return (ids) => without(ids, freeBefore, 0);",
+    name: "no quarantine when a file is opened", file: "engine/pager/stored-freelist.ts",
+    find: "return (ids) => without(ids, freeBefore, meta.highWaterMark);", replace: "return (ids) => without(ids, freeBefore, 0);",
     harm: "the first commit overwrites the state before the last: a bad meta then loses everything", tests: ["crash/crash"],
   },
   {
-    name: "no quarantine when a file without a stored freelist is opened", file: FILE,
+    name: "no quarantine when a file without a stored freelist is opened", file: "engine/pager/stored-freelist.ts",
     find: "return (ids) => ids.filter((pgid) => reachable.has(pgid));", replace: "return (ids) => ids.filter(() => reachable === undefined);",
     harm: "as before, with noFreelistSync", tests: ["crash/crash"],
   },
