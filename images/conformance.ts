@@ -129,8 +129,8 @@ function names(run: Run): void {
 }
 
 function descriptors(run: Run, anyDescriptor: boolean): void {
-  const sizes: (number | bigint)[] = [1, 127, 128, 2 ** 31, Number.MAX_SAFE_INTEGER, 2n ** 53n, 2n ** 53n + 1n, 2n ** 62n, 2n ** 63n - 1n];
-  if (anyDescriptor) sizes.push(0, -1, -128, Number.MIN_SAFE_INTEGER, -(2n ** 53n), -(2n ** 63n));
+  const sizes: (number | bigint)[] = [1, 127, 128, 2 ** 31, Number.MAX_SAFE_INTEGER, 1n << 53n, (1n << 53n) + 1n, 1n << 62n, (1n << 63n) - 1n];
+  if (anyDescriptor) sizes.push(0, -1, -128, Number.MIN_SAFE_INTEGER, -(1n << 53n), -(1n << 63n));
   run("sizes come back exactly: as a number where that is exact, else as a bigint", async (store) => {
     for (const size of sizes) await store.put(`size/${size}`, { ...descriptor(1), size });
     for (const size of sizes) assert.equal((await store.get(`size/${size}`)).target.size, size);
@@ -140,7 +140,7 @@ function descriptors(run: Run, anyDescriptor: boolean): void {
     assert.equal((await store.get("a")).target.size, 42);
   });
   run("a size that no int64 holds is INVALID, and nothing is stored", async (store) => {
-    for (const size of [2n ** 63n, -(2n ** 63n) - 1n, 1.5, Number.NaN, Infinity, 2 ** 53]) {
+    for (const size of [1n << 63n, -(1n << 63n) - 1n, 1.5, Number.NaN, Infinity, 2 ** 53]) {
       await assert.rejects(async () => store.put("a", { ...descriptor(1), size }), hasCode("INVALID"), String(size));
     }
     assert.deepEqual(await store.list(), []);

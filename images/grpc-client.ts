@@ -3,7 +3,7 @@
  * when it was lost. It keeps the process alive only while a call is under way.
  */
 import { connect } from "node:net";
-import { givenUp } from "./errors.js";
+import { givenUp, throwIfGivenUp } from "./errors.js";
 import { MessageReader, frame } from "./grpc-frame.js";
 import { GrpcError, Status, decodeMessage, formatTimeout, parseStatus } from "./grpc-status.js";
 import { http2, loadHttp2 } from "./http2.js";
@@ -70,6 +70,8 @@ export class GrpcClient {
 
   async #attempt(path: string, body: Buffer, options: RequestOptions): Promise<Reply | "refused"> {
     await loadHttp2();
+    // It may have been given up meanwhile: the exchange hears of nothing that was before it.
+    throwIfGivenUp(options.signal);
     if (this.#closed) return failed(Status.UNAVAILABLE, "the client was closed");
     const session = this.#connection();
     const exchange = new Exchange(options.signal);

@@ -44,13 +44,19 @@ export interface ServerLimits {
   readonly callsPerConnection: number;
   /** Connections at once. */
   readonly connections: number;
-  /** Bytes of all requests that are not answered yet. */
+  /** Bytes of all requests that are not answered yet; a connection's are a quarter of them at most. */
   readonly requestBytes: number;
 }
 
 const DEFAULT_LIMITS: ServerLimits = {
   requestMs: 30_000, answerMs: 30_000, handshakeMs: 10_000, idleMs: 600_000, callsPerConnection: 100, connections: 1000, requestBytes: 256 << 20,
 };
+
+/** Milliseconds in which a reset that is sent has ended its stream. */
+const RESET_MS = 1000;
+
+/** A connection may have a quarter of the bytes of requests, so that one client alone does not keep all others out. */
+const CONNECTION_SHARE = 4;
 
 /** A wire message may take this long at most: what a timer can wait. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
@@ -64,6 +70,7 @@ export class GrpcServer {
   readonly #sessions = new Set<ServerHttp2Session>();
   readonly #sockets = new Set<Socket>();
   readonly #room: Room;
+  readonly #rooms = new WeakMap<object, Room>();
 
   constructor(methods: ReadonlyMap<string, Handler>, limits: Partial<ServerLimits> = {}) {
     this.#methods = methods;
@@ -103,6 +110,7 @@ export class GrpcServer {
 
   #watch(session: ServerHttp2Session): void {
     this.#sessions.add(session);
+    this.#rooms.set(session, new Room(this.#limits.requestBytes / CONNECTION_SHARE, this.#room));
     session.on("error", ignore);
     session.once("close", () => this.#sessions.delete(session));
     watchConnection(session, this.#limits);
@@ -110,7 +118,7 @@ export class GrpcServer {
 
   #serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
     stream.on("error", ignore);
-    const call = new Call(stream, this.#limits, this.#room);
+    const call = new Call(stream, this.#limits, this.#rooms.get(stream.session ?? this) ?? this.#room);
     try {
       checkProtocol(call, headers);
       const handler = this.#handlerOf(headers);
@@ -150,22 +158,26 @@ function checkProtocol(call: Call, headers: IncomingHttpHeaders): void {
   }
 }
 
-/** What is left of the bytes that requests may take. */
+/** What is left of the bytes that requests may take: those of a connection, a quarter of those of all. */
 class Room {
+  readonly #whole: Room | undefined;
   #left: number;
 
-  constructor(byteCount: number) {
+  constructor(byteCount: number, whole?: Room) {
     this.#left = byteCount;
+    this.#whole = whole;
   }
 
   /** @throws GrpcError RESOURCE_EXHAUSTED when there are not so many; they count as taken all the same */
   take(byteCount: number): void {
     this.#left -= byteCount;
+    this.#whole?.take(byteCount);
     if (this.#left < 0) throw new GrpcError(Status.RESOURCE_EXHAUSTED, "the server holds as many requests as it may; try again");
   }
 
   give(byteCount: number): void {
     this.#left += byteCount;
+    this.#whole?.give(byteCount);
   }
 }
 
@@ -178,6 +190,7 @@ class Call {
   readonly #timers: NodeJS.Timeout[] = [];
   #answered = false;
   readonly #room: Room;
+  #reader: MessageReader | undefined = new MessageReader();
   #byteCount = 0;
 
   constructor(stream: ServerHttp2Stream, limits: ServerLimits, room: Room) {
@@ -185,7 +198,6 @@ class Call {
     this.#limits = limits;
     this.#room = room;
     stream.once("close", () => {
-      room.give(this.#byteCount);
       for (const timer of this.#timers) clearTimeout(timer);
       this.#controller.abort(new Error("the client has left"));
     });
@@ -202,11 +214,22 @@ class Call {
       this.#answer(await handler(request, { headers, signal: this.#controller.signal }));
     } catch (error) {
       this.fail(error);
+    } finally {
+      this.#giveRoom();
     }
+  }
+
+  /** Gives back what the request took: once it is answered, or given up, though the client may hear of neither. */
+  #giveRoom(): void {
+    this.#reader = undefined;
+    this.#room.give(this.#byteCount);
+    this.#byteCount = 0;
   }
 
   /** Ends the call with the error's status and without a message. */
   fail(error: unknown): void {
+    // While a handler runs, its request is in memory.
+    if (this.#reader !== undefined) this.#giveRoom();
     if (this.#answered || this.#stream.destroyed || this.#stream.headersSent) return;
     this.#answered = true;
     const { status, message } = toGrpcError(error);
@@ -233,21 +256,24 @@ class Call {
       ...(message === "" ? {} : { "grpc-message": encodeMessage(message.slice(0, MESSAGE_CHARACTERS_MAX)) }),
       ...answer.trailers,
     }));
-    stream.setTimeout(this.#limits.answerMs, () => stream.close(http2().constants.NGHTTP2_CANCEL));
+    stream.setTimeout(this.#limits.answerMs, () => {
+      stream.close(http2().constants.NGHTTP2_CANCEL);
+      // Where the client reads nothing at all, not even that is sent.
+      setTimeout(() => { if (!stream.destroyed) stream.session?.destroy(); }, RESET_MS).unref();
+    });
     stream.end(body);
   }
 
   #request(): Promise<Buffer> {
-    const reader = new MessageReader();
     const stream = this.#stream;
     const waiting = this.#after(this.#limits.requestMs, "the request did not come in time");
     return new Promise((resolve, reject) => {
       stream.on("data", (chunk: Buffer) => {
         try {
-          if (this.#answered) return;
+          if (this.#reader === undefined) return;
           this.#byteCount += chunk.length;
           this.#room.take(chunk.length);
-          reader.push(chunk);
+          this.#reader.push(chunk);
         } catch (error) {
           stream.removeAllListeners("data");
           reject(error instanceof Error ? error : new Error(String(error)));
@@ -256,7 +282,9 @@ class Call {
       stream.once("end", () => {
         clearTimeout(waiting);
         try {
-          resolve(reader.finish());
+          const reader = this.#reader;
+          this.#reader = undefined;
+          if (reader !== undefined) resolve(reader.finish());
         } catch (error) {
           reject(error instanceof Error ? error : new Error(String(error)));
         }

@@ -108,6 +108,9 @@ export class MessageWriter {
   }
 }
 
+/** A message that may be whole, but has more fields than are read. */
+export class TooManyFieldsError extends ProtobufError {}
+
 /** Fields that may be read yet, where that is bounded. */
 let fieldsLeft = Infinity;
 
@@ -160,7 +163,7 @@ class FieldReader {
 
   /** Reads a field, or skips a group, or comes to the end of the group `insideGroup`, which is in `depth` groups. */
   next(depth: number, insideGroup = 0): Field | "group" | "end" {
-    if (--fieldsLeft < 0) throw new ProtobufError("too many fields");
+    if (--fieldsLeft < 0) throw new TooManyFieldsError("a request may not have so many fields");
     const tag = this.#length();
     const number = Math.floor(tag / 8);
     if (number < 1 || number > 2 ** 29 - 1) throw new ProtobufError(`field number ${number} is none`);

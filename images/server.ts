@@ -47,22 +47,22 @@ const DEFAULT_GRACE_MS = 10_000;
  * @throws ImagesError INVALID for an address that is not allowed, UNAVAILABLE for one that is taken
  */
 export async function serveImages(store: StoreSource, options: ServeOptions = {}): Promise<ImagesServer> {
+  const { host: givenHost, limits, path, port: givenPort } = options;
   await loadHttp2();
-  const server = new GrpcServer(imageServices(store), options.limits);
-  const { path } = options;
+  const server = new GrpcServer(imageServices(store), limits);
   if (path === undefined) {
-    const host = options.host ?? "127.0.0.1";
+    const host = givenHost ?? "127.0.0.1";
     if (!isLoopback(host)) throw invalid(`host ${quote(host)} is not this machine's loopback, and the protocol has no passwords`);
-    await listen(server, { host, port: options.port ?? 0 }, `${host}:${options.port ?? 0}`);
+    await listen(server, { host, port: givenPort ?? 0 }, `${host}:${givenPort ?? 0}`);
   } else {
-    if (options.host !== undefined || options.port !== undefined) throw invalid("a server listens on a path or on a host and port");
+    if (givenHost !== undefined || givenPort !== undefined) throw invalid("a server listens on a path or on a host and port");
     requireSocketPath(path);
     await removeDeadSocket(path);
     await listen(server, { path }, path);
   }
   const bound = server.http.address();
   const port = typeof bound === "object" ? bound?.port : undefined;
-  const address = path !== undefined ? formatAddress({ path }) : formatAddress({ host: options.host ?? "127.0.0.1", port: port ?? 0 });
+  const address = path !== undefined ? formatAddress({ path }) : formatAddress({ host: givenHost ?? "127.0.0.1", port: port ?? 0 });
   let closing: Promise<void> | undefined;
   const close = (closeOptions?: { readonly graceMs?: number }): Promise<void> =>
     closing ??= server.close(closeOptions?.graceMs ?? DEFAULT_GRACE_MS);

@@ -17,7 +17,7 @@ import {
   decodeCreateLease, decodeDelete, decodeImageField, decodeName, decodeTexts, decodeUpdate, encodeCorrupt, encodeImageField,
   encodeImages, encodeLeaseField, encodeLeases, encodeName,
 } from "./messages.js";
-import { ProtobufError, withFieldLimit } from "./protobuf.js";
+import { ProtobufError, TooManyFieldsError, withFieldLimit } from "./protobuf.js";
 import { validateImage, validateName, validateNamespace } from "./validate.js";
 import type { ImageFilter } from "./filters.js";
 import type { Answer, CallContext, Handler } from "./grpc-server.js";
@@ -78,6 +78,7 @@ function decoding(handler: Handler): Handler {
       // Handlers decode before they wait for anything.
       return await withFieldLimit(FIELDS_MAX, () => handler(request, call));
     } catch (error) {
+      if (error instanceof TooManyFieldsError) throw new GrpcError(Status.RESOURCE_EXHAUSTED, `${error.message}: at most ${FIELDS_MAX}`, { cause: error });
       if (!(error instanceof ProtobufError)) throw error;
       throw new GrpcError(Status.INTERNAL, `error unmarshalling request: ${error.message}`, { cause: error });
     }

@@ -5,8 +5,8 @@
  * @see Go encoding/binary, PutVarint and Varint
  */
 
-const MIN_INT64 = -(2n ** 63n);
-const MAX_INT64 = 2n ** 63n - 1n;
+const MIN_INT64 = -(1n << 63n);
+const MAX_INT64 = (1n << 63n) - 1n;
 const MAX_BYTES = 10;
 
 /** Encodes an int64. @throws RangeError outside int64 or for a number that is no safe integer */

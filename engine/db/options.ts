@@ -70,22 +70,22 @@ export function settingsFrom(options: OpenOptions = {}): Settings {
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
   const settings: Settings = { ...DEFAULTS, ...given };
   for (const name of ["readOnly", "noSync", "noFreelistSync", "noGrowSync", "strict"] as const) {
-    require(typeof settings[name] === "boolean", name, settings[name], "true or false");
+    requireOption(typeof settings[name] === "boolean", name, settings[name], "true or false");
   }
   for (const name of ["timeout", "maxSize", "cacheSize"] as const) {
-    require(typeof settings[name] === "number" && settings[name] >= 0, name, settings[name], "a number of at least 0");
+    requireOption(typeof settings[name] === "number" && settings[name] >= 0, name, settings[name], "a number of at least 0");
   }
   const { pageSize, mode, storage } = settings;
   const isStorage = STORAGE_MEMBERS.every((name) => typeof storage?.[name] === "function");
-  require(storage === undefined || isStorage, "storage", storage, "a Storage: MemoryStorage, SimulatedDisk or your own");
-  require(isPageSize(pageSize), "pageSize", pageSize, `a power of two from ${MIN_PAGE_SIZE} to ${MAX_PAGE_SIZE}`);
-  require(Number.isInteger(mode) && mode >= 0 && mode <= 0o7777, "mode", mode, "permission bits, 0 to 0o7777");
-  require(settings.lock === "flock" || settings.lock === "none", "lock", settings.lock, `"flock" or "none"`);
-  require(settings.durability === "two-sync" || settings.durability === "one-sync", "durability", settings.durability, `"two-sync" or "one-sync"`);
+  requireOption(storage === undefined || isStorage, "storage", storage, "a Storage: MemoryStorage, SimulatedDisk or your own");
+  requireOption(isPageSize(pageSize), "pageSize", pageSize, `a power of two from ${MIN_PAGE_SIZE} to ${MAX_PAGE_SIZE}`);
+  requireOption(Number.isInteger(mode) && mode >= 0 && mode <= 0o7777, "mode", mode, "permission bits, 0 to 0o7777");
+  requireOption(settings.lock === "flock" || settings.lock === "none", "lock", settings.lock, `"flock" or "none"`);
+  requireOption(settings.durability === "two-sync" || settings.durability === "one-sync", "durability", settings.durability, `"two-sync" or "one-sync"`);
   return settings.maxSize === 0 ? { ...settings, maxSize: DEFAULTS.maxSize } : settings;
 }
 
-function require(condition: boolean, name: string, got: unknown, expected: string): void {
+function requireOption(condition: boolean, name: string, got: unknown, expected: string): void {
   if (!condition) throw new TypeError(`option ${name} must be ${expected}, got ${typeof got === "object" && got !== null ? "an object" : String(got)}`);
 }
 

@@ -48,8 +48,8 @@ export interface Storage {
   lock(mode: LockMode): boolean;
 
   /**
-   * For live read: goes over to the file that has the name now, where that is another one, as after a compaction by somebody else. Called where no
-   * snapshot is open: what was read before says nothing of that file. A storage without names leaves it out.
+   * For live read: switches to the file that has the name now, if that is another one, as after a compaction by somebody else. Called while no
+   * snapshot is open: what was read before says nothing of that file. Optional: a storage without names omits it.
    * @returns whether it did
    */
   follow?(): boolean;

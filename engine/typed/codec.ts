@@ -116,8 +116,8 @@ export function json<T>(): Codec<T> {
 
 const MAX_UINT32 = 0xffff_ffff;
 const MAX_UINT64 = 0xffff_ffff_ffff_ffffn;
-const MIN_INT64 = -(2n ** 63n);
-const MAX_INT64 = 2n ** 63n - 1n;
+const MIN_INT64 = -(1n << 63n);
+const MAX_INT64 = (1n << 63n) - 1n;
 
 /** A whole number from 0 to 2^32 − 1 in four bytes. Keeps the order. */
 export const uint32: Codec<number> = {

@@ -180,7 +180,7 @@ test("a message of millions of fields, and filters of millions of characters, ar
   const server = await serveImages(new MapImageStore(), { path });
   const session = rawSession(path);
   const empty = await rawCall(session, LIST, frame(Buffer.alloc(4_000_000, Buffer.from([0x0a, 0x00]))));
-  assert.deepEqual([empty.grpcStatus, empty.grpcMessage], [13, "error unmarshalling request: too many fields"]);
+  assert.deepEqual([empty.grpcStatus, empty.grpcMessage], [8, "a request may not have so many fields: at most 100000"]);
   const long = await rawCall(session, LIST, frame(new MessageWriter().text(1, `name==${"a".repeat(100_000)}`).finish()));
   assert.equal(long.grpcStatus, 3);
   assert.match(long.grpcMessage, /filters of 100006 characters: at most 1000 of 65536/);
@@ -190,7 +190,7 @@ test("a message of millions of fields, and filters of millions of characters, ar
 
 test("requests that do not end take no more memory than they may together, and give it back", async () => {
   const path = tempPath("unended.sock");
-  const server = await serveImages(new MapImageStore(), { path, limits: { requestBytes: 60_000 } });
+  const server = await serveImages(new MapImageStore(), { path, limits: { requestBytes: 4 * 60_000 } });
   const session = rawSession(path);
   const streams = [1, 2].map(() => rawStream(session, LIST));
   const answers = streams.map(rawAnswer);
@@ -207,4 +207,49 @@ test("requests that do not end take no more memory than they may together, and g
   }
   next.destroy();
   await server.close({ graceMs: 0 });
+});
+
+test("one connection's requests leave room for those of others", async () => {
+  const path = tempPath("share.sock");
+  const server = await serveImages(new MapImageStore(), { path, limits: { requestBytes: 200_000 } });
+  const [greedy, other] = [rawSession(path), rawSession(path)];
+  const streams = Array.from({ length: 5 }, () => rawStream(greedy, LIST));
+  const answers = streams.map(rawAnswer);
+  for (const stream of streams) stream.write(frame(Buffer.alloc(2_000_000)).subarray(0, 20_000));
+  assert.equal((await Promise.race(answers)).grpcStatus, 8);
+  assert.equal((await rawCall(other, LIST, frame(Buffer.alloc(0)))).grpcStatus, 0);
+  await sleep(20);
+  for (const session of [greedy, other]) session.destroy();
+  await server.close({ graceMs: 0 });
+});
+
+test("a request that is given up for its time gives its bytes back", async () => {
+  const path = tempPath("late.sock");
+  const server = await serveImages(new MapImageStore(), { path, limits: { requestBytes: 4 * 60_000, requestMs: 100 } });
+  const session = rawSession(path);
+  for (let round = 0; round < 5; round++) {
+    const stream = rawStream(session, LIST);
+    const answer = rawAnswer(stream);
+    stream.write(frame(Buffer.alloc(2_000_000)).subarray(0, 40_000));
+    assert.equal((await answer).grpcStatus, 4, `round ${round}`);
+  }
+  await sleep(20);
+  session.destroy();
+  await server.close({ graceMs: 0 });
+});
+
+test("a call that is cancelled at once ends, though the server never says a word", async () => {
+  const path = tempPath("mute.sock");
+  const mute = createServer((socket) => socket.on("error", () => undefined)).listen(path);
+  await once(mute, "listening");
+  const client = connectImages(path, { namespace: "default" });
+  for (const ticks of [0, 1, 2, 5]) {
+    const controller = new AbortController();
+    const call = client.list({ signal: controller.signal });
+    for (let i = 0; i < ticks; i++) await Promise.resolve();
+    controller.abort();
+    await assert.rejects(call, { code: "CANCELLED" }, `${ticks} ticks`);
+  }
+  client.close();
+  mute.close();
 });
