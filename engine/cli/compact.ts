@@ -2,9 +2,9 @@
 import { statSync } from "node:fs";
 import { BoltError, type DB } from "../index.js";
 import { EXIT_OK, Failure, UsageError, type Command } from "./command.js";
-import { writeJson, type Io } from "./io.js";
+import { writeJson } from "./io.js";
 import { isSameFile, withNewFile } from "./new-file.js";
-import { openForReading, requireFile, usedSize } from "./open-file.js";
+import { LiveTries, openForReading, requireFile, usedSize } from "./open-file.js";
 import { RawFile } from "./raw-file.js";
 import { Progress } from "./terminal.js";
 
@@ -12,14 +12,14 @@ import { Progress } from "./terminal.js";
  * Says what tells that the tree may not lead to all that there is: the copy has what it leads to, and of the rest nobody would hear. Not refused, for a
  * compacted copy is also the way to be rid of a wrong freelist.
  */
-function warnOfLosses(io: Io, path: string, db: DB): void {
-  const warn = (text: string): void => io.stderr.write(`hexbolt: ${text}: content may be missing from the copy; \`hexbolt surgery salvage\` tells how much\n`);
+function lossesOf(path: string, db: DB): string[] {
+  const losses: string[] = [];
   const file = new RawFile(path, true);
   try {
     file.freeIds(file.activeMeta());
   } catch (error) {
-    if (!(error instanceof BoltError)) throw error;
-    if (error.code === "CORRUPT") warn(error.message);
+    if (!(error instanceof BoltError && error.code === "CORRUPT")) throw error;
+    losses.push(error.message);
   } finally {
     file.close();
   }
@@ -28,7 +28,8 @@ function warnOfLosses(io: Io, path: string, db: DB): void {
     for (let at = cursor.first(); at !== undefined; at = cursor.next()) if (at.value !== undefined) return true;
     return false;
   });
-  if (hasValues) warn("values lie outside of every bucket, where programs put none");
+  if (hasValues) losses.push("values lie outside of every bucket, where hardly any program puts one");
+  return losses;
 }
 
 /** The command. */
@@ -55,8 +56,16 @@ export const compactCommand: Command = {
     await withNewFile(io, target, (temporary) => {
       const reading = openForReading(io, source, progress);
       try {
-        warnOfLosses(io, source, reading.db);
-        reading.db.compact(temporary, { txMaxSize, pageSize });
+        for (const tries = new LiveTries(reading.isLive); ;) {
+          try {
+            const losses = lossesOf(source, reading.db);
+            reading.db.compact(temporary, { txMaxSize, pageSize });
+            for (const text of losses) io.stderr.write(`hexbolt: ${text}: content may be missing from the copy; \`hexbolt surgery salvage\` tells how much\n`);
+            break;
+          } catch (error) {
+            tries.requireAnother(error);
+          }
+        }
       } finally {
         progress.end();
         reading.close();

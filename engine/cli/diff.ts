@@ -6,7 +6,7 @@ import { EXIT_FAILED, EXIT_OK, FORMATS, type Command } from "./command.js";
 import { formatBytes, quotedOrHex } from "./go-text.js";
 import { MemoryOutput, writeJson, type Io, type Output } from "./io.js";
 import { toJsonBytes } from "./json-bytes.js";
-import { openForReading, type Reading } from "./open-file.js";
+import { LiveTries, openForReading, type Reading } from "./open-file.js";
 import { paintFor, type Paint } from "./terminal.js";
 
 interface Content {
@@ -137,7 +137,7 @@ function jsonOf({ after, before, isOnlyIn, kind, path }: Difference): unknown {
 /** Compares two open databases and writes what differs. @returns how many differences there are */
 function compareFiles(io: Io, a: Reading, b: Reading, write: (out: Output, difference: Difference) => void): number {
   const isLive = a.isLive || b.isLive;
-  return a.db.view((txA) => {
+  const compareOnce = (): number => a.db.view((txA) => {
     let memory = new MemoryOutput(io.stdout);
     const count = b.db.view((txB) => {
       memory = new MemoryOutput(io.stdout);
@@ -151,6 +151,13 @@ function compareFiles(io: Io, a: Reading, b: Reading, write: (out: Output, diffe
     io.stdout.write(memory.bytes());
     return count;
   });
+  for (const tries = new LiveTries(isLive); ;) {
+    try {
+      return compareOnce();
+    } catch (error) {
+      tries.requireAnother(error);
+    }
+  }
 }
 
 /** The command. */

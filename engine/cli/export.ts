@@ -54,15 +54,17 @@ function exportContent(content: Content, path: JsonBytes[], bound: ContentBound,
       begin = undefined;
       continue;
     }
-    level.at = level.cursor.next();
     bound.take(at.key.length, at.value?.length ?? 0);
     if (at.value === undefined) {
       const nested = requireListed(level.content.bucket(at.key), at.key);
       path.push(toJsonBytes(at.key));
+      level.at = level.cursor.next();
       enter(nested);
     } else {
       begin ??= `{"bucket":${JSON.stringify(path)},"key":`;
       out.write(`${begin}${JSON.stringify(toJsonBytes(at.key))},"value":${JSON.stringify(toJsonBytes(at.value))}}\n`);
+      // Behind the line: in a damaged file what has been read is written.
+      level.at = level.cursor.next();
     }
   }
 }

@@ -2,7 +2,7 @@
  * New files: made under a temporary name beside their place, made durable, and given their name at the end, so that the name stands for a
  * whole file or for none. A name that is taken is never replaced.
  */
-import { chmodSync, chownSync, closeSync, copyFileSync, existsSync, fsyncSync, linkSync, lstatSync, openSync, readdirSync, readSync, realpathSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
+import { chmodSync, chownSync, closeSync, copyFileSync, existsSync, fsyncSync, linkSync, lstatSync, openSync, readdirSync, readSync, realpathSync, renameSync, rmSync, statSync, writeSync, type Stats } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { Failure } from "./command.js";
 import type { Io } from "./io.js";
@@ -24,8 +24,9 @@ export async function withNewFile<T>(io: Io, path: string, fill: (temporary: str
   const temporary = `${path}.${process.pid}.${Date.now().toString(36)}.tmp`;
   io.temporary(temporary);
   try {
+    const stats = original === undefined ? undefined : statSync(original);
     const result = await fill(temporary);
-    if (original !== undefined) makeLike(temporary, original, ownerMay);
+    if (stats !== undefined) makeLike(io, temporary, stats, ownerMay);
     makeDurable(temporary);
     moveIntoPlace(temporary, path);
     makeDurable(dirname(path));
@@ -35,11 +36,20 @@ export async function withNewFile<T>(io: Io, path: string, fill: (temporary: str
   }
 }
 
-/** A service whose file root has compacted must be able to open it: so root gives it to the original's owner. Of others the system would refuse that. */
-function makeLike(path: string, original: string, ownerMay: number): void {
-  const { gid, mode, uid } = statSync(original);
-  if (process.geteuid?.() === 0) chownSync(path, uid, gid);
-  chmodSync(path, (mode | ownerMay) & PERMISSIONS);
+/**
+ * A service whose file root has compacted must be able to open it: so root gives it to the original's owner, with the permissions as they are. Others keep what
+ * they make, and their umask counts.
+ */
+function makeLike(io: Io, path: string, { gid, mode, uid }: Stats, ownerMay: number): void {
+  const permissions = (mode | ownerMay) & PERMISSIONS;
+  if (process.geteuid?.() !== 0) return chmodSync(path, permissions & ~process.umask());
+  try {
+    chownSync(path, uid, gid);
+  } catch (error) {
+    // In a container without that right, or where the owner is not known; the copy is worth more than its owner.
+    io.stderr.write(`hexbolt: the new file belongs to root: ${error instanceof Error ? error.message : String(error)}\n`);
+  }
+  chmodSync(path, permissions);
 }
 
 /** @throws Failure EXISTS, NO_FOLDER */

@@ -24,6 +24,7 @@ import { isSameFile, removeTemporary, withNewFile } from "./new-file.js";
 import { requireFile, viewRaw } from "./open-file.js";
 import { leafElement } from "./page-elements.js";
 import type { RawFile } from "./raw-file.js";
+import { findLostPages, freePagesOf, topDown, type FreePages, type LostPage } from "./salvage-lost.js";
 import { LOST_AND_FOUND, SalvageWriter, type SalvageCounts } from "./salvage-writer.js";
 import { outputOf } from "./surgery-file.js";
 import { Progress } from "./terminal.js";
@@ -40,6 +41,8 @@ interface SalvageReport extends SalvageCounts {
   readonly scannedPages: number;
   /** Pages that nothing leads to, that are not free, and that were left. */
   readonly unreachedPages: number;
+  /** Values outside of every bucket, which are legal and which hardly any program makes. */
+  readonly valuesOutside: number;
   /** The file says which pages are free. */
   readonly isFreeKnown: boolean;
   /** The newest transaction, where it was left out: pages of it are damaged, and the state before it is whole. */
@@ -58,7 +61,7 @@ class Salvage {
   readonly #waiting: { readonly root: Pgid; readonly base: readonly Buffer[] }[] = [];
   #pageCount = 0;
   /** Values of the root bucket, where no program's calls put one. */
-  #outsideCount = 0;
+  outsideCount = 0;
   /** Bytes that may still be read a second time. */
   #againSize: number;
 
@@ -173,17 +176,20 @@ class Salvage {
       if (bucket !== undefined) this.#writer.bucket([...path, name], bucket.sequence);
       // A bucket whose header is cut off has nothing in it that could be told to be anything.
       else if ((flags & BUCKET_FLAG) === 0) {
-        if (path.length === 0) this.#outsideCount++;
+        if (path.length === 0) this.outsideCount++;
         this.#writer.put(path, name, value);
       }
     }
   }
 
-  /** Says what of the whole file tells that it is damaged, though each page may be sound. */
-  judge(free: FreePages, unreachedCount: number): void {
+  /**
+   * Says what of the whole file tells that it is damaged, though each page may be sound.
+   * @param lost pages that nothing leads to; those from the mark on are of a commit that came to nothing
+   */
+  judge(free: FreePages, lost: readonly LostPage[]): void {
     if (free.fault !== undefined) this.problems.push(`freelist: ${free.fault}`);
-    if (free.isKnown && unreachedCount > 0) this.problems.push(`${unreachedCount} pages hold something, are not free, and nothing leads to them`);
-    if (this.#outsideCount > 0) this.problems.push(`${this.#outsideCount} values lie outside of every bucket, where programs put none: so looks a copy made while the file was written`);
+    const count = lost.filter(({ pgid }) => pgid < free.highWaterMark).length;
+    if (free.isKnown && count > 0) this.problems.push(`nothing leads to ${count} ${count === 1 ? "page that holds" : "pages that hold"} something and ${count === 1 ? "is" : "are"} not free`);
   }
 
   /** Of a page that counts more elements than it can have: those from the first on that lie inside it, with keys in order. */
@@ -226,32 +232,17 @@ class Salvage {
     return id === pgid && (flags === FLAG_BRANCH || flags === FLAG_LEAF);
   }
 
-  /** Names the branch and leaf pages that no tree has reached, branches first: what they lead to stays together. */
-  *#unreached(free: PgidSet): Generator<Pgid> {
-    const pageCount = Math.floor(this.#file.size / this.#pageSize);
-    for (const wanted of [FLAG_BRANCH, FLAG_LEAF]) {
-      for (let pgid = 2; pgid < pageCount; pgid++) {
-        if (this.reached.has(pgid) || free.has(pgid)) continue;
-        const header = readPageHeader(this.#file.readBytes(pgid * this.#pageSize, PAGE_HEADER_SIZE), 0);
-        if (header.id === pgid && header.flags === wanted && header.count > 0) yield pgid;
-      }
-    }
-  }
-
-  /** How many pages `scan` would find. */
-  unreachedCount(free: PgidSet): number {
-    return [...this.#unreached(free)].length;
-  }
-
-  /** Takes the pages that no tree has reached, with what they lead to. @returns how many */
-  scan(free: PgidSet): number {
+  /** Takes pages that no tree has reached, with what they lead to. @returns from how many of them it began */
+  scan(lost: readonly LostPage[]): number {
     let taken = 0;
-    for (const pgid of this.#unreached(free)) {
+    for (const { pgid } of topDown(this.#file, this.#pageSize, lost)) {
+      if (this.reached.has(pgid)) continue;
       taken++;
       this.tree(pgid, [LOST_AND_FOUND, Buffer.from(`page ${pgid}`)], this.reached);
     }
     return taken;
   }
+
 }
 
 /** The page size at which most pages name themselves. */
@@ -281,28 +272,6 @@ function leftOutOf(file: RawFile): bigint | undefined {
   return first !== undefined && second !== undefined && second.meta.txid > first.meta.txid ? second.meta.txid : undefined;
 }
 
-/** What a file says of its free pages. */
-interface FreePages {
-  readonly ids: PgidSet;
-  /** It says which they are. If not, every page that nothing leads to may be free, and may have something in it all the same. */
-  readonly isKnown: boolean;
-  readonly fault: string | undefined;
-}
-
-function freePagesOf(file: RawFile): FreePages {
-  const ids = new PgidSet();
-  const [newest] = file.validMetas();
-  try {
-    const stored = newest === undefined ? undefined : file.freeIds(newest.meta);
-    const limit = Math.ceil(file.size / (file.pageSize ?? 1));
-    for (const pgid of stored ?? []) if (pgid < limit) ids.add(pgid);
-    return { ids, isKnown: stored !== undefined, fault: undefined };
-  } catch (error) {
-    if (!(error instanceof BoltError && error.code === "CORRUPT")) throw error;
-    return { ids, isKnown: false, fault: error.message };
-  }
-}
-
 function salvage(io: Io, file: RawFile, temporary: string, options: { readonly scan: boolean; readonly older: boolean }): SalvageReport {
   removeTemporary(temporary);
   const pageSize = file.pageSize ?? guessPageSize(file);
@@ -317,14 +286,15 @@ function salvage(io: Io, file: RawFile, temporary: string, options: { readonly s
       found += work.tree(root, []);
     }
     const free = freePagesOf(file);
-    const scannedPages = options.scan || found === 0 ? work.scan(free.ids) : 0;
-    const unreachedPages = scannedPages === 0 ? work.unreachedCount(free.ids) : 0;
-    work.judge(free, unreachedPages);
+    const lost = findLostPages(file, pageSize, work.reached, free.ids);
+    work.judge(free, lost);
+    const scannedPages = options.scan || found === 0 ? work.scan(lost) : 0;
+    const unreachedPages = scannedPages === 0 ? lost.length : 0;
     const faults = writer.finish();
     const isNothing = found === 0 && scannedPages === 0;
     if (isNothing) throw new Failure("NOTHING_FOUND", "nothing in this file can be recognised as a page of a database");
     if (faults.length > 0) throw new Failure("CHECK_FAILED", `the new file is not sound: ${faults[0]}`);
-    return { ...writer.counts, problems: work.problems, scannedPages, unreachedPages, isFreeKnown: free.isKnown, leftOut: options.older ? undefined : leftOutOf(file) };
+    return { ...writer.counts, problems: work.problems, scannedPages, unreachedPages, isFreeKnown: free.isKnown, valuesOutside: work.outsideCount, leftOut: options.older ? undefined : leftOutOf(file) };
   } catch (error) {
     writer.abandon();
     throw error;
@@ -333,7 +303,7 @@ function salvage(io: Io, file: RawFile, temporary: string, options: { readonly s
   }
 }
 
-function tell(io: Io, { buckets, duplicates, isFreeKnown, keys, leftOut, problems, refused, scannedPages, unreachedPages }: SalvageReport): void {
+function tell(io: Io, { buckets, duplicates, isFreeKnown, keys, leftOut, problems, refused, scannedPages, unreachedPages, valuesOutside }: SalvageReport): void {
   for (const line of problems.slice(0, SHOWN_PROBLEMS)) io.stderr.write(`hexbolt: ${line}\n`);
   if (problems.length > SHOWN_PROBLEMS) io.stderr.write(`hexbolt: and ${problems.length - SHOWN_PROBLEMS} more problems\n`);
   const more = [
@@ -341,6 +311,7 @@ function tell(io: Io, { buckets, duplicates, isFreeKnown, keys, leftOut, problem
     scannedPages > 0 ? `${scannedPages} pages that nothing leads to are in the bucket ${textOrHex(LOST_AND_FOUND)}` : "",
     unreachedPages > 0 && isFreeKnown ? `${unreachedPages} pages hold something, are not free, and nothing leads to them: --scan takes them` : "",
     unreachedPages > 0 && !isFreeKnown ? `${unreachedPages} pages hold something and nothing leads to them; the file does not say which of them are free: --scan takes them, with what was deleted or replaced` : "",
+    valuesOutside > 0 ? `${valuesOutside} values lay outside of every bucket, where hardly any program puts one: so looks a copy made while the file was written` : "",
     duplicates > 0 ? `${duplicates} keys were there more than once` : "", refused > 0 ? `${refused} entries could not be written` : "",
   ].filter((text) => text !== "");
   io.stdout.write(`Salvaged ${keys} keys in ${buckets} buckets; ${problems.length} ${problems.length === 1 ? "problem" : "problems"} on the way.\n${more.map((text) => `${text}.\n`).join("")}`);
