@@ -58,7 +58,7 @@ async function loadRows() {
   try {
     answer = await ask("entries", { path: bucket.path, prefix: prefixHex(), from, limit: ROWS });
   } catch (error) {
-    if (version === rowsVersion) [$("page-next").disabled, $("page-back").disabled] = [next === undefined, before.length === 0];
+    if (version === rowsVersion) noRows(next !== undefined);
     throw error;
   }
   if (version !== rowsVersion) return;
@@ -71,6 +71,17 @@ async function loadRows() {
   $("page-next").disabled = next === undefined;
   $("page-back").disabled = $("page-first").disabled = before.length === 0;
   showStats(sequence);
+}
+
+/** The rows of a bucket that cannot be read, or is not there: none. Those of a later page stay what they were. */
+function noRows(hadNext) {
+  [$("page-next").disabled, $("page-back").disabled] = [!hadNext, before.length === 0];
+  const name = bucket.labels.length === 0 ? "Buckets" : bucket.labels.join(" / ");
+  if ($("bucket-name").textContent === name) return;
+  $("bucket-name").textContent = name;
+  $("rows").replaceChildren();
+  $("bucket-stats").replaceChildren();
+  $("no-rows").hidden = true;
 }
 
 function rowOf(entry) {
@@ -98,8 +109,8 @@ async function showStats(sequence) {
     if (path !== bucket.path) return;
     const pages = stats.branchPageN + stats.branchOverflowN + stats.leafPageN + stats.leafOverflowN;
     const place = stats.root === 0 ? "inline" : countText(pages, "page") + ", root ";
-    line.replaceChildren(countText(stats.keyN, "key") + ", " + place,
-      ...(stats.root === 0 ? [] : [make("button", { onclick: () => go({ tab: "map", page: stats.root }) }, "page " + stats.root)]),
+    replace(line, countText(stats.keyN, "key") + ", " + place,
+      ...(stats.root === 0 ? [] : [make("button", { "data-focus": "root", onclick: () => go({ tab: "map", page: stats.root }) }, "page " + stats.root)]),
       ", " + countText(stats.depth, "level") + ", " + countText(stats.bucketN - 1, "nested bucket") + ", sequence " + sequence);
   } catch { /* It was shown. */ }
 }
@@ -119,7 +130,7 @@ $("prefix").addEventListener("input", loadFirstRows);
 // ---- the tree of buckets
 
 async function branchOf(path) {
-  const { entries, next: following } = await ask("entries", { path, kind: "bucket", limit: TREE_LIMIT });
+  const { entries, next: following } = await ask("entries", { path, kind: "bucket", limit: TREE_LIMIT }, "GET", "tree");
   const items = await Promise.all(entries.map(async ({ key, label }) => {
     const own = path === "" ? key : path + "," + key;
     const item = make("li", { role: "treeitem", "aria-expanded": String(expanded.has(own)) });
@@ -160,6 +171,7 @@ function closeValue() {
   valueVersion++;
   openKey = shown = undefined;
   $("value").hidden = true;
+  for (const row of document.querySelectorAll("#rows tr[aria-selected]")) row.removeAttribute("aria-selected");
 }
 
 /** Whether what stands in the field may go: it is as it was shown, or the user says so. */

@@ -26,8 +26,8 @@ function say(text, by) {
   $("message").hidden = !text;
 }
 
-/** Asks the server; errors are shown and thrown. */
-async function ask(name, parameters = {}, method = "GET") {
+/** Asks the server; errors are shown, until the same asks again in vain or not, and thrown. */
+async function ask(name, parameters = {}, method = "GET", by = name) {
   const query = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value !== undefined && value !== ""));
   let response, answer;
   try {
@@ -39,14 +39,14 @@ async function ask(name, parameters = {}, method = "GET") {
   try {
     answer = await response.json();
   } catch (error) {
-    say("The server's answer cannot be read: HTTP status " + response.status, name);
+    say("The server's answer cannot be read: HTTP status " + response.status, by);
     throw error;
   }
   if (answer.error) {
-    say(answer.error.message, name);
+    say(answer.error.message, by);
     throw new Error(answer.error.message);
   }
-  if (saidBy === name || saidBy === "server") say();
+  if (saidBy === by || saidBy === "server") say();
   return answer;
 }
 
@@ -76,7 +76,7 @@ const TABS = ["content", "map", "check"];
 /** What the address says: the tab, a bucket by its path, the key in it that is open, a page. */
 function addressed() {
   const parameters = new URLSearchParams(location.hash.slice(1));
-  const page = parameters.get("page") ?? undefined;
+  const page = /^\d+$/.exec(parameters.get("page") ?? "")?.[0];
   const tab = parameters.get("tab") ?? (page === undefined ? "content" : "map");
   return { tab: TABS.includes(tab) ? tab : "content", bucket: parameters.get("bucket") ?? "", key: parameters.get("key") ?? undefined, page };
 }
@@ -87,9 +87,19 @@ function hashOf({ tab, bucket, key, page }) {
   return Object.entries(parts).filter(([, value]) => value !== "").map(([name, value]) => name + "=" + value).join("&");
 }
 
+/** Where the address led when it was followed last. */
+let followed = "";
+/** The user has said that changes may go: the address is about to say the same. */
+let isAgreed = false;
+
+const leaves = (to) => shown !== undefined && (to.bucket !== shown.path || to.key !== shown.key);
+
 /** Goes to what is given, and stays where it is in all else. */
 function go(changes) {
-  const hash = hashOf({ ...addressed(), ...changes });
+  const to = { ...addressed(), ...changes };
+  if (leaves(to) && !mayLeave()) return;
+  const hash = hashOf(to);
+  isAgreed = true;
   if (location.hash.slice(1) === hash) follow();
   else location.hash = hash;
 }
@@ -97,10 +107,10 @@ function go(changes) {
 /** Shows what the address says, unless changes would be lost and the user wants to keep them. */
 function follow() {
   const to = addressed();
-  if (shown !== undefined && (to.bucket !== shown.path || to.key !== shown.key) && !mayLeave()) {
-    history.replaceState(null, "", "#" + hashOf({ ...to, bucket: shown.path, key: shown.key }));
-    return;
-  }
+  const mayGo = isAgreed || !leaves(to) || mayLeave();
+  isAgreed = false;
+  if (!mayGo) return history.replaceState(null, "", "#" + followed);
+  followed = location.hash.slice(1);
   say();
   showTab(to.tab);
   if (to.bucket !== bucket?.path) showBucket(to.bucket);

@@ -16,9 +16,9 @@ import { SCRIPT } from "./view-script.js";
 import { STYLE } from "./view-style.js";
 
 /** Bytes of a request's body, at most. */
+const MAX_BODY = 32 << 20;
 /** Parameters of a change: path, key, value, was. */
 const PARAMETERS_MAX = 10;
-const MAX_BODY = 32 << 20;
 /** Bytes of a request's headers, at most: keys of 32 KiB, and the names of buckets in buckets, stand in the address in hexadecimal. */
 const MAX_HEADERS = 1 << 20;
 

@@ -26,7 +26,7 @@ main { flex: 1; min-height: 0; } main > section { height: 100%; overflow: auto; 
 #tree { width: 260px; flex: none; overflow: auto; border-right: 1px solid var(--line); padding: 10px 4px; }
 #tree ul { list-style: none; margin: 0; padding-left: 16px; } #tree > ul { padding-left: 4px; }
 #tree .row { display: flex; align-items: center; }
-#tree .twist { border: 0; background: none; width: 22px; padding: 0; color: var(--dim); }
+#tree .twist { border: 0; background: none; width: 22px; flex: none; padding: 0; color: var(--dim); }
 #tree .name { border: 0; background: none; text-align: left; padding: 2px 6px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; max-width: 100%; }
 #tree .name[aria-current=true] { background: var(--soft); color: var(--accent); font-weight: 600; }
 #entries { flex: 1; min-width: 0; overflow: auto; padding: 12px 0; }
@@ -51,5 +51,5 @@ canvas { display: block; cursor: pointer; } #map-hover { color: var(--dim); }
 #check-problems { font-family: ui-monospace, monospace; font-size: 12.5px; color: var(--bad); }
 #check-problems li { margin: 3px 0; } #check-problems button { padding: 0 6px; }
 .good { color: light-dark(#13795b, #63d3a6); font-weight: 600; } .bad { color: var(--bad); font-weight: 600; }
-@media (max-width: 800px) { #content, .split { flex-direction: column; align-items: stretch; overflow: auto; } #tree, #value, .split > aside { width: auto; border: 0; } dl { margin-left: 0; flex-wrap: wrap; } }
+@media (max-width: 800px) { #content, .split { flex-direction: column; align-items: stretch; overflow: auto; } #tree, #value, .split > aside { width: auto; border: 0; } #tree { max-height: 35vh; } #entries { flex: none; } dl { margin-left: 0; flex-wrap: wrap; } }
 `;

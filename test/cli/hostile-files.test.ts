@@ -4,6 +4,7 @@ import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { open } from "../../engine/index.js";
 import { branch, bucketAt, fileOf, freelist, leaf, pair, type MakePage } from "../support/hand-made.js";
+import { fixtureOriginal } from "../support/fixtures.js";
 import { tempPath } from "../support/temp.js";
 import { here, jsonLinesHere, outputHere } from "./command.js";
 
@@ -116,4 +117,33 @@ test("of a file that does not store its free pages salvage does not say that the
   const { stderr, stdout } = await here(["surgery", "salvage", path, "-o", tempPath("unstored-saved.db")]);
   assert.match(stdout, /0 problems on the way[^]*the file does not say which of them are free/);
   assert.equal(stderr, "");
+});
+
+test("where no tree can be begun, buckets are saved under the names that other pages have for them", async () => {
+  const path = tempPath("metas.db");
+  const db = open(path);
+  for (const name of ["users", "orders", "items"]) db.update((tx) => { for (let i = 0, bucket = tx.createBucket(name); i < 400; i++) bucket.put(`${name} ${i}`, Buffer.alloc(40)); });
+  db.close();
+  const bytes = readFileSync(path);
+  writeFileSync(path, bytes.fill(0, 0, 2 * 4096));
+  const saved = tempPath("metas-saved.db");
+  await outputHere(["surgery", "salvage", path, "-o", saved]);
+  const copy = open(saved, { readOnly: true });
+  copy.view((tx) => {
+    const lost = tx.bucket("lost+found")!;
+    for (const name of ["users", "orders", "items"]) {
+      assert.ok([...lost.buckets()].some((page) => lost.bucket(page)?.bucket(name)?.count() === 400), name);
+    }
+  });
+  copy.close();
+});
+
+test("pages behind the mark, of a commit that came to nothing, are no damage", async () => {
+  assert.match(await outputHere(["surgery", "salvage", fixtureOriginal("crash-before-meta"), "-o", tempPath("mark.db")]), /; 0 problems on the way/);
+});
+
+test("an export that ends at damage has written all that was read before it", async () => {
+  const { status, stdout } = await here(["export", fixtureOriginal("leaf-count-huge")]);
+  assert.equal(status, 1);
+  assert.match(stdout, /"key-00421"/);
 });

@@ -161,13 +161,23 @@ describe("the page in a browser", { skip: process.env["HEXBOLT_BROWSER"] === und
     await page.evaluate(`document.getElementById("edit-text").value = "not saved"; window.confirm = (text) => { window.asked = text; return false; }`);
     await page.evaluate(`document.querySelector('#tree [data-path="${hexOf("kinds")}"]').click()`);
     await page.until(`window.asked === "Drop the changes of the key user/0150?"`);
-    await page.evaluate(`window.asked = ""; history.go(-4)`);
+    await page.evaluate(`window.asked = ""; history.go(-3)`);
     await page.until(`window.asked !== ""`);
     assert.deepEqual(await page.evaluate(`[document.getElementById("edit-text").value, shown.label, location.hash]`), ["not saved", "user/0150", `#bucket=${hexOf("users")}&key=${hexOf("user/0150")}`]);
     await page.evaluate(`window.confirm = () => true`);
     await page.click(`document.getElementById("value-close")`);
     await page.until(`document.getElementById("value").hidden`);
     await page.evaluate(`delete window.confirm`);
+  });
+
+  test("a bucket that is not there has no rows of another one, and is said to be missing", async () => {
+    await page.evaluate(`location.hash = "bucket=${hexOf("gone")}"`);
+    await page.until(`document.getElementById("bucket-name").textContent === "gone" && document.querySelectorAll("#rows tr").length === 0`);
+    await page.until(`/bucket not found/.test(document.getElementById("message").textContent)`);
+    await page.evaluate(`location.hash = "page=abc&bucket=${hexOf("users")}"`);
+    await page.until(row("user/0000"));
+    assert.deepEqual(await page.evaluate(`[document.getElementById("message").hidden, document.getElementById("content").hidden]`), [true, false]);
+    page.errors.splice(0);
   });
 
   test("in a narrow window the map is as wide as the window", async () => {
