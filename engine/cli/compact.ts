@@ -14,7 +14,7 @@ import { Progress } from "./terminal.js";
  */
 function lossesOf(path: string, db: DB): string[] {
   const losses: string[] = [];
-  const file = new RawFile(path, true);
+  const file = new RawFile(path, true, db.recovery?.txid);
   try {
     file.freeIds(file.activeMeta());
   } catch (error) {

@@ -15,17 +15,17 @@ export interface LostPage {
   readonly isLeaf: boolean;
 }
 
-  /** Finds the branch and leaf pages that no tree has reached. */
+/** Finds the branch and leaf pages that no tree has reached. */
 export function findLostPages(file: RawFile, pageSize: number, reached: PgidSet, free: PgidSet): LostPage[] {
-    const lost: LostPage[] = [];
-    const pageCount = Math.floor(file.size / pageSize);
-    for (let pgid = 2; pgid < pageCount; pgid++) {
-      if (reached.has(pgid) || free.has(pgid)) continue;
-      const { count, flags, id } = readPageHeader(file.readBytes(pgid * pageSize, PAGE_HEADER_SIZE), 0);
-      if (id === pgid && count > 0 && (flags === FLAG_BRANCH || flags === FLAG_LEAF)) lost.push({ pgid, isLeaf: flags === FLAG_LEAF });
-    }
-    return lost;
+  const lost: LostPage[] = [];
+  const pageCount = Math.floor(file.size / pageSize);
+  for (let pgid = 2; pgid < pageCount; pgid++) {
+    if (reached.has(pgid) || free.has(pgid)) continue;
+    const { count, flags, id } = readPageHeader(file.readBytes(pgid * pageSize, PAGE_HEADER_SIZE), 0);
+    if (id === pgid && count > 0 && (flags === FLAG_BRANCH || flags === FLAG_LEAF)) lost.push({ pgid, isLeaf: flags === FLAG_LEAF });
   }
+  return lost;
+}
 
 /**
  * Orders lost pages so that what leads to others comes first, leaves that name buckets before all: pages are taken once, and so they are with the name of

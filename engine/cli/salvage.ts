@@ -242,7 +242,6 @@ class Salvage {
     }
     return taken;
   }
-
 }
 
 /** The page size at which most pages name themselves. */
