@@ -30,6 +30,7 @@ export const KNOWN: readonly KnownFailure[] = [
   { runtime: "deno", file: "engine/storage/file-storage.test.js", test: "a write that the system cuts short", reason: "starts a program with Node's flags" },
   { runtime: "deno", file: "engine/storage/file-storage.test.js", test: "where the file cannot be opened a second time", reason: "starts a program with Node's flags" },
   { runtime: "deno", file: "engine/under-us.test.js", test: "threads that open one file exclude each other", sometimes: true, reason: "Deno closes the files of a terminated worker some time later" },
+  { runtime: "deno", file: "engine/db/fake-timers.test.js", test: "batch and updateAsync", reason: "the mock timers of Deno take the place of those of node:timers, too" },
   { runtime: "bun", file: "images/grpc-server.test.js", test: "clients that do nothing", reason: "Bun 1.4 leaves the connection of an HTTP/2 session open that a server destroys" },
   { runtime: "deno", file: "images/grpc-server.test.js", test: "a client whose server goes away", reason: "imports a module in a program that is given as text" },
   { runtime: "deno", file: "images/grpc-server.test.js", test: "requests that do not end", reason: REFUSED_EARLY_ON_DENO },
@@ -41,6 +42,7 @@ export const KNOWN: readonly KnownFailure[] = [
 export const UNFIT: readonly UnfitFiles[] = [
   { runtimes: ["node22", "node24", "bun", "deno"], file: "tidy.test.js", reason: "looks at sources, runs none" },
   { runtimes: ["node22", "node24", "bun", "deno"], file: "package-types.test.js", reason: "about compilers" },
+  { runtimes: ["node22", "node24", "bun", "deno"], file: "cli/view-page.test.js", reason: "drives a browser, in a step of its own" },
   { runtimes: ["bun", "deno"], file: "package.test.js", reason: "about npm and Node's resolution" },
   { runtimes: ["bun", "deno"], file: "docs/", reason: "runs the documents' examples with the flags of Node" },
   { runtimes: ["bun", "deno"], file: "run.test.js", reason: "about the runner of Node's tests" },
