@@ -45,6 +45,8 @@ function prefixHex() {
 }
 
 let rowsVersion = 0;
+/** The rows on show, as they came. The same again are left where they are: somebody may be about to click one. */
+let shownRows;
 
 function loadFirstRows() {
   [from, before] = ["", []];
@@ -65,7 +67,9 @@ async function loadRows() {
   const { entries, next: following, sequence } = answer;
   next = following;
   $("bucket-name").textContent = bucket.labels.length === 0 ? "Buckets" : bucket.labels.join(" / ");
-  replace($("rows"), ...entries.map(rowOf));
+  const rows = bucket.path + JSON.stringify(entries);
+  if (rows !== shownRows) replace($("rows"), ...entries.map(rowOf));
+  shownRows = rows;
   $("no-rows").hidden = entries.length > 0;
   $("no-rows").textContent = $("prefix").value !== "" ? "No key here starts with that." : bucket.path === "" ? "The file has no bucket yet." : "This bucket is empty.";
   $("page-next").disabled = next === undefined;
@@ -80,6 +84,7 @@ function noRows(hadNext) {
   if ($("bucket-name").textContent === name) return;
   $("bucket-name").textContent = name;
   $("rows").replaceChildren();
+  shownRows = undefined;
   $("bucket-stats").replaceChildren();
   $("no-rows").hidden = true;
 }
