@@ -17,6 +17,12 @@ describe("the page in a browser", { skip: process.env["HEXBOLT_BROWSER"] === und
   const button = (text: string): string => `[...document.querySelectorAll("button")].find((b) => b.textContent === ${JSON.stringify(text)} && b.offsetParent !== null)`;
   const row = (text: string): string => `[...document.querySelectorAll("#rows tr button")].find((b) => b.textContent === ${JSON.stringify(text)})`;
 
+  /** Goes to an address of the page, and waits until it was followed. */
+  const visit = async (hash: string): Promise<void> => {
+    await page.evaluate(`location.hash = ${JSON.stringify(hash)}`);
+    await page.until(`followed === ${JSON.stringify(hash)}`);
+  };
+
   before(async () => {
     path = sampleFile();
     viewer = await startViewer({ path, host: "127.0.0.1", port: 0, canWrite: true }, io);
@@ -64,7 +70,7 @@ describe("the page in a browser", { skip: process.env["HEXBOLT_BROWSER"] === und
   });
 
   test("what is in the file is text on the page, never part of it", async () => {
-    await page.evaluate(`location.hash = "bucket=${hexOf("users")}"`);
+    await visit(`bucket=${hexOf("users")}`);
     await page.evaluate(`(() => { const field = document.getElementById("prefix"); field.value = "zz"; field.dispatchEvent(new Event("input")); })()`);
     await page.click(row("zz<script>alert(1)</script>"));
     await page.until(`document.getElementById("value-key").textContent === "zz<script>alert(1)</script>"`);
@@ -73,7 +79,7 @@ describe("the page in a browser", { skip: process.env["HEXBOLT_BROWSER"] === und
   });
 
   test("an answer that comes late does not replace what was asked for after it", async () => {
-    await page.evaluate(`location.hash = "bucket=${hexOf("users")}"`);
+    await visit(`bucket=${hexOf("users")}`);
     await page.until(row("user/0000"));
     await page.evaluate(`(() => {
       const fetchNow = window.fetch;
@@ -141,7 +147,7 @@ describe("the page in a browser", { skip: process.env["HEXBOLT_BROWSER"] === und
   });
 
   test("a commit of another process leaves the rows, the open value and the focus where they are", async () => {
-    await page.evaluate(`location.hash = "bucket=${hexOf("users")}"`);
+    await visit(`bucket=${hexOf("users")}`);
     await page.click(button("Next"));
     await page.click(row("user/0150"));
     await page.until(`shown?.label === "user/0150"`);
@@ -171,10 +177,10 @@ describe("the page in a browser", { skip: process.env["HEXBOLT_BROWSER"] === und
   });
 
   test("a bucket that is not there has no rows of another one, and is said to be missing", async () => {
-    await page.evaluate(`location.hash = "bucket=${hexOf("gone")}"`);
+    await visit(`bucket=${hexOf("gone")}`);
     await page.until(`document.getElementById("bucket-name").textContent === "gone" && document.querySelectorAll("#rows tr").length === 0`);
     await page.until(`/bucket not found/.test(document.getElementById("message").textContent)`);
-    await page.evaluate(`location.hash = "page=abc&bucket=${hexOf("users")}"`);
+    await visit(`page=abc&bucket=${hexOf("users")}`);
     await page.until(row("user/0000"));
     assert.deepEqual(await page.evaluate(`[document.getElementById("message").hidden, document.getElementById("content").hidden]`), [true, false]);
     page.errors.splice(0);
@@ -195,7 +201,7 @@ describe("the page in a browser", { skip: process.env["HEXBOLT_BROWSER"] === und
     writer = open(path);
     writer.update((tx) => tx.bucket("kinds")?.put("live", "now"));
     await page.until(`Number(document.getElementById("count-txid").textContent) > ${txid}`);
-    await page.evaluate(`location.hash = "bucket=${hexOf("kinds")}"`);
+    await visit(`bucket=${hexOf("kinds")}`);
     await page.click(button("Content"));
     await page.until(row("live"));
   });
@@ -221,7 +227,7 @@ describe("the page in a browser", { skip: process.env["HEXBOLT_BROWSER"] === und
   });
 
   test("bytes that are no text are changed as hexadecimal digits, and what is none is refused", async () => {
-    await page.evaluate(`location.hash = "bucket=${hexOf("kinds")}"`);
+    await visit(`bucket=${hexOf("kinds")}`);
     await page.click(row("varint"));
     await page.until(`document.getElementById("edit-text").value === "80 02"`);
     await page.evaluate(`document.getElementById("edit-text").value = "80 0"`);
@@ -236,7 +242,7 @@ describe("the page in a browser", { skip: process.env["HEXBOLT_BROWSER"] === und
   });
 
   test("Save and Delete are about the value on show: while another is asked for, and when none comes, there is none", async () => {
-    await page.evaluate(`location.hash = "bucket=${hexOf("kinds")}"`);
+    await visit(`bucket=${hexOf("kinds")}`);
     await page.click(row("varint"));
     await page.until(`document.getElementById("edit-text").value === "80 03 ff"`);
     await page.evaluate(`(() => {
@@ -274,7 +280,7 @@ describe("the page in a browser", { skip: process.env["HEXBOLT_BROWSER"] === und
   });
 
   test("text with carriage returns, which a field of text would lose, is changed as hexadecimal digits, too", async () => {
-    await page.evaluate(`location.hash = "bucket=${hexOf("kinds")}"`);
+    await visit(`bucket=${hexOf("kinds")}`);
     await page.click(row("windows"));
     await page.until(`document.getElementById("edit-text").value === "61 0d 0a 62"`);
     await page.click(button("Save as hex"));
