@@ -53,12 +53,18 @@ class Side {
     this.at = this.#cursor.first();
   }
 
-  /** Passes the present entry. @returns what is in it, if it is a bucket */
-  pass(): Side | undefined {
+  /** Gives what is in the present entry, if it is a bucket; else it passes the entry. */
+  enter(): Side | undefined {
     const { key, value } = this.at!;
-    this.at = this.#cursor.next();
     this.#bound.take(key.length, value?.length ?? 0);
-    return value === undefined ? new Side(requireListed(this.content.bucket(key), key), this.#bound) : undefined;
+    if (value === undefined) return new Side(requireListed(this.content.bucket(key), key), this.#bound);
+    this.pass();
+    return undefined;
+  }
+
+  /** Passes the present entry: behind all that is to be said of it, for in a damaged file there may be no next one. */
+  pass(): void {
+    this.at = this.#cursor.next();
   }
 }
 
@@ -77,7 +83,7 @@ function orderOf(a: CursorEntry | undefined, b: CursorEntry | undefined): number
   return order === 0 && (a.value === undefined) !== (b.value === undefined) ? -1 : order;
 }
 
-/** Compares the next entries of a level and passes them. @returns the level below, where they are buckets */
+/** Compares the next entries of a level and passes values. @returns the level below, where they are buckets */
 function step({ a, around, b }: Level, report: Report): Level | undefined {
   const order = orderOf(a?.at, b?.at);
   const [atA, atB] = [order <= 0 ? a?.at : undefined, order >= 0 ? b?.at : undefined];
@@ -85,7 +91,7 @@ function step({ a, around, b }: Level, report: Report): Level | undefined {
   const [before, after] = [atA?.value, atB?.value];
   if (order !== 0) report({ kind: value === undefined ? "bucket" : "key", path: pathOf(around, key), before, after, isOnlyIn: order < 0 ? "first" : "second" });
   else if (before !== undefined && !before.equals(after!)) report({ kind: "key", path: pathOf(around, key), before, after, isOnlyIn: undefined });
-  const below: Level = { a: atA && a?.pass(), b: atB && b?.pass(), around: { name: key, around } };
+  const below: Level = { a: atA && a?.enter(), b: atB && b?.enter(), around: { name: key, around } };
   return below.a === undefined && below.b === undefined ? undefined : below;
 }
 
@@ -103,8 +109,14 @@ function compare(a: ReadTx, b: ReadTx, report: Report): void {
     levels.push(level);
     level = undefined;
     for (let top = levels.at(-1); top !== undefined && level === undefined; top = levels.at(-1)) {
-      if (top.a?.at === undefined && top.b?.at === undefined) levels.pop();
-      else level = step(top, report);
+      if (top.a?.at !== undefined || top.b?.at !== undefined) {
+        level = step(top, report);
+        continue;
+      }
+      levels.pop();
+      const above = levels.at(-1);
+      if (top.a !== undefined) above?.a?.pass();
+      if (top.b !== undefined) above?.b?.pass();
     }
   }
 }

@@ -34,6 +34,11 @@ interface Level {
   at: CursorEntry | undefined;
 }
 
+/** Goes on to the next entry: behind all that is to be written of this one, for in a damaged file there may be none. */
+function passEntry(level: Level | undefined): void {
+  if (level !== undefined) level.at = level.cursor.next();
+}
+
 /** Writes a bucket with all in it, depth first. Buckets may nest deeper than calls can: `levels` are those from the first one down. */
 function exportContent(content: Content, path: JsonBytes[], bound: ContentBound, out: Output): void {
   const levels: Level[] = [];
@@ -52,19 +57,18 @@ function exportContent(content: Content, path: JsonBytes[], bound: ContentBound,
       levels.pop();
       path.pop();
       begin = undefined;
+      passEntry(levels.at(-1));
       continue;
     }
     bound.take(at.key.length, at.value?.length ?? 0);
     if (at.value === undefined) {
       const nested = requireListed(level.content.bucket(at.key), at.key);
       path.push(toJsonBytes(at.key));
-      level.at = level.cursor.next();
       enter(nested);
     } else {
       begin ??= `{"bucket":${JSON.stringify(path)},"key":`;
       out.write(`${begin}${JSON.stringify(toJsonBytes(at.key))},"value":${JSON.stringify(toJsonBytes(at.value))}}\n`);
-      // Behind the line: in a damaged file what has been read is written.
-      level.at = level.cursor.next();
+      passEntry(level);
     }
   }
 }

@@ -147,3 +147,13 @@ test("an export that ends at damage has written all that was read before it", as
   assert.equal(status, 1);
   assert.match(stdout, /"key-00421"/);
 });
+
+test("what is in a bucket before damage is exported and compared before the damage is met", async () => {
+  const path = fileWith([branch([["a", 4], ["b", 5]]), leaf([bucketAt("a", 6)]), () => Buffer.alloc(4096, 0xff), leaf([pair("in a")])]);
+  const exported = await here(["export", path]);
+  assert.equal(exported.status, 1);
+  assert.match(exported.stdout, /"in a"/);
+  const compared = await here(["diff", path, fileWith([leaf([])])]);
+  assert.equal(compared.status, 1);
+  assert.match(compared.stdout, /- "a" \/ "in a"/);
+});
