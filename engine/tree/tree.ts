@@ -266,11 +266,15 @@ export class Tree {
   remove(key: Uint8Array, flags: number): boolean {
     if (!this.#seekForWrite(key)) return false;
     this.#requireFlags(flags);
-    const leaf = this.#leaf ?? this.#change(this.#pageFrame);
-    leaf.remove(this.#nodeAt, this.#index);
+    this.removeAt(this.#leaf ?? this.#change(this.#pageFrame), this.#nodeAt, this.#index);
+    return true;
+  }
+
+  /** Removes an element of a changed leaf. */
+  removeAt(leaf: DirtyLeaf, nodeAt: number, index: number): void {
+    leaf.remove(nodeAt, index);
     this.version++;
     if (leaf.isEmpty) noteEmptied(leaf);
-    return true;
   }
 
   /** The leaf that `#seekForWrite` came to, about to get an element. */

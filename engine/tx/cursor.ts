@@ -81,7 +81,7 @@ export class Cursor {
     this.#bucket.requireWritable();
     this.#requirePlace();
     if (this.#state === "unplaced") throw boltError("KEY_REQUIRED", "the cursor is on no key; call first, last or seek before delete");
-    if (this.#state === "on") this.#bucket.tree.remove(this.#place.keptKey!, 0);
+    if (this.#state === "on") this.#place.delete();
   }
 
   #requirePlace(): void {

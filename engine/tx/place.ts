@@ -64,7 +64,7 @@ export class Place {
   /** Goes to the first key that is greater than the one it is on. False at the end: then it stays where it is. */
   next(): boolean {
     const cursor = this.cursor;
-    const found = this.#isThere() ? cursor.next() : this.#findNext(this.#key ?? cursor.edgeKey());
+    const found = this.#isThere() ? cursor.next() : cursor.isInGap() ? cursor.leaveGap(1) : this.#findNext(this.#key ?? cursor.edgeKey());
     if (found) return this.#arrive(true);
     if (this.#keepsKey) this.#isLost = true;
     else cursor.last();
@@ -74,7 +74,7 @@ export class Place {
   /** Goes to the last key that is less than the one it is on. False at the start: then it stays where it is, though that key may have been deleted. */
   previous(): boolean {
     const cursor = this.cursor;
-    const found = this.#isThere() ? cursor.previous() : cursor.seekBefore(this.#key ?? cursor.edgeKey());
+    const found = this.#isThere() ? cursor.previous() : cursor.isInGap() ? cursor.leaveGap(-1) : cursor.seekBefore(this.#key ?? cursor.edgeKey());
     if (found) return this.#arrive(true);
     if (this.#keepsKey) this.#isLost = true;
     else cursor.first();
@@ -104,9 +104,10 @@ export class Place {
     else copyBytes(key, 0, bytes, keyStart, keySize);
   }
 
-  /** The key it is on, or was deleted from under it, until the next move; undefined in a read transaction, and where it has been nowhere. */
-  get keptKey(): Uint8Array | undefined {
-    return this.#key;
+  /** Deletes the key it is on, in a write transaction; no error when it has gone. @throws BoltError INCOMPATIBLE_VALUE for a nested bucket */
+  delete(): void {
+    if (this.#isThere() && !this.isBucket && this.cursor.remove()) return;
+    this.bucket.tree.remove(this.#key!, 0);
   }
 
   #isThere(): boolean {

@@ -193,8 +193,23 @@ export const treeMutants: readonly Mutant[] = [
     harm: "a cursor skips elements, or gives one twice, when its transaction writes", tests: ["engine/tx/cursor"],
   },
   {
+    name: "a cursor in a gap does not notice changes", file: "engine/tree/tree-cursor.ts",
+    find: "return this.#version === gapVersion(this.tree.version);", replace: "return this.#version < BROKEN;",
+    harm: "a cursor skips elements after a deletion, when something else was put or deleted behind it", tests: ["engine/tx/cursor"],
+  },
+  {
+    name: "a cursor goes back from a gap by one too few", file: "engine/tree/tree-cursor.ts",
+    find: "const i = direction > 0 ? this.#index : this.#index - 1;", replace: "const i = direction > 0 ? this.#index : Math.max(0, this.#index - 2);",
+    harm: "prev after a deletion passes by an element", tests: ["engine/tx/cursor"],
+  },
+  {
+    name: "a removal at a cursor's place takes a leaf that has become nodes for the page it was", file: "engine/tree/tree-cursor.ts",
+    find: "const isSameLeaf = leaf.image === image &&", replace: "const isSameLeaf = true ||",
+    harm: "a cursor reads a frame that has been given back", tests: ["engine/tx/cursor"],
+  },
+  {
     name: "a cursor follows pages in a circle", file: "engine/tree/tree-cursor.ts",
-    find: "if (found && hasEdge && this.#edge.compare(", replace: "if (found && hasEdge && this.#depth < 0 && this.#edge.compare(",
+    find: "if (found && hasEdge && this.#edge.compare(", replace: "if (found && hasEdge && this.#count < 0 && this.#edge.compare(",
     harm: "walking a damaged file never ends", tests: ["engine/tree/tree-cursor"],
   },
   {

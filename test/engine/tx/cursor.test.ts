@@ -1,7 +1,7 @@
 /** Cursors: every move, in read and write transactions, over several pages, and while the same transaction puts and deletes. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Bucket, CursorEntry, ReadBucket } from "../../../engine/index.js";
+import type { Bucket, Cursor, CursorEntry, ReadBucket } from "../../../engine/index.js";
 import { Random, seedOfRun } from "../../support/random.js";
 import { boltError, keyOf, requireBucket, withBothBuckets, withBucket, withDatabase } from "./database.js";
 
@@ -303,42 +303,83 @@ class PlainCursor {
   }
 }
 
-test("random moves, puts and deletes give what a sorted array gives", (t) => {
+/** Does a random step on a cursor, or on its bucket, and on the plain one. */
+function randomStep(random: Random, cursor: Cursor, bucket: Bucket, plain: PlainCursor, text: string, size: number): void {
+  switch (random.below(10)) {
+    case 0:
+    case 1:
+      bucket.put(text, "v".repeat(random.below(size)));
+      plain.keys.add(text);
+      break;
+    case 2:
+      bucket.delete(text);
+      plain.keys.delete(text);
+      break;
+    case 3:
+    case 4:
+      if (plain.isPlaced) cursor.delete();
+      plain.delete();
+      break;
+    case 5:
+      assert.equal(bucket.getView(text) !== undefined, plain.keys.has(text));
+      break;
+    default: {
+      const kind = random.pick(["first", "last", "seek", "next", "next", "next", "next", "prev", "prev", "prev", "prev"] as const);
+      const found = kind === "seek" ? cursor.seek(text) : cursor[kind]();
+      assert.equal(at(found), plain.move(kind, text), kind);
+    }
+  }
+}
+
+test("random moves, puts and deletes give what a sorted array gives, in a new bucket and in a stored one", (t) => {
   const seed = seedOfRun();
   t.diagnostic(`SEED=${seed}`);
   const random = new Random(seed);
-  for (let round = 0; round < 60; round++) {
-    withBucket((bucket) => {
+  for (let round = 0; round < 90; round++) {
+    withDatabase(({ db }) => {
       const plain = new PlainCursor();
       const range = random.pick([4, 12, 150]);
-      const size = random.pick([1, 40, 300]);
-      const key = (): string => keyOf(random.below(range));
-      const cursor = bucket.cursor();
-      for (let step = 0; step < 200; step++) {
-        const text = key();
-        switch (random.below(8)) {
-          case 0:
-          case 1:
-            bucket.put(text, "v".repeat(random.below(size)));
-            plain.keys.add(text);
-            break;
-          case 2:
-            bucket.delete(text);
-            plain.keys.delete(text);
-            break;
-          case 3:
-            if (plain.isPlaced) cursor.delete();
-            plain.delete();
-            break;
-          default: {
-            const kind = random.pick(["first", "last", "seek", "next", "next", "next", "prev", "prev", "prev"] as const);
-            const found = kind === "seek" ? cursor.seek(text) : cursor[kind]();
-            assert.equal(at(found), plain.move(kind, text), `round ${round}, step ${step}: ${kind}`);
-          }
+      const size = random.pick([1, 40, 300, 1500]);
+      const isStored = random.below(3) > 0;
+      db.update((tx) => {
+        const bucket = tx.createBucket("bucket");
+        for (let i = 0; isStored && i < range; i++) {
+          bucket.put(keyOf(i), "v".repeat(random.below(size)));
+          plain.keys.add(keyOf(i));
         }
-      }
-      assert.deepEqual(forward(bucket), [...plain.keys].sort());
-      assert.deepEqual(backward(bucket), [...plain.keys].sort().reverse());
+      });
+      db.update((tx) => {
+        const bucket = requireBucket(tx.bucket("bucket"));
+        const cursor = bucket.cursor();
+        for (let step = 0; step < 200; step++) randomStep(random, cursor, bucket, plain, keyOf(random.below(range)), size);
+        assert.deepEqual(forward(bucket), [...plain.keys].sort());
+        assert.deepEqual(backward(bucket), [...plain.keys].sort().reverse());
+      });
+      db.view((tx) => assert.deepEqual(forward(requireBucket(tx.bucket("bucket"))), [...plain.keys].sort()));
     }, { pageSize: 1024 });
+  }
+});
+
+test("every second, every third and all but every third key deleted on the way, to and fro, leave the others", () => {
+  for (const [every, isKept] of [[2, false], [3, false], [3, true], [1, false]] as const) {
+    for (const isBackward of [false, true]) {
+      withDatabase(({ db }) => {
+        const goes = (i: number): boolean => (i % every === 0) !== isKept;
+        db.update((tx) => { for (let i = 0, bucket = tx.createBucket("bucket"); i < 600; i++) bucket.put(keyOf(i), "some value".repeat(1 + (i % 7))); });
+        db.update((tx) => {
+          const bucket = requireBucket(tx.bucket("bucket"));
+          const cursor = bucket.cursor();
+          let i = isBackward ? 599 : 0;
+          for (let entry = isBackward ? cursor.last() : cursor.first(); entry !== undefined; entry = isBackward ? cursor.prev() : cursor.next()) {
+            assert.equal(entry.key.toString(), keyOf(i));
+            if (goes(i)) cursor.delete();
+            i += isBackward ? -1 : 1;
+          }
+          assert.equal(i, isBackward ? -1 : 600);
+        });
+        const kept = Array.from({ length: 600 }, (_, i) => keyOf(i)).filter((_, i) => !goes(i));
+        db.view((tx) => assert.deepEqual(forward(requireBucket(tx.bucket("bucket"))), kept));
+      }, { pageSize: 1024 });
+    }
   }
 });
