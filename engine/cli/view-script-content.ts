@@ -179,9 +179,14 @@ function closeValue() {
   for (const row of document.querySelectorAll("#rows tr[aria-selected]")) row.removeAttribute("aria-selected");
 }
 
+/** Whether what stands in the field is not what was shown. */
+function isChanged() {
+  return shown !== undefined && $("edit-text").value !== shown.text;
+}
+
 /** Whether what stands in the field may go: it is as it was shown, or the user says so. */
 function mayLeave() {
-  return shown === undefined || $("edit-text").value === shown.text || confirm("Drop the changes of the key " + shown.label + "?");
+  return !isChanged() || confirm("Drop the changes of the key " + shown.label + "?");
 }
 
 function hexLines(digits) {
@@ -247,7 +252,14 @@ $("edit-save").addEventListener("click", async () => {
   const { path, key, was } = shown;
   const value = editedHex();
   if (value === undefined) return say("These are no hexadecimal digits, two a byte.", "put");
-  const { txid } = await ask("put", { path, key, value, was: "0x" + was }, "POST");
+  let txid;
+  // What were typed until the answer is here would be lost with it.
+  $("edit-text").readOnly = $("edit-save").disabled = true;
+  try {
+    ({ txid } = await ask("put", { path, key, value, was: "0x" + was }, "POST"));
+  } finally {
+    $("edit-text").readOnly = $("edit-save").disabled = false;
+  }
   if (shown?.path !== path || shown.key !== key) return;
   await Promise.all([showValue(key), loadRows(), count()]);
   $("edit-done").textContent = "Saved by transaction " + txid;

@@ -89,6 +89,8 @@ function hashOf({ tab, bucket, key, page }) {
 
 /** Where the address led when it was followed last. */
 let followed = "";
+/** The entries of the browser's history are numbered as they come, in their states: this one is on show. So a Back that is refused can be taken back. */
+let entryNumber = history.state ?? 0;
 /** The user has said that changes may go: the address is about to say the same. */
 let isAgreed = false;
 
@@ -108,8 +110,11 @@ function go(changes) {
 function follow() {
   const to = addressed();
   const mayGo = isAgreed || !leaves(to) || mayLeave();
+  const number = history.state ?? entryNumber + 1;
   isAgreed = false;
-  if (!mayGo) return history.replaceState(null, "", "#" + followed);
+  if (!mayGo) return history.go(entryNumber - number);
+  entryNumber = number;
+  history.replaceState(number, "");
   followed = location.hash.slice(1);
   say();
   showTab(to.tab);
@@ -180,6 +185,7 @@ $("check-run").addEventListener("click", runCheck);
 
 const START = String.raw`
 addEventListener("hashchange", follow);
+addEventListener("beforeunload", (event) => { if (isChanged()) event.preventDefault(); });
 follow();
 count();
 setInterval(count, 2000);

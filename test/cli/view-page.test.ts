@@ -169,8 +169,23 @@ describe("the page in a browser", { skip: process.env["HEXBOLT_BROWSER"] === und
     await page.until(`window.asked === "Drop the changes of the key user/0150?"`);
     await page.evaluate(`window.asked = ""; history.go(-3)`);
     await page.until(`window.asked !== ""`);
-    assert.deepEqual(await page.evaluate(`[document.getElementById("edit-text").value, shown.label, location.hash]`), ["not saved", "user/0150", `#bucket=${hexOf("users")}&key=${hexOf("user/0150")}`]);
-    await page.evaluate(`window.confirm = () => true`);
+    const stands = `["not saved", "user/0150", ${JSON.stringify(`#bucket=${hexOf("users")}&key=${hexOf("user/0150")}`)}]`;
+    const isAsBefore = `JSON.stringify([document.getElementById("edit-text").value, shown.label, location.hash]) === JSON.stringify(${stands})`;
+    await page.until(isAsBefore);
+    // Refused again, and the entries that were refused are there yet.
+    await page.evaluate(`window.asked = ""; history.go(-3)`);
+    await page.until(`window.asked !== ""`);
+    await page.until(isAsBefore);
+    await page.evaluate(`window.asked = ""; location.hash = "bucket=${hexOf("kinds")}"`);
+    await page.until(`window.asked !== ""`);
+    await page.until(isAsBefore);
+    assert.equal(await page.evaluate(`dispatchEvent(new Event("beforeunload", { cancelable: true }))`), false, "the page asks before it is loaded anew");
+    const number = Number(await page.evaluate(`history.state`));
+    await page.evaluate(`window.confirm = () => true; history.go(-3)`);
+    await page.until(`history.state === ${number - 3} && entryNumber === ${number - 3}`);
+    assert.equal(await page.evaluate(`dispatchEvent(new Event("beforeunload", { cancelable: true }))`), true);
+    await page.evaluate(`history.go(3)`);
+    await page.until(`entryNumber === ${number} && shown?.label === "user/0150"`);
     await page.click(`document.getElementById("value-close")`);
     await page.until(`document.getElementById("value").hidden`);
     await page.evaluate(`delete window.confirm`);
@@ -259,6 +274,22 @@ describe("the page in a browser", { skip: process.env["HEXBOLT_BROWSER"] === und
     await page.until(`document.getElementById("value").hidden && /does not answer/.test(document.getElementById("message").textContent)`);
     await page.evaluate(`window.fetch = fetchNow`);
     page.errors.splice(0);
+  });
+
+  test("while a value is being saved nothing can be typed that would be lost", async () => {
+    await page.click(row("varint"));
+    await page.until(`document.getElementById("edit-text").value === "80 03 ff"`);
+    await page.evaluate(`(() => {
+      const fetchNow = window.fetch;
+      window.question = new Promise((resolve) => { window.letGo = () => { window.fetch = fetchNow; resolve(); }; });
+      window.fetch = async (...parameters) => { if (String(parameters[0]) === "api/put") await window.question; return fetchNow(...parameters); };
+    })()`);
+    const field = `[document.getElementById("edit-text").readOnly, document.getElementById("edit-save").disabled]`;
+    await page.click(button("Save as hex"));
+    assert.deepEqual(await page.evaluate(field), [true, true]);
+    await page.evaluate(`letGo()`);
+    await page.until(`document.getElementById("edit-done").textContent.startsWith("Saved by transaction ")`);
+    assert.deepEqual(await page.evaluate(field), [false, false]);
   });
 
   test("a value that another process has changed meanwhile is not written over", async () => {
