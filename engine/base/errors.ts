@@ -3,6 +3,8 @@
  * may change; codes may not. Misuse of types is a TypeError, a broken invariant of ours an AssertionError.
  */
 
+import { isUtf8 } from "node:buffer";
+
 /** The stable codes of BoltError. */
 export type ErrorCode =
   | "DATABASE_NOT_OPEN" | "DATABASE_READ_ONLY" | "INVALID" | "VERSION_MISMATCH" | "CHECKSUM" | "TIMEOUT"
@@ -39,11 +41,22 @@ const TEXTS: Readonly<Record<Exclude<ErrorCode, "CORRUPT" | "IO">, string>> = {
   STALE_SNAPSHOT: "the writer has moved on",
 };
 
-/** Errors of single keys and buckets: their message is bbolt's text to the letter, for whoever compares; the facts are in `detail`. */
+/** Their message is bbolt's text to the letter, for whoever compares; the facts are in `detail`. */
 const EXACT_MESSAGES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "BUCKET_NOT_FOUND", "BUCKET_EXISTS", "BUCKET_NAME_REQUIRED", "KEY_REQUIRED", "KEY_TOO_LARGE", "VALUE_TOO_LARGE", "INCOMPATIBLE_VALUE",
-  "SAME_BUCKETS", "DIFFERENT_DB",
+  "SAME_BUCKETS", "DIFFERENT_DB", "TX_CLOSED",
 ]);
+
+/** Characters of a key or a name that an error shows. */
+const SHOWN = 60;
+
+/** A key or a bucket's name, as `detail` shows it: as text where it is one, else in hexadecimal; cut where it is long. */
+export function shown(name: Uint8Array): string {
+  const bytes = Buffer.from(name.buffer, name.byteOffset, name.byteLength);
+  const isText = isUtf8(bytes) && /^[\p{L}\p{M}\p{N}\p{P}\p{S} ]*$/u.test(bytes.toString());
+  const text = isText ? JSON.stringify(bytes.toString()) : `(hex)${bytes.toString("hex")}`;
+  return text.length <= SHOWN ? text : `${text.slice(0, SHOWN)}… (${bytes.length} bytes)`;
+}
 
 /**
  * Every error that a caller, a file or the system causes. `code` is stable, `detail` says which facts led here or what to do,

@@ -6,7 +6,7 @@ import { isUtf8 } from "node:buffer";
 import { statSync } from "node:fs";
 import { MAX_PAGE_SIZE, MIN_PAGE_SIZE } from "../format/constants.js";
 import { isReadablePageSize } from "../format/page-size.js";
-import { open, type Bucket, type DB, type Tx } from "../index.js";
+import { BoltError, open, type Bucket, type DB, type Tx } from "../index.js";
 import { EXIT_OK, Failure, UsageError, type Command } from "./command.js";
 import { EXPORT_VERSION } from "./export.js";
 import { writeJson, type Io } from "./io.js";
@@ -81,7 +81,8 @@ class Writer {
       bucket.put(item.key, item.value);
       this.#counts.keys++;
     } else {
-      if (item.sequence !== undefined) bucket.setSequence(item.sequence);
+      // A bucket that is there may have given higher numbers away: they must not come a second time.
+      if (item.sequence !== undefined && item.sequence > bucket.sequence) bucket.setSequence(item.sequence);
       this.#counts.buckets++;
     }
   }
@@ -113,7 +114,7 @@ function* itemsOf(path: string, io: Io, progress: Progress): Generator<Line> {
     progress.show(byteCount);
     if (line.length === 0) continue;
     const place = number;
-    const fail = (error: unknown): Failure => new Failure("BAD_LINE", `line ${place}: ${error instanceof Error ? error.message : String(error)}`);
+    const fail = (error: unknown): Failure => new Failure("BAD_LINE", `line ${place}: ${error instanceof Error ? error.message : String(error)}`, error instanceof BoltError ? error.detail : undefined);
     let item: Item;
     try {
       item = parseItem(line);
@@ -173,7 +174,7 @@ export const importCommand: Command = {
   details: "LINES is a file that `hexbolt export` has written, or - for the standard input (the default).\nFILE must not be there yet; with --merge it must, and gets all lines in one transaction or none of them.",
   example: "hexbolt import copy.db app.jsonl",
   options: [
-    { name: "merge", help: "add to a database that is there; keys that are in both get the new value" },
+    { name: "merge", help: "add to a database that is there; keys that are in both get the new value, buckets the higher sequence" },
     { name: "page-size", value: "BYTES", help: "of a new file; default: as the exported one, else 4096" },
   ],
   minimum: 1, maximum: 2, makesFile: true,

@@ -101,7 +101,9 @@ class ViewerServer {
   }
 
   #put(query: Query): unknown {
-    return this.#change(query, (bucket, key) => bucket.put(key, fromHex(query.get("value") ?? "")));
+    const value = query.get("value");
+    if (value === null) throw new Failure("BAD_REQUEST", "a value is needed, in hexadecimal: it may be empty, but not missing");
+    return this.#change(query, (bucket, key) => bucket.put(key, fromHex(value)));
   }
 
   #delete(query: Query): unknown {

@@ -9,7 +9,7 @@
  * meta (format/manifest.ts) tells the two apart, by the sums of their pages. If neither has a manifest, because their pages lie in more ranges than
  * fit, nothing tells them apart.
  */
-import { boltError, wrapIo } from "../base/errors.js";
+import { type BoltError, boltError, wrapIo } from "../base/errors.js";
 import { WATCHED_SIZE } from "../format/manifest.js";
 import { decodeMeta } from "../format/meta.js";
 import type { Storage } from "../storage/storage.js";
@@ -21,6 +21,7 @@ export class MetaWatch {
   readonly #pageSize: number;
   readonly #noted: Buffer;
   readonly #seen: Buffer = Buffer.alloc(2 * WATCHED_SIZE);
+  #refusal: BoltError | undefined;
 
   constructor(storage: Storage, pageSize: number) {
     this.#storage = storage;
@@ -42,7 +43,12 @@ export class MetaWatch {
 
   /** @throws BoltError STALE_SNAPSHOT when they are not */
   requireUnmoved(): void {
-    if (!wrapIo("read the meta pages", () => this.isUnmoved())) throw boltError("STALE_SNAPSHOT", "a commit has followed the one this snapshot reads; begin again");
+    if (!wrapIo("read the meta pages", () => this.isUnmoved())) throw (this.#refusal = boltError("STALE_SNAPSHOT", "a commit has followed the one this snapshot reads; begin again"));
+  }
+
+  /** Whoever was refused a page may have caught that, and made do with less. @throws BoltError STALE_SNAPSHOT when a page has been refused */
+  requireNoRefusal(): void {
+    if (this.#refusal !== undefined) throw this.#refusal;
   }
 
   #read(target: Buffer): void {

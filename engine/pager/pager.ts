@@ -229,7 +229,7 @@ export class Pager {
   /** @throws BoltError DATABASE_READ_ONLY, TX_WRITER_BUSY, IO when poisoned, MAX_SIZE_REACHED after the last transaction id */
   beginWrite(): Snapshot {
     if (this.options.readOnly) throw boltError("DATABASE_READ_ONLY");
-    if (this.#state === "writing") throw boltError("TX_WRITER_BUSY");
+    if (this.#state === "writing") throw boltError("TX_WRITER_BUSY", "updateAsync and batch wait for their turn");
     this.#requireUnpoisoned();
     assert(this.#state === "open", "a closed pager has no transactions");
     if (this.meta.txid === MAX_TXID) throw boltError("MAX_SIZE_REACHED", "transaction 2^64 - 1 is the last; compact begins a new file");

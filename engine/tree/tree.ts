@@ -8,7 +8,7 @@
  * 4. A leaf that lost all its elements stays until the commit; walks pass by it, and by a branch of such leaves (`DirtyBranch.emptied`).
  * 5. `version` counts the changes after which a cursor must find its place again.
  */
-import { boltError, corrupt } from "../base/errors.js";
+import { boltError, corrupt, shown } from "../base/errors.js";
 import { readU32 } from "../base/bytes.js";
 import { copyFrom, copyOut, copySmall, SMALL_SIZE, TINY_SIZE } from "../base/memory.js";
 import { BUCKET_HEADER_SIZE, LEAF_FLAGS, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, type Pgid } from "../format/constants.js";
@@ -227,7 +227,7 @@ export class Tree {
    */
   put(key: Uint8Array, value: Uint8Array, flags: number): void {
     const exact = this.#seekForWrite(key);
-    if (exact) this.#requireFlags(flags);
+    if (exact) this.#requireFlags(key, flags);
     const leaf = this.#leafToFill();
     if (leaf.put(this.#nodeAt, this.#index, exact, key, value, flags)) this.version++;
   }
@@ -243,14 +243,14 @@ export class Tree {
   /** `put` of a value that may be completed until the pages are encoded: the arena's `source` and `offset` say where key and value are. */
   putUnfinished(key: Uint8Array, value: Uint8Array, flags: number): void {
     const exact = this.#seekForWrite(key);
-    if (exact) this.#requireFlags(flags);
+    if (exact) this.#requireFlags(key, flags);
     const leaf = this.#leafToFill();
     if (leaf.putUnfinished(this.#nodeAt, this.#index, exact, key, value, flags)) this.version++;
   }
 
   /** @throws BoltError INCOMPATIBLE_VALUE when the element that was found has other flags */
-  #requireFlags(flags: number): void {
-    if (this.#foundFlags() !== flags) throw boltError("INCOMPATIBLE_VALUE", flags === 0 ? "the key is a bucket" : "the key is no bucket");
+  #requireFlags(key: Uint8Array, flags: number): void {
+    if (this.#foundFlags() !== flags) throw boltError("INCOMPATIBLE_VALUE", `the key ${shown(key)} is ${flags === 0 ? "a" : "no"} bucket`);
   }
 
   #foundFlags(): number {
@@ -265,7 +265,7 @@ export class Tree {
    */
   remove(key: Uint8Array, flags: number): boolean {
     if (!this.#seekForWrite(key)) return false;
-    this.#requireFlags(flags);
+    this.#requireFlags(key, flags);
     this.removeAt(this.#leaf ?? this.#change(this.#pageFrame), this.#nodeAt, this.#index);
     return true;
   }

@@ -6,7 +6,7 @@
  * 3. A deleted bucket is marked with all that is nested in it; its handles say BUCKET_NOT_FOUND from then on.
  */
 import { copyOut, copyToKeep } from "../base/memory.js";
-import { boltError, corrupt } from "../base/errors.js";
+import { boltError, corrupt, shown } from "../base/errors.js";
 import { BUCKET_FLAG, BUCKET_HEADER_SIZE, FLAG_LEAF, PAGE_HEADER_SIZE, type Pgid } from "../format/constants.js";
 import { readBucketHeader, writeBucketHeader } from "../format/bucket-header.js";
 import { writePageHeader } from "../format/page.js";
@@ -99,7 +99,7 @@ export class BucketState {
 
   /** @throws BoltError BUCKET_NAME_REQUIRED, BUCKET_EXISTS, INCOMPATIBLE_VALUE */
   create(name: Uint8Array): BucketState {
-    if (!this.putNew(name, EMPTY_BUCKET)) throw boltError("BUCKET_EXISTS");
+    if (!this.putNew(name, EMPTY_BUCKET)) throw boltError("BUCKET_EXISTS", shown(name));
     return this.#noteNew(name);
   }
 
@@ -118,7 +118,7 @@ export class BucketState {
   putNew(name: Uint8Array, value: Uint8Array): boolean {
     if (name.length === 0) throw boltError("BUCKET_NAME_REQUIRED");
     const flags = this.tree.putNew(name, value, BUCKET_FLAG);
-    if (flags !== NOTHING && flags !== BUCKET_FLAG) throw boltError("INCOMPATIBLE_VALUE", "the key has a value");
+    if (flags !== NOTHING && flags !== BUCKET_FLAG) throw boltError("INCOMPATIBLE_VALUE", `the key ${shown(name)} has a value`);
     return flags === NOTHING;
   }
 
@@ -167,7 +167,9 @@ export class BucketState {
     for (let bucket: BucketState | undefined = target; bucket !== undefined; bucket = bucket.parent) {
       if (bucket === child) throw boltError("SAME_BUCKETS", "a bucket cannot be moved into itself or a bucket nested in it");
     }
-    if (target.tree.lookup(name)) throw target.tree.flags === BUCKET_FLAG ? boltError("BUCKET_EXISTS") : boltError("INCOMPATIBLE_VALUE", "the key has a value in the target bucket");
+    if (target.tree.lookup(name)) {
+      throw target.tree.flags === BUCKET_FLAG ? boltError("BUCKET_EXISTS", `${shown(name)} in the target`) : boltError("INCOMPATIBLE_VALUE", `the key ${shown(name)} has a value in the target`);
+    }
     this.tree.lookup(name);
     const { bytes, keyStart, keySize, valueSize } = this.tree;
     const value = copyOut(bytes, keyStart + keySize, valueSize);
@@ -181,8 +183,8 @@ export class BucketState {
   }
 
   #require(name: Uint8Array): BucketState {
-    if (!this.tree.lookup(name)) throw boltError("BUCKET_NOT_FOUND");
-    if (this.tree.flags !== BUCKET_FLAG) throw boltError("INCOMPATIBLE_VALUE", "the key has a value");
+    if (!this.tree.lookup(name)) throw boltError("BUCKET_NOT_FOUND", shown(name));
+    if (this.tree.flags !== BUCKET_FLAG) throw boltError("INCOMPATIBLE_VALUE", `the key ${shown(name)} has a value`);
     return this.open(name)!;
   }
 

@@ -48,7 +48,7 @@ export class TxState {
   /** @throws BoltError TX_CLOSED */
   requireOpen(): void {
     // During a commit the nodes are being merged and cut: what is read then would be wrong.
-    if (!this.isOpen || this.isCommitting) throw boltError("TX_CLOSED");
+    if (!this.isOpen || this.isCommitting) throw boltError("TX_CLOSED", "buckets, cursors and iterators can be used until their transaction ends: take out of them what you need before");
   }
 
   /** @throws BoltError TX_CLOSED, TX_NOT_WRITABLE */

@@ -144,6 +144,13 @@ test("a line that cannot be taken names itself, and nothing is left of the impor
   assert.equal((await here(["import", "--merge", path], '{"bucket":["b"],"key":"k","value":"new"}\n{oops\n')).status, 1);
   assert.equal(soundContentHash(path), before);
   await outputHere(["import", "--merge", path], '{"bucket":["b"],"key":"k","value":"new"}\n{"bucket":["c"],"sequence":"9"}\n');
+  // A sequence of the file that is higher stays: the numbers up to it may be keys.
+  await outputHere(["import", "--merge", path], '{"bucket":["c"],"sequence":"3"}\n{"bucket":["d"],"sequence":"4"}\n');
+  const db = open(path, { readOnly: true });
+  assert.deepEqual(db.view((tx) => ["c", "d"].map((name) => tx.bucket(name)?.sequence)), [9n, 4n]);
+  db.close();
+  const { stderr } = await here(["import", "--merge", path], '{"bucket":["c","k"]}\n{"bucket":["c"],"key":"k","value":"v"}\n');
+  assert.match(stderr, /line 2: incompatible value\n {2}the key "k" is a bucket/);
   assert.equal(await outputHere(["get", path, "b", "k"]), "new\n");
   assert.match((await here(["import", path], "")).stderr, /already exists/);
 });

@@ -74,6 +74,39 @@ for (const noFreelistSync of [false, true]) {
   });
 }
 
+test("a view whose function catches what a stale snapshot throws, or throws another error for it, runs again", () => {
+  const storage = new MemoryStorage();
+  const writer = open("caught.db", { storage });
+  put(writer, 2000, 1);
+  const openReader = (): DB => open("caught.db", { storage, readOnly: true, lock: "none" });
+  for (const handle of [(): void => undefined, (cause: unknown): void => { throw new Error("cannot load", { cause }); }]) {
+    const reader = openReader();
+    let runs = 0;
+    const count = reader.view((tx) => {
+      runs++;
+      let found = 0;
+      for (let i = 0; i < 2000; i++) {
+        if (i === 500 && runs === 1) put(writer, 1, 2);
+        try { if (tx.bucket("b")?.get(keyOf(i)) !== undefined) found++; } catch (error) { handle(error); }
+      }
+      return found;
+    });
+    assert.deepEqual([runs, count], [2, 2000]);
+    reader.close();
+  }
+  const reader = openReader();
+  let runs = 0;
+  assert.throws(() => reader.view((tx) => {
+    runs++;
+    tx.bucket("b")?.get(keyOf(0));
+    put(writer, 1, 3);
+    try { tx.bucket("b")?.get(keyOf(1999)); } catch { return "incomplete"; }
+    return "whole";
+  }), stale);
+  assert.equal(runs, 100);
+  for (const db of [reader, writer]) db.close();
+});
+
 test("a file that is cut while a snapshot is taken of it is no damaged one", () => {
   for (let nth = 1; nth <= 6; nth++) {
     const storage = new WatchedStorage();

@@ -63,6 +63,31 @@ test("whatever a callback throws is thrown on, the same value, and the transacti
   assertGoesOn(database.path);
 });
 
+test("an error about a key or a bucket says which in its detail, and what is called too late or at once says what to do", () => {
+  const database = filled();
+  const detail = (work: (tx: Tx) => void): string | undefined => {
+    try {
+      database.update(work);
+    } catch (error) {
+      assert.ok(error instanceof BoltError);
+      return error.detail;
+    }
+    return assert.fail("it did not throw");
+  };
+  assert.equal(detail((tx) => tx.deleteBucket("nope")), '"nope"');
+  assert.equal(detail((tx) => tx.deleteBucket(Buffer.of(0, 255))), "(hex)00ff");
+  assert.equal(detail((tx) => tx.deleteBucket("x".repeat(200))), `"${"x".repeat(59)}… (200 bytes)`);
+  assert.equal(detail((tx) => { tx.createBucket("b"); }), '"b"');
+  assert.equal(detail((tx) => { tx.createBucket("c").createBucket("nested"); tx.bucket("b")?.moveBucket("nested", tx.bucket("c") ?? tx); }), '"nested" in the target');
+  assert.equal(detail((tx) => tx.bucket("b")?.put("nested", "")), 'the key "nested" is a bucket');
+  assert.equal(detail((tx) => tx.bucket("b")?.delete("nested")), 'the key "nested" is a bucket');
+  assert.equal(detail((tx) => tx.bucket("b")?.createBucket("key 1")), 'the key "key 1" has a value');
+  assert.equal(detail((tx) => tx.bucket("b")?.deleteBucket("key 1")), 'the key "key 1" has a value');
+  assert.match(String(detail(() => { database.update(() => undefined); })), /updateAsync and batch/);
+  assert.match(String(detail(() => { [...database.view((tx) => tx.bucket("b")?.keys() ?? [])]; })), /take out of them what you need/);
+  assertGoesOn(database.path);
+});
+
 test("a hook of onCommit that throws does not undo the commit", () => {
   const database = filled();
   const failure = new Error("of the hook");
