@@ -64,6 +64,11 @@ export const JSON_OPTION: OptionSpec = { name: "json", help: "write JSON, one va
 /** How bytes are printed, as bbolt names it. */
 export const FORMATS: readonly string[] = ["auto", "ascii-encoded", "hex", "bytes", "redacted"];
 
+/** The option for how bytes are printed. @param what that is, with its verb: "keys are" */
+export function formatOption(what: string, fallback: string = "auto"): OptionSpec {
+  return { name: "format", short: "f", value: "FORMAT", choices: FORMATS, help: `how ${what} printed: ${FORMATS.join("|")}; default ${fallback}; with --json as {"FORMAT": "…"}` };
+}
+
 /** How bytes are given. */
 export const PARSE_FORMATS: readonly string[] = ["ascii-encoded", "hex"];
 

@@ -2,10 +2,10 @@
 import { requireListed } from "../base/errors.js";
 import { ContentBound } from "../format/content-bound.js";
 import type { Cursor, CursorEntry, ReadBucket, ReadTx } from "../index.js";
-import { EXIT_FAILED, EXIT_OK, FORMATS, type Command } from "./command.js";
+import { EXIT_FAILED, EXIT_OK, formatOption, type Command } from "./command.js";
 import { formatBytes, quotedOrHex } from "./go-text.js";
 import { MemoryOutput, writeJson, type Io, type Output } from "./io.js";
-import { toJsonBytes } from "./json-bytes.js";
+import { toFormattedJson, toJsonBytes } from "./json-bytes.js";
 import { LiveTries, openForReading, type Reading } from "./open-file.js";
 import { paintFor, type Paint } from "./terminal.js";
 
@@ -140,8 +140,8 @@ function line({ after, before, isOnlyIn, kind, path }: Difference, paint: Paint,
   return `~ ${what}: ${shorten(before, format, isFull)} -> ${shorten(after, format, isFull)}\n`;
 }
 
-function jsonOf({ after, before, isOnlyIn, kind, path }: Difference): unknown {
-  const value = (given: Buffer | bigint | undefined): unknown => (given instanceof Buffer ? toJsonBytes(given) : given);
+function jsonOf({ after, before, isOnlyIn, kind, path }: Difference, format: string | undefined): unknown {
+  const value = (given: Buffer | bigint | undefined): unknown => (given instanceof Buffer ? toFormattedJson(given, format) : given);
   const change = isOnlyIn === "first" ? "removed" : isOnlyIn === "second" ? "added" : "changed";
   return { change, kind, path: path.map(toJsonBytes), before: value(before), after: value(after) };
 }
@@ -178,22 +178,22 @@ export const diffCommand: Command = {
   details: "Lines begin with - (only in the first), + (only in the second) or ~ (changed). Exit status 0 when the content is the same, 1 when not.",
   example: "hexbolt diff yesterday.db today.db",
   options: [
-    { name: "format", short: "f", value: "FORMAT", choices: FORMATS, help: `how values are printed: ${FORMATS.join("|")}; default auto` },
+    formatOption("values are"),
     { name: "full", help: "print long values whole" },
     { name: "quiet", short: "q", help: "print nothing; the exit status tells" },
   ],
   minimum: 2, maximum: 2, statusOfCutOutput: EXIT_FAILED,
   run: (args, io) => {
     const paint = paintFor(io.stdout, io.env);
-    const format = args.text("format") ?? "auto";
+    const format = args.text("format");
     const a = openForReading(io, args.at(0));
     try {
       const b = openForReading(io, args.at(1));
       try {
         const count = compareFiles(io, a, b, (out, difference) => {
           if (args.has("quiet")) return;
-          if (args.json) writeJson(out, jsonOf(difference));
-          else out.write(line(difference, paint, format, args.has("full")));
+          if (args.json) writeJson(out, jsonOf(difference, format));
+          else out.write(line(difference, paint, format ?? "auto", args.has("full")));
         });
         return count === 0 ? EXIT_OK : EXIT_FAILED;
       } finally {

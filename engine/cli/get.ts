@@ -1,9 +1,9 @@
 /** `hexbolt get`: the value of one key. */
 import { bucketNames, findBucket } from "./bucket-path.js";
-import { BUCKET_OPTION, EXIT_OK, Failure, FORMATS, PARSE_OPTION, UsageError, type Command } from "./command.js";
+import { BUCKET_OPTION, EXIT_OK, Failure, formatOption, PARSE_OPTION, UsageError, type Command } from "./command.js";
 import { formatBytes, hex, parseBytes, quote, textOrHex } from "./go-text.js";
 import { writeJson } from "./io.js";
-import { toJsonBytes } from "./json-bytes.js";
+import { toFormattedJson, toJsonBytes } from "./json-bytes.js";
 import { viewFile } from "./open-file.js";
 import type { ReadBucket } from "../index.js";
 import { didYouMean } from "./suggest.js";
@@ -28,7 +28,7 @@ export const getCommand: Command = {
   details: "Several BUCKETs are a path: the last one is nested in those before it.\nWith --raw the value is written as it is, without a line break behind it.",
   example: "hexbolt get --format hex app.db users alice",
   options: [
-    { name: "format", short: "f", value: "FORMAT", choices: FORMATS, help: `how the value is printed: ${FORMATS.join("|")}; default auto` },
+    formatOption("the value is"),
     { ...PARSE_OPTION, help: "what KEY is: ascii-encoded (default) or hex" },
     BUCKET_OPTION,
     { name: "raw", help: "the value's bytes and nothing else" },
@@ -36,13 +36,14 @@ export const getCommand: Command = {
   minimum: 3, maximum: Infinity,
   run: (args, io) => {
     const key = parseBytes(args.positionals.at(-1) ?? "", args.text("parse-format") ?? "ascii-encoded");
+    if (args.has("raw") && args.has("format")) throw new UsageError("--raw or --format may be given, but not both");
     if (key.length === 0) throw new UsageError("key required");
     const path = bucketNames(args, args.positionals.slice(1, -1));
     return viewFile(io, args.at(0), (tx, out) => {
       const bucket = findBucket(tx, path);
       const value = bucket.get(key);
       if (value === undefined) throw keyNotFound(bucket, key);
-      if (args.json) writeJson(out, { key: toJsonBytes(key), value: toJsonBytes(value) });
+      if (args.json) writeJson(out, { key: toJsonBytes(key), value: toFormattedJson(value, args.text("format")) });
       else if (args.has("raw")) out.write(value);
       else {
         out.write(formatBytes(value, args.text("format") ?? "auto"));

@@ -1,8 +1,8 @@
 /**
  * Bytes in JSON, exactly: a string where they are UTF-8, else an object with their hexadecimal digits. `{"hex": "00ff"}` and a string
- * never stand for the same bytes twice over: what is UTF-8 is always written as a string.
+ * never stand for the same bytes twice over: what is UTF-8 is always written as a string, unless a format was asked for.
  */
-import { hex, utf8Text } from "./go-text.js";
+import { formatBytes, hex, utf8Text } from "./go-text.js";
 
 /** Bytes as JSON carries them. */
 export type JsonBytes = string | { readonly hex: string };
@@ -10,6 +10,18 @@ export type JsonBytes = string | { readonly hex: string };
 /** Gives the JSON form of bytes. */
 export function toJsonBytes(bytes: Uint8Array): JsonBytes {
   return utf8Text(bytes) ?? { hex: hex(bytes) };
+}
+
+/** Bytes printed in a format that was asked for, as JSON carries them: the text under the format's name. */
+export type FormattedBytes = { readonly [format: string]: string };
+
+/**
+ * Gives the JSON form of bytes in one of the FORMATS: `{"redacted": "<redacted len:…>"}`. Without a format, and for `bytes`, it is that of the
+ * bytes themselves. `{"hex": …}` is one thing either way: the digits.
+ */
+export function toFormattedJson(bytes: Uint8Array, format: string | undefined): JsonBytes | FormattedBytes {
+  const printed = format === undefined ? bytes : formatBytes(bytes, format);
+  return typeof printed === "string" && format !== undefined ? { [format]: printed } : toJsonBytes(bytes);
 }
 
 /** Reads the JSON form of bytes; also `{"base64": …}`, for files made by other programs. @throws Error for anything else */

@@ -1,10 +1,10 @@
 /** `hexbolt keys`: the keys of a bucket, nested buckets among them, one a line. */
 import { bucketNames, findBucket } from "./bucket-path.js";
-import { EXIT_OK, FORMATS, PARSE_OPTION, type Command } from "./command.js";
+import { EXIT_OK, formatOption, PARSE_OPTION, type Command } from "./command.js";
 import type { ReadBucket } from "../index.js";
 import { formatBytes, parseBytes } from "./go-text.js";
 import { writeJson } from "./io.js";
-import { toJsonBytes } from "./json-bytes.js";
+import { toFormattedJson } from "./json-bytes.js";
 import { viewFile } from "./open-file.js";
 
 /** Steps through all elements of a bucket whose key starts with `prefix`. */
@@ -23,7 +23,7 @@ export const keysCommand: Command = {
   details: "Several BUCKETs are a path: the last one is nested in those before it. Names of nested buckets are listed among the keys.",
   example: "hexbolt keys --prefix user/ app.db users",
   options: [
-    { name: "format", short: "f", value: "FORMAT", choices: FORMATS, help: `how keys are printed: ${FORMATS.join("|")}; default auto` },
+    formatOption("keys are"),
     { name: "prefix", value: "TEXT", help: "only keys that start with this" },
     { name: "limit", value: "COUNT", help: "at most this many keys" },
     { ...PARSE_OPTION, help: "what BUCKET and --prefix are: ascii-encoded (default) or hex" },
@@ -37,7 +37,7 @@ export const keysCommand: Command = {
     return viewFile(io, args.at(0), (tx, out) => {
       for (const { key, value } of elementsOf(findBucket(tx, path), prefix, limit)) {
         if (args.json) {
-          writeJson(out, { key: toJsonBytes(key), bucket: value === undefined });
+          writeJson(out, { key: toFormattedJson(key, args.text("format")), bucket: value === undefined });
           continue;
         }
         out.write(formatBytes(key, args.text("format") ?? "auto"));

@@ -2,10 +2,10 @@
 import { FLAG_LEAF } from "../format/constants.js";
 import { pageTypeName } from "../format/page.js";
 import { parseInteger } from "./args.js";
-import { EXIT_OK, Failure, FORMATS, UsageError, type Command } from "./command.js";
+import { EXIT_OK, Failure, formatOption, UsageError, type Command } from "./command.js";
 import { formatBytes } from "./go-text.js";
 import { writeJson } from "./io.js";
-import { toJsonBytes } from "./json-bytes.js";
+import { toFormattedJson } from "./json-bytes.js";
 import { viewRaw } from "./open-file.js";
 import { leafElements, type LeafElement } from "./page-elements.js";
 import type { RawPage } from "./raw-file.js";
@@ -25,7 +25,7 @@ export const pageItemCommand: Command = {
   options: [
     { name: "key-only", help: "print only the key" },
     { name: "value-only", help: "print only the value" },
-    { name: "format", short: "f", value: "FORMAT", choices: FORMATS, help: `how they are printed: ${FORMATS.join("|")}; default auto` },
+    formatOption("they are"),
   ],
   minimum: 3, maximum: 3,
   run: (args, io) => {
@@ -34,11 +34,11 @@ export const pageItemCommand: Command = {
     const index = parseInteger(args.at(2), "an item id", 0);
     return viewRaw(io, args.at(0), "live", (file, out) => {
       const { key, value } = elementOfPage(file.page(pgid), index);
-      const format = args.text("format") ?? "auto";
+      const format = args.text("format");
       const wanted = { ...(args.has("value-only") ? {} : { key }), ...(args.has("key-only") ? {} : { value }) };
-      if (args.json) writeJson(out, Object.fromEntries(Object.entries(wanted).map(([name, bytes]) => [name, toJsonBytes(bytes)])));
+      if (args.json) writeJson(out, Object.fromEntries(Object.entries(wanted).map(([name, bytes]) => [name, toFormattedJson(bytes, format)])));
       else for (const bytes of Object.values(wanted)) {
-        out.write(formatBytes(bytes, format));
+        out.write(formatBytes(bytes, format ?? "auto"));
         out.write("\n");
       }
       return EXIT_OK;

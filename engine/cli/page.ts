@@ -4,10 +4,10 @@ import { FLAG_BRANCH, FLAG_FREELIST, FLAG_LEAF, FLAG_META } from "../format/cons
 import { readFreelistPage } from "../format/freelist-page.js";
 import { pageTypeName } from "../format/page.js";
 import { parseInteger } from "./args.js";
-import { EXIT_OK, FORMATS, UsageError, type Command } from "./command.js";
+import { EXIT_OK, formatOption, FORMATS, UsageError, type Command } from "./command.js";
 import { formatBytes, hex, quotedOrHex } from "./go-text.js";
 import { writeJson, type Output } from "./io.js";
-import { toJsonBytes } from "./json-bytes.js";
+import { toFormattedJson, toJsonBytes } from "./json-bytes.js";
 import { readMetaFields, type MetaFields } from "./meta-fields.js";
 import { viewRaw } from "./open-file.js";
 import { branchElements, leafElements } from "./page-elements.js";
@@ -55,8 +55,8 @@ function writePage(out: Output, page: RawPage, format: string): void {
   }
 }
 
-/** A page as JSON shows it. */
-export function pageJson({ bytes, header }: RawPage): Record<string, unknown> {
+/** A page as JSON shows it. @param format that values are printed in; undefined: as bytes. Of a page of no known type nothing is shown then, for what lies in it nobody knows */
+export function pageJson({ bytes, header }: RawPage, format?: string): Record<string, unknown> {
   const head = { id: header.id, type: pageTypeName(header.flags), size: bytes.length, overflow: header.overflow, count: header.count };
   switch (header.flags) {
     case FLAG_META: {
@@ -65,23 +65,23 @@ export function pageJson({ bytes, header }: RawPage): Record<string, unknown> {
     }
     case FLAG_LEAF:
       return { ...head, items: [...leafElements(bytes)].map(({ bucket, flags, key, value }) => ({
-        key: toJsonBytes(key), ...(bucket === undefined ? { value: toJsonBytes(value) } : { bucket }), ...(flags > 1 ? { flags } : {}),
+        key: toJsonBytes(key), ...(bucket === undefined ? { value: toFormattedJson(value, format) } : { bucket }), ...(flags > 1 ? { flags } : {}),
       })) };
     case FLAG_BRANCH: return { ...head, items: [...branchElements(bytes)].map(({ child, key }) => ({ key: toJsonBytes(key), child })) };
     case FLAG_FREELIST: {
       const ids = [...readFreelistPage(bytes, header.id)];
       return { ...head, count: ids.length, ids };
     }
-    default: return { ...head, hex: hex(bytes.subarray(0, 64)) };
+    default: return format === undefined ? { ...head, hex: hex(bytes.subarray(0, 64)) } : head;
   }
 }
 
 /** Writes one page, or that it cannot be. @returns how many pages to go on */
-function showPage(out: Output, file: RawFile, pgid: number, format: string, json: boolean): number {
+function showPage(out: Output, file: RawFile, pgid: number, format: string | undefined, json: boolean): number {
   try {
     const page = file.page(pgid);
-    if (json) writeJson(out, pageJson(page));
-    else writePage(out, page, format);
+    if (json) writeJson(out, pageJson(page, format));
+    else writePage(out, page, format ?? "auto");
     return 1 + page.header.overflow;
   } catch (error) {
     if (!(error instanceof BoltError) || error.code === "STALE_SNAPSHOT") throw error;
@@ -106,14 +106,14 @@ export const pageCommand: Command = {
   example: "hexbolt page app.db 3 4",
   options: [
     { name: "all", help: "all pages; no PAGEID then" },
-    { name: "format-value", value: "FORMAT", choices: FORMATS, help: `how values on leaf pages are printed: ${FORMATS.join("|")}; default auto` },
+    { name: "format-value", value: "FORMAT", choices: FORMATS, help: formatOption("values on leaf pages are").help },
   ],
   minimum: 1, maximum: Infinity,
   run: (args, io) => {
     const ids = pageIds(args.positionals.slice(1));
     if (args.has("all") && ids.length > 0) throw new UsageError("invalid args: either use '--all' or 'pageid...'");
     if (!args.has("all") && ids.length === 0) throw new UsageError("page id required");
-    const format = args.text("format-value") ?? "auto";
+    const format = args.text("format-value");
     return viewRaw(io, args.at(0), "live", (file, out) => {
       const separate = (isFirst: boolean): void => { if (!isFirst && !args.json) out.write(SEPARATOR); };
       for (const [i, pgid] of ids.entries()) {
