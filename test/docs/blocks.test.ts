@@ -34,6 +34,12 @@ for (const path of ["README.md", "docs/api.md", "docs/images.md", "docs/live-rea
   });
 }
 
+test("no block writes through ?., which stores nothing where the bucket is missing", () => {
+  const documents = ["README.md", ...["api", "cli", "images", "live-read", "simulated-disk"].map((name) => `docs/${name}.md`), ...guide];
+  const writes = /\?\.(?:put|delete|createBucket|createBucketIfNotExists|deleteBucket|moveBucket|nextSequence|setSequence)\(/;
+  for (const path of documents) for (const { code, line } of blocksOf(readDocument(path))) assert.doesNotMatch(code, writes, `${path}:${line}`);
+});
+
 test("blocks are found, with their output", () => {
   assert.equal(guide.length, 11);
   const blocks = guide.flatMap((path) => blocksOf(readDocument(path)));
