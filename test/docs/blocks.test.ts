@@ -9,6 +9,7 @@ import { blocksOf, compile, missingPackage, projectFolder, readDocument, runFile
 /** Pages whose blocks work on files of other programs. */
 const FILES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   "docs/live-read.md": { "meta.db": "containerd-meta" },
+  "docs/guide/recovery.md": { "doubtful.db": "freelist-lists-used-page" },
   "docs/guide/etcd-and-containerd.md": { "etcd.db": "etcd", "meta.db": "containerd-meta" },
 };
 /** Pages that show how to set up the repository itself. */
