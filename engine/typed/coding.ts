@@ -62,12 +62,13 @@ export class Coding<K, V> {
     }
   }
 
-  /** @throws BoltError INCOMPATIBLE_VALUE */
-  decodeKey(bytes: Buffer): K {
+  /** @param isBucket the key is the name of a nested bucket. @throws BoltError INCOMPATIBLE_VALUE */
+  decodeKey(bytes: Buffer, isBucket: boolean = false): K {
     try {
       return this.#key.decode(bytes);
     } catch (error) {
-      throw this.#undecodable(`key ${describeBytes(bytes)}`, error);
+      // A name is text as a rule, though the keys beside it are not.
+      throw this.#undecodable(isBucket ? `key ${describeName(bytes)}, the name of a nested bucket` : `key ${describeBytes(bytes)}`, error);
     }
   }
 
@@ -111,9 +112,13 @@ export class Coding<K, V> {
   }
 
   #message(what: string, cause: unknown): string {
-    const path = this.#bucket.path.map((name) => describeValue(isText(name) ? name.toString() : name)).join("/");
+    const path = this.#bucket.path.map(describeName).join("/");
     return `bucket ${path}, ${what}: ${cause instanceof Error ? cause.message : String(cause)}`;
   }
+}
+
+function describeName(name: Buffer): string {
+  return describeValue(isText(name) ? name.toString() : name);
 }
 
 function isText(name: Buffer): boolean {

@@ -120,7 +120,7 @@ export class TypedBucket<K, V> {
   forEach(visit: (key: K, value: V | undefined) => void): void {
     requireFunction(visit, "forEach");
     this.untyped.forEach((bytes, value) => {
-      const key = this.#coding.decodeKey(bytes);
+      const key = this.#coding.decodeKey(bytes, value === undefined);
       visit(key, value === undefined ? undefined : this.#coding.decodeValue(() => key, value));
     });
   }
@@ -264,7 +264,7 @@ export class TypedCursor<K, V> {
 
   #decoded(entry: CursorEntry | undefined): TypedEntry<K, V> | undefined {
     if (entry === undefined) return undefined;
-    const key = this.#coding.decodeKey(entry.key);
+    const key = this.#coding.decodeKey(entry.key, entry.value === undefined);
     return { key, value: entry.value === undefined ? undefined : this.#coding.decodeValue(() => key, entry.value) };
   }
 }

@@ -175,6 +175,21 @@ describe("typed buckets", () => {
     }, Buffer.from([0xff, 0]));
   });
 
+  test("a nested bucket's name that the key codec cannot decode is called one", () => {
+    withBucket((bucket) => {
+      const cover = typed(bucket, { key: uint64, value: utf8 });
+      cover.put(1n, "one");
+      cover.createBucket("meta");
+      const message = (name: string, size: number, hex: string): string => `incompatible value: bucket "orders", key ${name}, the name of a nested bucket: uint64 has 8 bytes, got ${size}: (hex)${hex}`;
+      const isNamed = (error: unknown): boolean => error instanceof BoltError && error.code === "INCOMPATIBLE_VALUE" && error.message === message('"meta"', 4, "6d657461");
+      assert.throws(() => cover.forEach(() => undefined), isNamed);
+      assert.throws(() => cover.cursor().last(), isNamed);
+      assert.deepEqual([...cover.keys()], [1n]);
+      cover.createBucket(Buffer.from([0xff]));
+      assert.throws(() => cover.cursor().last(), { message: message("(hex)ff", 1, "ff") });
+    });
+  });
+
   test("a validator's error is the cause", () => {
     class Invalid extends Error {}
     const even: Codec<number> = {
