@@ -14,7 +14,7 @@ import { tempPath } from "./support/temp.js";
 const OLDEST = "5.4";
 
 /** What a user writes. The comments that expect an error fail the compilation where there is none. */
-const USE = `import { open, typed, utf8, uint64, BoltError, type DB, type Bucket, type OpenOptions } from "hexbolt";
+const USE = `import { open, tuple, typed, utf8, uint32, uint64, BoltError, type DB, type Bucket, type OpenOptions } from "hexbolt";
 import { SimulatedDisk } from "hexbolt/testing";
 import { LocalImageStore, type ImageStore } from "hexbolt/images";
 import { imageStoreConformance } from "hexbolt/images/conformance";
@@ -28,11 +28,17 @@ const counter: bigint | undefined = counters.get("hits");
 const store: ImageStore = new LocalImageStore(db, {});
 const disk = new SimulatedDisk();
 const done: Promise<number> = db.updateAsync(async (tx) => tx.id > 1n ? 1 : 2);
+const moves = typed(bucket, { key: tuple(utf8, uint32), value: tuple(uint32, uint32) });
+const place: readonly [string, number] = ["game 1", 2];
+moves.put(place, [1, 2] as const);
+const game: string | undefined = moves.cursor().seek(place)?.key[0];
 // @ts-${"expect-error"} a read transaction cannot write
 db.view((tx) => tx.createBucket("b"));
 // @ts-${"expect-error"} a counter is no text
 counters.put("hits", "three");
-export const all = [value, same, bucket, counter, store, disk, done, BoltError, imageStoreConformance];
+// @ts-${"expect-error"} its parts are the other way round
+moves.put([2, "game 1"] as const, [1, 2]);
+export const all = [value, same, bucket, counter, store, disk, done, game, BoltError, imageStoreConformance];
 `;
 
 interface Way {

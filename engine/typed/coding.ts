@@ -13,16 +13,16 @@ export interface Codecs<K, V> {
 }
 
 /** What `prefix` takes: bytes (or text) that the encoded key starts with, and for tuples the first parts. */
-export type KeyPrefix<K> = BytesLike | (K extends readonly unknown[] ? LeadingParts<K> : never);
+export type KeyPrefix<K> = BytesLike | (K extends readonly unknown[] ? Readonly<LeadingParts<K>> : never);
 
 type LeadingParts<T extends readonly unknown[]> = T extends readonly [...infer Head, unknown] ? T | LeadingParts<Head> : T;
 
 /** Which keys: as `Range`, with bounds of the key's type. */
 export interface TypedRange<K> {
-  readonly gt?: K | undefined;
-  readonly gte?: K | undefined;
-  readonly lt?: K | undefined;
-  readonly lte?: K | undefined;
+  readonly gt?: K | Readonly<K> | undefined;
+  readonly gte?: K | Readonly<K> | undefined;
+  readonly lt?: K | Readonly<K> | undefined;
+  readonly lte?: K | Readonly<K> | undefined;
   readonly prefix?: KeyPrefix<K> | undefined;
   readonly reverse?: boolean | undefined;
   readonly limit?: number | undefined;
@@ -45,18 +45,18 @@ export class Coding<K, V> {
   }
 
   /** @throws TypeError */
-  encodeKey(key: K): Uint8Array {
+  encodeKey(key: K | Readonly<K>): Uint8Array {
     try {
-      return toBytes(this.#key.encode(key), "what encode gives");
+      return toBytes(this.#key.encode(key as K), "what encode gives");
     } catch (error) {
       throw this.#refused(`key ${describeValue(key)}`, error);
     }
   }
 
   /** @throws TypeError */
-  encodeValue(key: K, value: V): Uint8Array {
+  encodeValue(key: K | Readonly<K>, value: V | Readonly<V>): Uint8Array {
     try {
-      return toBytes(this.#value.encode(value), "what encode gives");
+      return toBytes(this.#value.encode(value as V), "what encode gives");
     } catch (error) {
       throw this.#refused(`value of key ${describeValue(key)}`, error);
     }
@@ -73,7 +73,7 @@ export class Coding<K, V> {
   }
 
   /** @throws BoltError INCOMPATIBLE_VALUE */
-  decodeValue(key: () => K, bytes: Buffer): V {
+  decodeValue(key: () => K | Readonly<K>, bytes: Buffer): V {
     try {
       return this.#value.decode(bytes);
     } catch (error) {

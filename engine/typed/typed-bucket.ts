@@ -2,7 +2,8 @@
  * A bucket whose keys and values are values of the program instead of bytes.
  *
  * It is a cover over the bucket, which can be used beside it, and stores nothing of its own: which codecs a bucket has, the program knows.
- * Names of nested buckets are bytes or text as ever; cursors and `forEach` decode them as keys, for they stand among the keys.
+ * What it takes may be readonly, `K | Readonly<K>`: a tuple that a caller must not change is one of its type. Names of nested buckets are bytes or
+ * text as ever; cursors and `forEach` decode them as keys, for they stand among the keys.
  */
 import { requireFunction } from "../base/errors.js";
 import type { BytesLike } from "../base/bytes.js";
@@ -83,29 +84,29 @@ export class TypedBucket<K, V> {
   // ---- values
 
   /** Gives the value of a key; undefined when the key is not there or is a nested bucket. */
-  get(key: K): V | undefined {
+  get(key: K | Readonly<K>): V | undefined {
     const value = this.untyped.get(this.#coding.encodeKey(key));
     return value === undefined ? undefined : this.#coding.decodeValue(() => key, value);
   }
 
   /** `get`, decoded from the page without a copy: a value in which the codec keeps the bytes is valid while the transaction is open. */
-  getView(key: K): V | undefined {
+  getView(key: K | Readonly<K>): V | undefined {
     const view = this.untyped.getView(this.#coding.encodeKey(key));
     return view === undefined ? undefined : this.#coding.decodeValue(() => key, asBuffer(view));
   }
 
   /** Whether the key has a value. */
-  has(key: K): boolean {
+  has(key: K | Readonly<K>): boolean {
     return this.untyped.has(this.#coding.encodeKey(key));
   }
 
   /** Sets a key to a value. */
-  put(key: K, value: V): void {
+  put(key: K | Readonly<K>, value: V | Readonly<V>): void {
     this.untyped.put(this.#coding.encodeKey(key), this.#coding.encodeValue(key, value));
   }
 
   /** Deletes a key; it is no error when it is not there. */
-  delete(key: K): void {
+  delete(key: K | Readonly<K>): void {
     this.untyped.delete(this.#coding.encodeKey(key));
   }
 
@@ -243,7 +244,7 @@ export class TypedCursor<K, V> {
   }
 
   /** Goes to the key, or the next one. */
-  seek(key: K): TypedEntry<K, V> | undefined {
+  seek(key: K | Readonly<K>): TypedEntry<K, V> | undefined {
     return this.#decoded(this.#cursor.seek(this.#coding.encodeKey(key)));
   }
 

@@ -39,7 +39,27 @@ describe("typed buckets", () => {
       holds<Same<Extract<keyof typeof reading, "put" | "delete" | "nextSequence" | "createBucket">, never>>();
       // `prefix` of a tuple takes its first parts, each of its own type.
       type Prefix = Extract<NonNullable<NonNullable<Parameters<typeof events.entries>[0]>["prefix"]>, readonly unknown[]>;
-      holds<Same<Prefix, [string, Date, number] | [string, Date] | [string] | []>>();
+      holds<Same<Prefix, readonly [string, Date, number] | readonly [string, Date] | readonly [string] | readonly []>>();
+    });
+  });
+
+  test("take readonly tuples, and give tuples that may be changed", () => {
+    withBucket((bucket) => {
+      const places = typed(bucket, { key: tuple(utf8, uint32), value: tuple(uint32, uint32) });
+      const [key, value]: [readonly [string, number], readonly [number, number]] = [["a", 1], [2, 3]];
+      places.put(key, value);
+      const found: [number, number] | undefined = places.get(key);
+      assert.deepEqual([found, places.getView(key), places.has(key), places.count({ gte: key, lte: key })], [value, value, true, 1]);
+      assert.deepEqual([...places.keys({ prefix: ["a"] as const })], [key]);
+      const cursor = places.cursor();
+      assert.deepEqual(cursor.seek(key), { key, value });
+      places.delete(key);
+      // @ts-expect-error the parts are the other way round
+      assert.throws(() => places.has([1, "a"] as const), TypeError);
+      // What takes any type still takes it.
+      const use = <K, V>(cover: TypedBucket<K, V>, one: K, other: V): void => cover.put(one, other);
+      use<unknown, unknown>(typed(bucket, { key: json<unknown>(), value: json<unknown>() }), "k", null);
+      assert.equal(bucket.get('"k"')?.toString(), "null");
     });
   });
 
