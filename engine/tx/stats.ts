@@ -2,21 +2,27 @@
 
 /** Counters of one transaction. */
 export interface TxStats {
-  /** Pages allocated, and their bytes. */
+  /** Pages allocated. */
   pageCount: number;
+  /** Bytes of these pages. */
   pageAlloc: number;
+  /** Cursors made, those inside iterators and `forEach` among them. */
   cursorCount: number;
   /** Pages that became nodes. */
   nodeCount: number;
-  /** Merged nodes, and the time it took. */
+  /** Nodes merged with a neighbour. */
   rebalance: number;
+  /** Milliseconds that merging took, at commits. */
   rebalanceTime: number;
-  /** Pages that nodes were split into beyond the first, pages written from nodes, and the time it took. */
+  /** Pages that nodes were split into beyond the first of each. */
   split: number;
+  /** Pages made of nodes. */
   spill: number;
+  /** Milliseconds that cutting nodes into pages took, at commits. */
   spillTime: number;
-  /** Writes of the storage, and the time they and the syncs took. */
+  /** Writes of the storage, those of meta pages among them. */
   write: number;
+  /** Milliseconds that these writes and the syncs took. */
   writeTime: number;
 }
 

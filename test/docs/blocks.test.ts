@@ -42,7 +42,7 @@ test("no block writes through ?., which stores nothing where the bucket is missi
 });
 
 test("blocks are found, with their output", () => {
-  assert.equal(guide.length, 11);
+  assert.equal(guide.length, 12);
   const blocks = guide.flatMap((path) => blocksOf(readDocument(path)));
   assert.ok(blocks.length > 35, `${blocks.length}`);
   assert.ok(blocks.filter(({ output }) => output !== undefined).length > 30);
