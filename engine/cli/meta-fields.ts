@@ -1,8 +1,9 @@
 /** The fields of a meta page as they stand there, valid or not: what page, surgery and salvage look at. */
 import { readBigU64, readU32, writeBigU64, writeU32 } from "../base/bytes.js";
 import { fnv1a64 } from "../format/checksum.js";
-import { MAGIC, PAGE_HEADER_SIZE, VERSION } from "../format/constants.js";
+import { LARGEST_READABLE_PAGE_SIZE, MAGIC, PAGE_HEADER_SIZE, SMALLEST_READABLE_PAGE_SIZE, VERSION } from "../format/constants.js";
 import { decodeMeta, META_SIZE, type MetaFault } from "../format/meta.js";
+import { Failure } from "./command.js";
 
 const CHECKSUM = 56;
 
@@ -41,6 +42,18 @@ export function readMetaFields(page: Uint8Array): MetaFields | undefined {
     highWaterMark: readBigU64(page, at + 40), txid: readBigU64(page, at + 48), checksum: readBigU64(page, at + CHECKSUM),
     fault: typeof decoded === "string" ? decoded : undefined,
   };
+}
+
+/**
+ * The error for a meta that is whole but for its page size, which hexbolt does not read: Go's bbolt takes any when it makes a file. Undefined for any other.
+ * The size is looked at last, so with the right magic there is no other reason to be INVALID.
+ */
+export function pageSizeFailure(fields: MetaFields | undefined): Failure | undefined {
+  if (fields?.fault !== "INVALID" || fields.magic !== MAGIC) return undefined;
+  return new Failure(
+    "INVALID", `invalid database: meta page 0 says pages of ${fields.pageSize} bytes, and only powers of two from ${SMALLEST_READABLE_PAGE_SIZE} to ${LARGEST_READABLE_PAGE_SIZE} can be read`,
+    "if a Go program made the file so, `bbolt compact -o NEW FILE` makes a copy that can be read; if it is damaged, `hexbolt surgery salvage` saves what is left",
+  );
 }
 
 /** The fields that `meta update` can set. */

@@ -8,6 +8,7 @@ import { BoltError, open, type DB, type ReadTx, type Tx } from "../index.js";
 import { CheckStorage } from "./check-storage.js";
 import { Failure } from "./command.js";
 import { MemoryOutput, type Io, type Output } from "./io.js";
+import { pageSizeFailure } from "./meta-fields.js";
 import { RawFile } from "./raw-file.js";
 import { didYouMean } from "./suggest.js";
 import type { Progress } from "./terminal.js";
@@ -107,7 +108,7 @@ export function openForReading(io: Io, path: string, progress?: Progress): Readi
     return readingOf(open(path, { readOnly: true }), false);
   } catch (error) {
     const trouble = lockTrouble(error);
-    if (trouble === undefined) throw error;
+    if (trouble === undefined) throw plainly(error, path);
     tellLive(io, path, trouble);
     return readingOf(open(path, { readOnly: true, lock: "none" }), true);
   }
@@ -121,7 +122,18 @@ function openCounted(io: Io, path: string, progress: Progress): Reading {
     return readingOf(open(path, { readOnly: true, storage, lock: isLive ? "none" : "flock" }), isLive, lock);
   } catch (error) {
     lock?.close();
-    throw error;
+    throw plainly(error, path);
+  }
+}
+
+/** Says of a file that is no database why that is, where the command knows it better than the library. */
+function plainly(error: unknown, path: string): unknown {
+  if (!(error instanceof BoltError) || error.code !== "INVALID") return error;
+  const file = new RawFile(path, false);
+  try {
+    return pageSizeFailure(file.metas[0]) ?? error;
+  } finally {
+    file.close();
   }
 }
 
@@ -190,7 +202,7 @@ export function openForWriting(path: string): DB {
 }
 
 function inUseOr(error: unknown, path: string): unknown {
-  if (lockTrouble(error) !== "in use") return error;
+  if (lockTrouble(error) !== "in use") return plainly(error, path);
   return new Failure("IN_USE", `timeout: ${path} is in use by another process, and only one can write it`, "stop the other process first, or read the file: that is always possible");
 }
 

@@ -15,7 +15,7 @@ import { decodeMeta, META_SIZE, type Meta } from "../format/meta.js";
 import { isReadablePageSize } from "../format/page-size.js";
 import { readPageHeader, type PageHeader } from "../format/page.js";
 import type { RawPages } from "../format/walk.js";
-import { readMetaFields, type MetaFields } from "./meta-fields.js";
+import { pageSizeFailure, readMetaFields, type MetaFields } from "./meta-fields.js";
 import { readAt } from "./read-at.js";
 
 /** A page with its overflow pages. */
@@ -98,7 +98,7 @@ export class RawFile {
 
   /** The page size. @throws BoltError INVALID when the file has no meta page to tell it */
   needPageSize(): number {
-    if (this.pageSize === undefined) throw new BoltError("INVALID", "invalid database: the Meta Page has wrong (unexpected) magic");
+    if (this.pageSize === undefined) throw pageSizeFailure(this.metas[0]) ?? new BoltError("INVALID", "invalid database: the Meta Page has wrong (unexpected) magic");
     return this.pageSize;
   }
 
@@ -119,6 +119,8 @@ export class RawFile {
     const [newest] = this.validMetas();
     if (newest !== undefined) return newest.meta;
     const fault = this.metas[0]?.fault ?? "INVALID";
+    const failure = pageSizeFailure(this.metas[0]);
+    if (failure !== undefined) throw failure;
     const text = { INVALID: "invalid database", VERSION_MISMATCH: "version mismatch", CHECKSUM: "checksum error" }[fault];
     throw new BoltError(fault, `${text}: neither meta page is valid; is this a bolt file?`);
   }
