@@ -17,7 +17,7 @@ const SETS_UP = new Set(["README.md"]);
 
 const guide = readdirSync(join(repositoryRoot, "docs", "guide")).sort().map((name) => `docs/guide/${name}`);
 
-for (const path of ["README.md", "docs/api.md", "docs/images.md", "docs/live-read.md", ...guide]) {
+for (const path of ["README.md", "docs/api.md", "docs/images.md", "docs/live-read.md", "docs/simulated-disk.md", ...guide]) {
   describe(path, () => {
     const blocks = blocksOf(readDocument(path)).filter(({ language }) => language !== "sh" || !SETS_UP.has(path));
     const folder = projectFolder();
