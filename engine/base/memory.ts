@@ -100,6 +100,8 @@ function takeOfChunk(size: number): number {
 }
 
 function startChunk(size: number): void {
+  // A program that is broken off in here (`vm` with a timeout) must not leave one chunk's memory with another one's start.
+  chunkEnd = 0;
   const fresh = Buffer.allocUnsafe(size);
   chunkMemory = fresh.buffer;
   chunkStart = fresh.byteOffset;

@@ -16,6 +16,7 @@ interface Call<Tx> {
 
 /** What a batch needs of a transaction: what is to be called after the commit, see `Tx.takeCommitHooks`. */
 interface Hooked {
+  onCommit(fn: () => void): void;
   takeCommitHooks(): (() => void)[];
 }
 
@@ -79,6 +80,7 @@ export class Batch<Tx extends Hooked> {
     let calls = again ?? [];
     let outcomes: Outcome[] = [];
     let failing: Call<Tx> | undefined;
+    let isCommitted = false;
     try {
       await this.#host.transact(async (tx) => {
         // What has arrived while the writer was busy comes along.
@@ -92,12 +94,18 @@ export class Batch<Tx extends Hooked> {
           outcomes.push({ result, hooks: tx.takeCommitHooks() });
         }
         failing = undefined;
+        tx.onCommit(() => { isCommitted = true; });
         // The commit is prepared in turns of its own.
         await nextTurn();
       });
     } catch (error) {
       // Without a transaction no call was taken yet: then all that wait share its fate.
       if (calls.length === 0) calls = this.#calls.splice(0);
+      if (isCommitted) {
+        // What the strict check found came after the commit.
+        for (const [i, { reject }] of calls.entries()) settle({ resolve: () => reject(error), reject }, outcomes[i]!);
+        return undefined;
+      }
       if (failing === undefined || calls.length === 1) {
         for (const call of calls) call.reject(error);
         return undefined;
@@ -122,7 +130,7 @@ export class Batch<Tx extends Hooked> {
   }
 }
 
-function settle<Tx>({ resolve, reject }: Call<Tx>, { result, hooks }: Outcome): void {
+function settle({ resolve, reject }: Pick<Call<unknown>, "resolve" | "reject">, { result, hooks }: Outcome): void {
   try {
     runHooks(hooks);
   } catch (error) {

@@ -5,7 +5,7 @@
  * that has to end the other one): they run or throw TX_WRITER_BUSY. Asynchronous ones queue.
  */
 import { inCallersContext } from "../base/caller-context.js";
-import { boltError, BoltError, corrupt } from "../base/errors.js";
+import { boltError, BoltError } from "../base/errors.js";
 import { freelistByteSize } from "../format/freelist-page.js";
 import type { Pager } from "../pager/pager.js";
 import type { Recovery } from "../base/recovery.js";
@@ -278,7 +278,7 @@ export class DB {
 
   #checkStrictly(): void {
     const problems = this.view((tx) => [...tx.check()]);
-    if (problems.length > 0) throw corrupt(this.#pager.meta.root, `the check after the commit found: ${problems.slice(0, 5).join("; ")}`);
+    if (problems.length > 0) throw new BoltError("CORRUPT", `${problems.slice(0, 5).join("; ")}: found by the check after the commit, which stays`);
   }
 
   #rollback(state: TxState): void {
@@ -376,7 +376,7 @@ export class DB {
     this.#isOpen = this.#isAccepting = false;
     for (const state of this.#openTxs.list()) if (!state.isCommitting) this.#rollback(state);
     if (this.#writer === undefined) this.#pager.close();
-    this.#queue.kick();
+    this.#queue.close();
   }
 
   /** Rolls back what `begin(true)` has left open, lets queued batches and asynchronous updates finish, then closes. Awaited inside one of these it would wait for itself. */

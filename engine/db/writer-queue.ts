@@ -9,6 +9,7 @@ export class WriterQueue {
   #behind: (() => Promise<void>)[] = [];
   readonly #isFree: () => boolean;
   #isRunning = false;
+  #isClosed = false;
   #idle: (() => void)[] = [];
 
   /** @param isFree tells whether a write transaction can begin now */
@@ -19,7 +20,14 @@ export class WriterQueue {
   /** Lets `work` run when it is its turn; work deals with its own errors. */
   add(work: () => Promise<void>): void {
     this.#behind.push(work);
-    this.kick();
+    if (this.#isClosed) this.close();
+    else this.kick();
+  }
+
+  /** Lets all that waits run at once: the database is closed, and they say so. The one that is running may never end. */
+  close(): void {
+    this.#isClosed = true;
+    while (this.#isWaiting) void this.#take()();
   }
 
   /** Goes on after something else has freed the writer's place. */

@@ -15,6 +15,7 @@ import { assert } from "../base/assert.js";
 import { newMemory } from "../base/memory.js";
 import type { Recovery } from "../base/recovery.js";
 import { MIN_PAGE_SIZE, type Pgid } from "../format/constants.js";
+import { requireStack } from "../base/stack.js";
 import { closeMark } from "../format/manifest.js";
 import { encodeMeta, MAX_TXID, metaPageOf, type Meta } from "../format/meta.js";
 import { ascending } from "../format/pgid-list.js";
@@ -228,6 +229,7 @@ export class Pager {
 
   /** @throws BoltError DATABASE_READ_ONLY, TX_WRITER_BUSY, IO when poisoned, MAX_SIZE_REACHED after the last transaction id */
   beginWrite(): Snapshot {
+    requireStack();
     if (this.options.readOnly) throw boltError("DATABASE_READ_ONLY");
     if (this.#state === "writing") throw boltError("TX_WRITER_BUSY", "updateAsync and batch wait for their turn");
     this.#requireUnpoisoned();
@@ -376,6 +378,8 @@ export class Pager {
     if (pageSize < MIN_PAGE_SIZE) return;
     const { bytes, offset } = closeMark(pageSize, txid);
     try {
+      // A file that was emptied meanwhile would become one that is neither empty nor a database.
+      if (this.storage.size() < this.#fileSize) return;
       this.storage.write([bytes], metaPageOf(txid) * pageSize + offset);
     } catch {
       // Without the mark the next opening verifies the last commit: slower, not wrong.

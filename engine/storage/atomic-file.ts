@@ -2,11 +2,16 @@
  * Writing a file so that it is there whole or not at all: under a temporary name, made durable, then renamed into place, and the new name made
  * durable too. A power cut at any moment leaves what was at the path before, or the whole new file.
  */
+import { randomUUID } from "node:crypto";
 import { existsSync, renameSync, rmSync } from "node:fs";
-import { dirname } from "node:path";
+import { basename, dirname } from "node:path";
 import { BoltError, boltError, ioError } from "../base/errors.js";
 import { type FileStorage, openFileStorage, REPLACED_MAX, syncFolder } from "./file-storage.js";
 import type { Storage } from "./storage.js";
+import { systemCode } from "./system-error.js";
+
+/** Characters of a file's name that its temporary name begins with, at most: of four bytes each they leave room for the rest in the 255 of a name. */
+const MAX_KEPT_NAME = 55;
 
 /** A name in a folder that a new file is to get, with a temporary name beside it. */
 export interface Destination {
@@ -89,7 +94,9 @@ class FileDestination implements Destination {
     this.path = path;
     this.#mode = mode;
     // Threads of this process, and processes of other containers, may write to the same path at a time: they have the same process id.
-    this.#temporary = `${path}.${crypto.randomUUID().slice(0, 13)}.tmp`;
+    const name = basename(path);
+    const room = name.length > MAX_KEPT_NAME ? path.slice(0, path.length - name.length + MAX_KEPT_NAME) : path;
+    this.#temporary = `${room}.${randomUUID().slice(0, 13)}.tmp`;
   }
 
   open(): Storage {
@@ -125,7 +132,7 @@ class FileDestination implements Destination {
  */
 function lockPresent(path: string): FileStorage | undefined {
   for (let replaced = 0; replaced < REPLACED_MAX && existsSync(path); replaced++) {
-    const present = openFileStorage(path, { create: false });
+    const present = openToLock(path);
     try {
       if (!present.lock("exclusive")) throw inUse(path);
       // It may have lost its name before it was locked: then whoever has opened the one that has it now would lose that.
@@ -138,6 +145,16 @@ function lockPresent(path: string): FileStorage | undefined {
   }
   if (existsSync(path)) throw inUse(path);
   return undefined;
+}
+
+/** To replace a file takes the right to write the folder, not the file. */
+function openToLock(path: string): FileStorage {
+  try {
+    return openFileStorage(path, { create: false });
+  } catch (error) {
+    if (systemCode(error) !== "EACCES") throw error;
+    return openFileStorage(path, { readOnly: true });
+  }
 }
 
 /** The error for a file that is to be replaced and is open. */

@@ -117,6 +117,8 @@ function runHelper(helper: Helper, fd: number, mode: LockMode): Outcome {
     const result = spawnSync(command, helper.arguments(mode), {
       stdio: ["ignore", "ignore", "pipe", fd],
       timeout: HELPER_TIMEOUT_MS,
+      // A stopped process would never take a signal that can be waited with.
+      killSignal: "SIGKILL",
       encoding: "utf8",
       // Messages in English, and no options of the user's in the perl that runs here.
       env: { ...process.env, LC_ALL: "C", PERL5OPT: "" },

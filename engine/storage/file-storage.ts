@@ -10,7 +10,7 @@
  * Errors are the system's own, unwrapped.
  */
 import {
-  type BigIntStats, closeSync, constants, fdatasync, fdatasyncSync, fstatSync, fsyncSync, ftruncateSync, openSync, readSync, realpathSync, statSync,
+  type BigIntStats, closeSync, constants, fdatasync, fdatasyncSync, fstatSync, fsyncSync, ftruncateSync, lstatSync, openSync, readSync, realpathSync, statSync,
   write, writeSync, writev, writevSync,
 } from "node:fs";
 import { dirname, resolve } from "node:path";
@@ -54,8 +54,7 @@ export function openFileStorage(path: string, options: FileStorageOptions = {}):
     const stats = fstatSync(fd);
     if (stats.isDirectory()) throw new SystemError("EISDIR", "open", `illegal operation on a directory '${path}'`);
     if (!stats.isFile()) throw new SystemError("EINVAL", "open", `not a regular file '${path}'`);
-    // The name may be a link: the entry that must last is the one in the folder of the file itself.
-    const newIn = !readOnly && stats.size === 0 ? dirname(realpathSync(path)) : undefined;
+    const newIn = !readOnly && stats.size === 0 ? folderOf(path) : undefined;
     return new FileStorage(fd, lock, newIn, reopen, readOnly && lock === "none" ? resolve(path) : undefined);
   } catch (error) {
     closeSync(fd);
@@ -236,6 +235,17 @@ export class FileStorage implements Storage {
     if (this.#newIn === undefined) return;
     syncFolder(this.#newIn);
     this.#newIn = undefined;
+  }
+}
+
+/** The folder whose entry for a new file must last: where the name is a link, that of the file itself. */
+function folderOf(path: string): string {
+  try {
+    return dirname(lstatSync(path).isSymbolicLink() ? realpathSync(path) : path);
+  } catch (error) {
+    // The absolute path may lead through a folder that may not be looked into, or has a name that is no text.
+    if (systemCode(error) === undefined) throw error;
+    return dirname(path);
   }
 }
 

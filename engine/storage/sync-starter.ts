@@ -7,8 +7,14 @@
  */
 import { closeSync, constants, fdatasync, openSync } from "node:fs";
 
+/** Descriptors that wait for the end of a sync, at most: a program that opens and closes databases in a loop, without a turn of the event loop, lets none end. */
+const MAX_LEFT_OPEN = 16;
+
 /** Starts syncs of one file. */
 export class SyncStarter {
+  /** Descriptors that their owners have given up, and that are in use yet. */
+  static #leftOpenCount = 0;
+
   readonly #fd: number;
   #underWayCount = 0;
   #isOpen = true;
@@ -19,7 +25,7 @@ export class SyncStarter {
 
   /** Opens the file behind a descriptor once more; undefined where it cannot be, or where errors would get lost. */
   static of(fd: number): SyncStarter | undefined {
-    if (process.platform !== "linux") return undefined;
+    if (process.platform !== "linux" || SyncStarter.#leftOpenCount >= MAX_LEFT_OPEN) return undefined;
     try {
       return new SyncStarter(openSync(`/proc/self/fd/${fd}`, constants.O_RDONLY));
     } catch {
@@ -32,17 +38,16 @@ export class SyncStarter {
     this.#underWayCount++;
     fdatasync(this.#fd, () => {
       this.#underWayCount--;
-      this.#closeWhenDone();
+      if (this.#isOpen || this.#underWayCount > 0) return;
+      SyncStarter.#leftOpenCount--;
+      closeSync(this.#fd);
     });
   }
 
   /** Gives up the descriptor, once the syncs under way have ended. */
   close(): void {
     this.#isOpen = false;
-    this.#closeWhenDone();
-  }
-
-  #closeWhenDone(): void {
-    if (!this.#isOpen && this.#underWayCount === 0) closeSync(this.#fd);
+    if (this.#underWayCount === 0) closeSync(this.#fd);
+    else SyncStarter.#leftOpenCount++;
   }
 }

@@ -5,6 +5,7 @@
  *
  * An element names its bytes by source and offset; `sources` holds the slabs of clean pages (pinned), the arena's own chunks and those buffers.
  */
+import { boltError } from "../base/errors.js";
 import { requireMemory } from "../base/memory.js";
 import { SpareMemory } from "../base/spare-memory.js";
 import { ELEMENT_SIZE, PAGE_HEADER_SIZE } from "../format/constants.js";
@@ -63,6 +64,7 @@ export class Arena {
   /** Elements in the chunk that is being filled. */
   #chunkElementCount = 0;
   #bytesUsed = BYTES_CHUNK;
+  #isChanging = false;
   readonly #columnChunks: Uint32Array[] = [];
   #columnChunk = -1;
   #columnsUsed = COLUMNS_CHUNK;
@@ -71,8 +73,28 @@ export class Arena {
     this.#pageSize = pageSize;
   }
 
+  /**
+   * A put or a deletion begins to change the tree. One that does not come to its end, because the stack was full or the program was broken off by a `vm`
+   * timeout, leaves nobody knows what: then the transaction can only be rolled back.
+   * @throws BoltError TX_CLOSED where that has happened
+   */
+  beginChange(): void {
+    this.requireWhole();
+    this.#isChanging = true;
+  }
+
+  endChange(): void {
+    this.#isChanging = false;
+  }
+
+  /** @throws BoltError TX_CLOSED when a change has not come to its end */
+  requireWhole(): void {
+    if (this.#isChanging) throw boltError("TX_CLOSED", "a put or delete of this transaction was broken off in the middle, so it can only be rolled back");
+  }
+
   /** Forgets everything; memory of ordinary size is kept for reuse. */
   reset(): void {
+    this.#isChanging = false;
     for (const source of this.#leafPages) this.#spareMemory.keep(this.sources[source]!);
     this.sources.length = 0;
     this.pinned.clear();

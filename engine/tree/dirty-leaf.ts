@@ -14,7 +14,7 @@ import { FLAGS, type LargePage, Node, OFFSET, SOURCE, VALUE_SIZE } from "./node.
 import { nodeOfImage, PageImage } from "./page-image.js";
 import type { Pages } from "./pages.js";
 import { pageElementCount, pageIsCompact, pageOverflow } from "./search.js";
-import type { DirtyBranch } from "./tree.js";
+import type { DirtyBranch } from "./dirty-branch.js";
 
 /** There is no frame: the leaf is nodes. */
 export const NO_IMAGE = -1;

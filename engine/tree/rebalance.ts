@@ -15,7 +15,8 @@ import { type LargePage, Node } from "./node.js";
 import { nodeOfImage, PageImage } from "./page-image.js";
 import type { Pages } from "./pages.js";
 import { pageElementCount, pageIsBranch, pageIsCompact, pageOverflow } from "./search.js";
-import type { DirtyBranch, Tree } from "./tree.js";
+import type { DirtyBranch } from "./dirty-branch.js";
+import type { Tree } from "./tree.js";
 
 /** Part of a page below which a node that has lost elements is merged. */
 const UNDERFULL_FRACTION = 4;

@@ -14,6 +14,7 @@ import { copyFrom, copyOut, copySmall, SMALL_SIZE, TINY_SIZE } from "../base/mem
 import { BUCKET_HEADER_SIZE, LEAF_FLAGS, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, type Pgid } from "../format/constants.js";
 import { alikeAt, elementAt } from "../format/page-index.js";
 import { type Arena, MAX_DEPTH } from "./arena.js";
+import { type DirtyBranch, noteEmptied, noteFilled } from "./dirty-branch.js";
 import { DirtyLeaf, NO_IMAGE } from "./dirty-leaf.js";
 import { inlineCount, searchInline, validateInline } from "./inline-page.js";
 import { elementFlags } from "./leaf-edit.js";
@@ -23,19 +24,6 @@ import { alikeSizes, branchChild, childOf, foundExact, foundIndex, pageElementCo
 
 /** What `putNew` says where there was no element. */
 export const NOTHING = -1;
-
-/** A branch page with changed leaves below it. */
-export interface DirtyBranch {
-  readonly isBranch: true;
-  readonly pgid: Pgid;
-  parent: DirtyBranch | undefined;
-  /** Which element of the parent leads to it. */
-  index: number;
-  readonly children: Map<number, DirtyBranch | DirtyLeaf>;
-  /** By element of the page: 1 where it leads to what is empty by now, else 0. Made for the first. */
-  emptied: Uint8Array | undefined;
-  readonly childCount: number;
-}
 
 interface Changes {
   readonly leaves: Map<Pgid, DirtyLeaf>;
@@ -218,7 +206,7 @@ export class Tree {
     throw corrupt(pgid, `the tree is deeper than ${MAX_DEPTH} levels`);
   }
 
-  // ---- writing
+  // ---- writing: between the arena's beginChange and endChange nothing is refused any more
 
   /**
    * Sets a key to a value; key and value are copied.
@@ -228,24 +216,30 @@ export class Tree {
   put(key: Uint8Array, value: Uint8Array, flags: number): void {
     const exact = this.#seekForWrite(key);
     if (exact) this.#requireFlags(key, flags);
-    const leaf = this.#leafToFill();
-    if (leaf.put(this.#nodeAt, this.#index, exact, key, value, flags)) this.version++;
+    this.#putThere(exact, key, value, flags);
   }
 
   /** Puts a key that is not there. Gives NOTHING, or, with nothing done, the flags of the element that is there. */
   putNew(key: Uint8Array, value: Uint8Array, flags: number): number {
     if (this.#seekForWrite(key)) return this.#foundFlags();
-    const leaf = this.#leafToFill();
-    if (leaf.put(this.#nodeAt, this.#index, false, key, value, flags)) this.version++;
+    this.#putThere(false, key, value, flags);
     return NOTHING;
+  }
+
+  #putThere(exact: boolean, key: Uint8Array, value: Uint8Array, flags: number): void {
+    this.arena!.beginChange();
+    if (this.#leafToFill().put(this.#nodeAt, this.#index, exact, key, value, flags)) this.version++;
+    this.arena!.endChange();
   }
 
   /** `put` of a value that may be completed until the pages are encoded: the arena's `source` and `offset` say where key and value are. */
   putUnfinished(key: Uint8Array, value: Uint8Array, flags: number): void {
     const exact = this.#seekForWrite(key);
     if (exact) this.#requireFlags(key, flags);
-    const leaf = this.#leafToFill();
-    if (leaf.putUnfinished(this.#nodeAt, this.#index, exact, key, value, flags)) this.version++;
+    this.arena!.beginChange();
+    this.#leafToFill().putUnfinished(this.#nodeAt, this.#index, exact, key, value, flags);
+    this.version++;
+    this.arena!.endChange();
   }
 
   /** @throws BoltError INCOMPATIBLE_VALUE when the element that was found has other flags */
@@ -266,15 +260,18 @@ export class Tree {
   remove(key: Uint8Array, flags: number): boolean {
     if (!this.#seekForWrite(key)) return false;
     this.#requireFlags(key, flags);
-    this.removeAt(this.#leaf ?? this.#change(this.#pageFrame), this.#nodeAt, this.#index);
+    this.removeAt(this.#leaf, this.#nodeAt, this.#index);
     return true;
   }
 
-  /** Removes an element of a changed leaf. */
-  removeAt(leaf: DirtyLeaf, nodeAt: number, index: number): void {
+  /** Removes an element of a changed leaf, or of the page that `#descend` came to. */
+  removeAt(changed: DirtyLeaf | undefined, nodeAt: number, index: number): void {
+    this.arena!.beginChange();
+    const leaf = changed ?? this.#change(this.#pageFrame);
     leaf.remove(nodeAt, index);
     this.version++;
     if (leaf.isEmpty) noteEmptied(leaf);
+    this.arena!.endChange();
   }
 
   /** The leaf that `#seekForWrite` came to, about to get an element. */
@@ -369,25 +366,5 @@ export class Tree {
     const node = decodeLeaf(arena, arena.addSource(bytes), bytes, BUCKET_HEADER_SIZE, inlineCount(bytes));
     this.rootLeaf = this.#edge = DirtyLeaf.ofNode(this.pages, arena, node);
     this.version++;
-  }
-}
-
-/** A leaf has lost its last element. */
-function noteEmptied(leaf: DirtyLeaf): void {
-  let child: DirtyLeaf | DirtyBranch = leaf;
-  for (let branch = leaf.parent; branch !== undefined; branch = branch.parent) {
-    branch.emptied ??= new Uint8Array(branch.childCount);
-    branch.emptied[child.index] = 1;
-    if (branch.emptied.includes(0)) return;
-    child = branch;
-  }
-}
-
-/** A leaf gets an element. */
-function noteFilled(leaf: DirtyLeaf): void {
-  let child: DirtyLeaf | DirtyBranch = leaf;
-  for (let branch = leaf.parent; branch?.emptied?.[child.index] === 1; branch = branch.parent) {
-    branch.emptied[child.index] = 0;
-    child = branch;
   }
 }

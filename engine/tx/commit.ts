@@ -87,12 +87,13 @@ export function abandon(tx: TxState): void {
   tx.pager.endWrite();
 }
 
-/** Phases 1 to 3. */
+/** Phases 1 to 3. The stack has room for all that follows. */
 function* prepare(tx: TxState): Pieces<PreparedCommit> {
   tx.isCommitting = true;
   const preparation = new Preparation(tx);
   try {
     if (tx.damage !== undefined) throw tx.damage;
+    tx.arena!.requireWhole();
     return yield* preparation.run();
   } catch (error) {
     dropPages(tx.pager, preparation.plans);

@@ -157,7 +157,7 @@ export class ScanIterator<T> implements IterableIterator<T> {
 
 function validateRange(range: Range | undefined): void {
   if (range === undefined) return;
-  if (typeof range !== "object" || range === null) throw new TypeError(`a range must be an object with ${[...NAMES].join(", ")}`);
+  if (typeof range !== "object" || range === null || Array.isArray(range)) throw new TypeError(`a range must be an object with ${[...NAMES].join(", ")}`);
   for (const name of Object.keys(range)) {
     if (!NAMES.has(name)) throw new TypeError(`a range has no "${name}"; it has ${[...NAMES].join(", ")}`);
   }

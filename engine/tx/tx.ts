@@ -2,6 +2,7 @@
 import type { BytesLike } from "../base/bytes.js";
 import { inCallersContext } from "../base/caller-context.js";
 import { BoltError, boltError, requireFunction, requireListed } from "../base/errors.js";
+import { requireStack } from "../base/stack.js";
 import { FLAG_FREELIST, type Pgid } from "../format/constants.js";
 import { readFreelistCount } from "../format/freelist-page.js";
 import { pageTypeName, readPageHeader } from "../format/page.js";
@@ -163,6 +164,7 @@ export class Tx {
     this.#state.requireOpen();
     if (this.#state.isManaged) throw boltError("TX_MANAGED");
     this.#state.requireWritable();
+    requireStack();
     this.#owner.commit(this.#state);
   }
 
@@ -170,6 +172,7 @@ export class Tx {
   rollback(): void {
     this.#state.requireOpen();
     if (this.#state.isManaged) throw boltError("TX_MANAGED");
+    requireStack();
     this.#owner.rollback(this.#state);
   }
 

@@ -88,6 +88,12 @@ test("an error about a key or a bucket says which in its detail, and what is cal
   assertGoesOn(database.path);
 });
 
+test("a list is no range", () => {
+  const database = filled();
+  database.view((tx) => { assert.throws(() => Reflect.apply(Bucket.prototype.count, tx.bucket("b"), [["k"]]), { name: "TypeError", message: /a range must be an object/ }); });
+  assertGoesOn(database.path);
+});
+
 test("a hook of onCommit that throws does not undo the commit", () => {
   const database = filled();
   const failure = new Error("of the hook");

@@ -1,7 +1,7 @@
 /** Things that happen around an open database: its file is cut, replaced, deleted or closed off; other threads open it; ten thousand readers hold it. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, statSync, truncateSync, unlinkSync } from "node:fs";
+import { chmodSync, chownSync, copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, statSync, truncateSync, unlinkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { test } from "node:test";
 import { Worker } from "node:worker_threads";
@@ -102,6 +102,26 @@ async function asAnybody(work: () => void | Promise<void>): Promise<void> {
     process.setegid(0);
   }
 }
+
+test("a copy replaces one that may not be written, as it may where the folder may be", async () => {
+  const folder = tempPath("copies");
+  mkdirSync(folder);
+  if (process.getuid?.() === 0) chownSync(folder, 65_534, 65_534);
+  await asAnybody(async () => {
+    const path = join(folder, "read-only.db");
+    filled(path, 10).close();
+    chmodSync(path, 0o444);
+    const db = open(path, { readOnly: true });
+    const copy = join(folder, "copy.db");
+    for (let i = 0; i < 2; i++) await db.backup(copy);
+    db.compact(copy);
+    db.close();
+    assert.equal(statSync(copy).mode & 0o222, 0);
+    const again = open(copy, { readOnly: true });
+    assert.equal(again.view((tx) => tx.bucket("b")?.count()), 10);
+    again.close();
+  });
+});
 
 test("permission that is lost: an open database goes on, another opening gets IO with the system's EACCES", async () => {
   const path = join(tempPath("folder"), "closed-off.db");

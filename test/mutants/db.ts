@@ -99,4 +99,14 @@ export const dbMutants: readonly Mutant[] = [
     find: "context.runInAsyncScope(fn, undefined, argument)", replace: "fn(argument)",
     harm: "what AsyncLocalStorage says of one user is written for another", tests: ["engine/db/queue"],
   },
+  {
+    name: "close leaves waiting where the one whose turn it is never ends", file: "engine/db/writer-queue.ts",
+    find: "    while (this.#isWaiting) void this.#take()();\n", replace: "",
+    harm: "calls that can never be made are never told so", tests: ["engine/db/closing"],
+  },
+  {
+    name: "a batch whose strict check found something forgets its hooks", file: "engine/db/batch.ts",
+    find: "        tx.onCommit(() => { isCommitted = true; });\n", replace: "",
+    harm: "what was to follow the commit does not, though it stays", tests: ["engine/db/db"],
+  },
 ];

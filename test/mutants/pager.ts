@@ -278,4 +278,14 @@ export const pagerMutants: readonly Mutant[] = [
     find: "export const WATCHED_SIZE = 128;", replace: "export const WATCHED_SIZE = 80;",
     harm: "a snapshot of a commit that failed goes on in the one that follows it", tests: ["engine/live-read-moves"],
   },
+  {
+    name: "a transaction begins however little room the stack has", file: "engine/pager/pager.ts",
+    find: "    requireStack();\n", replace: "",
+    harm: "deep in a recursion the writer's place is taken for ever", tests: ["engine/full-stack"],
+  },
+  {
+    name: "a file that was emptied is marked as closed", file: "engine/pager/pager.ts",
+    find: "      if (this.storage.size() < this.#fileSize) return;\n", replace: "",
+    harm: "the file cannot be made a database again", tests: ["engine/db/closing"],
+  },
 ];

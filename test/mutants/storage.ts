@@ -86,7 +86,12 @@ export const storageMutants: readonly Mutant[] = [
   },
   {
     name: "threads write copies under one temporary name", file: "engine/storage/atomic-file.ts",
-    find: "`${path}.${crypto.randomUUID().slice(0, 13)}.tmp`", replace: "`${path}.${process.pid}.tmp`",
+    find: "`${room}.${randomUUID().slice(0, 13)}.tmp`", replace: "`${room}.${process.pid}.tmp`",
     harm: "half of a copy gets the name of a whole one", tests: ["engine/storage/atomic-file"],
+  },
+  {
+    name: "descriptors of syncs under way are not counted", file: "engine/storage/sync-starter.ts",
+    find: "    else SyncStarter.#leftOpenCount++;", replace: "",
+    harm: "a loop that opens, writes and closes runs out of descriptors", tests: ["engine/db/closing"],
   },
 ];

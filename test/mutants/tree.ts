@@ -188,6 +188,11 @@ export const treeMutants: readonly Mutant[] = [
     harm: "keys are not found after a split", tests: ["engine/tree/spill"],
   },
   {
+    name: "a change that was broken off is not noticed", file: "engine/tree/arena.ts",
+    find: "    this.#isChanging = true;\n", replace: "",
+    harm: "a stack that overflows in a put leaves a page half changed, and it is committed", tests: ["engine/full-stack"],
+  },
+  {
     name: "a cursor does not notice changes", file: "engine/tree/tree-cursor.ts",
     find: "return this.#version === this.tree.version;", replace: "return this.#version >= 0;",
     harm: "a cursor skips elements, or gives one twice, when its transaction writes", tests: ["engine/tx/cursor"],
@@ -223,7 +228,7 @@ export const treeMutants: readonly Mutant[] = [
     harm: "a walk passes by what the transaction has put", tests: ["engine/tx/emptied-leaves"],
   },
   {
-    name: "a branch with one emptied child is taken for empty", file: "engine/tree/tree.ts",
+    name: "a branch with one emptied child is taken for empty", file: "engine/tree/dirty-branch.ts",
     find: "    if (branch.emptied.includes(0)) return;\n", replace: "",
     harm: "a walk passes by pages that were not touched", tests: ["engine/tx/emptied-leaves"],
   },

@@ -49,8 +49,8 @@ test("options must be an object, the path a string that is not empty", () => {
   for (const wrong of ["", undefined, null, 5, {}, Buffer.from("x.db")]) assert.throws(() => openWith(wrong), TypeError, String(wrong));
 });
 
-test("a database in memory is new, so it cannot be opened for reading only, nor on a storage that there is", () => {
-  for (const options of [{ readOnly: true }, { storage: new MemoryStorage() }]) {
+test("a database in memory is new and has no file, so it takes no option that is about one", () => {
+  for (const options of [{ readOnly: true }, { storage: new MemoryStorage() }, { lock: "flock" }, { timeout: 1 }, { mode: 0o600 }]) {
     assert.throws(() => Reflect.apply(openMemory, undefined, [options]), { name: "TypeError", message: /in memory/ });
   }
   for (const options of [null, 5]) assert.throws(() => Reflect.apply(openMemory, undefined, [options]), TypeError);

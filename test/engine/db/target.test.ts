@@ -4,6 +4,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { linkSync, readdirSync, renameSync, rmSync, statSync, symlinkSync } from "node:fs";
 import { createRequire, syncBuiltinESMExports } from "node:module";
+import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { type DB, open, openMemory, type ReadTx } from "../../../engine/index.js";
@@ -52,6 +53,18 @@ test("a file that somebody has open is not replaced by the copy of another datab
   again.view((tx) => assert.deepEqual([...tx.buckets()].map(String), ["a", "b"]));
   again.close();
   assert.deepEqual(readdirSync(tempFolder()).filter((name) => name.endsWith(".tmp")), []);
+});
+
+test("a copy may have a name as long as a name may be", async () => {
+  const { db } = made("long.db");
+  for (const name of ["n".repeat(255), "\u{1f600}".repeat(63)]) {
+    const path = join(tempFolder(), name);
+    await db.backup(path);
+    db.compact(path);
+    assert.ok(statSync(path).size > 0);
+    rmSync(path);
+  }
+  db.close();
 });
 
 test("copyTo takes a path and nothing else, and makes nothing", () => {

@@ -199,6 +199,20 @@ test("where the file cannot be opened a second time, starting a sync does nothin
   assert.equal(child.stdout, "done\n");
 });
 
+test("a new file by a relative path becomes durable in a folder whose own name is no text", { skip: process.platform !== "linux" && "such names are Linux's" }, () => {
+  const folder = tempPath("names");
+  mkdirSync(folder);
+  const code = `
+    import { openFileStorage } from ${JSON.stringify(new URL("../../../engine/storage/file-storage.js", import.meta.url).href)};
+    const storage = openFileStorage("new");
+    storage.write([new Uint8Array(5)], 0);
+    storage.sync();
+    console.log(storage.size());`;
+  const child = spawnSync("sh", ["-c", 'cd "$2" && d=$(printf "bad\\377") && mkdir "$d" && cd "$d" && exec "$0" --input-type=module -e "$1"', process.execPath, code, folder], { encoding: "utf8" });
+  assert.equal(child.stderr, "");
+  assert.equal(child.stdout, "5\n");
+});
+
 test("a write that the system cuts short and then refuses throws its error, with a part written", () => {
   const path = tempPath("limited");
   const module = new URL("../../../engine/storage/file-storage.js", import.meta.url).href;

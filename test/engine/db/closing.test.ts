@@ -1,0 +1,49 @@
+/** Closing: what waits is told, a file that somebody has cut is left alone, and no descriptor stays. */
+import assert from "node:assert/strict";
+import { readdirSync, statSync, truncateSync } from "node:fs";
+import { test } from "node:test";
+import { MemoryStorage, open } from "../../../engine/index.js";
+import { Random, seedOfRun } from "../../support/random.js";
+import { tempPath } from "../../support/temp.js";
+import { boltError } from "../tx/database.js";
+
+test("close tells those that wait, also when the one whose turn it is never ends, and those that come later", async () => {
+  const storage = new MemoryStorage();
+  const db = open("hung.db", { storage });
+  void db.updateAsync(() => new Promise(() => undefined));
+  const waiting = [db.updateAsync((tx) => tx.createBucket("a")), db.batch((tx) => tx.createBucket("b"))];
+  await new Promise((resolve) => setImmediate(resolve));
+  const batched = db.batch((tx) => tx.createBucket("c"));
+  db.close();
+  for (const call of [...waiting, batched, db.updateAsync(() => undefined)]) await assert.rejects(call, boltError("DATABASE_NOT_OPEN", /^database not open/));
+  const again = open("hung.db", { storage });
+  assert.deepEqual(again.view((tx) => [...tx.buckets()]), []);
+  again.close();
+});
+
+test("close leaves a file alone that somebody has emptied, so that it can become a database again", () => {
+  const path = tempPath("emptied.db");
+  const db = open(path);
+  for (let i = 0; i < 5; i++) db.update((tx) => tx.createBucketIfNotExists("b").put("k", String(i)));
+  truncateSync(path, 0);
+  assert.throws(() => db.update((tx) => tx.bucket("b")?.put("k", "lost")), boltError("CORRUPT", /cut to 0 bytes/));
+  db.close();
+  assert.equal(statSync(path).size, 0);
+  open(path).close();
+});
+
+test("databases that are opened, written and closed without a turn of the event loop leave few descriptors behind", { skip: process.platform !== "linux" && "counts the entries of /proc/self/fd" }, async (t) => {
+  const seed = seedOfRun();
+  t.diagnostic(`SEED=${seed}`);
+  const random = new Random(seed);
+  const path = tempPath("loop.db");
+  const count = (): number => readdirSync("/proc/self/fd").length;
+  const before = count();
+  for (let cycle = 0; cycle < 60; cycle++) {
+    const db = open(path);
+    db.update((tx) => { for (let i = 0, bucket = tx.createBucketIfNotExists("b"); i < 300; i++) bucket.put(String(random.below(1e9)), Buffer.alloc(400)); });
+    db.close();
+  }
+  assert.ok(count() - before <= 18, `${count() - before} descriptors more`);
+  while (count() > before) await new Promise((resolve) => setTimeout(resolve, 5));
+});
