@@ -27,6 +27,7 @@ const REFUSED_EARLY_ON_DENO = "the HTTP/2 client of Deno never ends a call that 
 export const KNOWN: readonly KnownFailure[] = [
   { runtime: "bun", file: "engine/under-us.test.js", test: "threads that open one file exclude each other", reason: "Bun leaves the files of a terminated worker open, and so its lock taken, until the process ends" },
   { runtime: "deno", file: "engine/db/compact.test.js", test: "no half file", reason: "starts a program with Node's flags" },
+  { runtime: "deno", file: "engine/storage/file-storage.test.js", test: "a new file by a relative path", reason: "starts a program with Node's flags" },
   { runtime: "deno", file: "engine/storage/file-storage.test.js", test: "a write that the system cuts short", reason: "starts a program with Node's flags" },
   { runtime: "deno", file: "engine/storage/file-storage.test.js", test: "where the file cannot be opened a second time", reason: "starts a program with Node's flags" },
   { runtime: "deno", file: "engine/under-us.test.js", test: "threads that open one file exclude each other", sometimes: true, reason: "Deno closes the files of a terminated worker some time later" },

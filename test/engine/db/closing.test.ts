@@ -39,11 +39,12 @@ test("databases that are opened, written and closed without a turn of the event 
   const path = tempPath("loop.db");
   const count = (): number => readdirSync("/proc/self/fd").length;
   const before = count();
-  for (let cycle = 0; cycle < 60; cycle++) {
+  for (let cycle = 0; cycle < 120; cycle++) {
     const db = open(path);
     db.update((tx) => { for (let i = 0, bucket = tx.createBucketIfNotExists("b"); i < 300; i++) bucket.put(String(random.below(1e9)), Buffer.alloc(400)); });
     db.close();
   }
-  assert.ok(count() - before <= 18, `${count() - before} descriptors more`);
+  // Deno takes two for each.
+  assert.ok(count() - before <= 36, `${count() - before} descriptors more`);
   while (count() > before) await new Promise((resolve) => setTimeout(resolve, 5));
 });
