@@ -176,6 +176,11 @@ export class Tx {
     this.#owner.rollback(this.#state);
   }
 
+  /** `using tx = db.begin(true)`: rolls back, unless it has ended. */
+  [Symbol.dispose](): void {
+    if (this.#state.isOpen) this.rollback();
+  }
+
   // ---- inspection
 
   /**

@@ -104,6 +104,22 @@ test("after close every use is DATABASE_NOT_OPEN; close again is no error", asyn
   db[Symbol.dispose]();
 });
 
+test("a transaction of begin ends at the end of a using block: rolled back, unless it was committed", () => {
+  withDatabase(({ db }) => {
+    const [writer, reader] = [db.begin(true), db.begin()];
+    writer.createBucket("dropped");
+    for (const tx of [writer, reader]) tx[Symbol.dispose]();
+    assert.equal(db.stats().openTxN, 0);
+    for (const tx of [writer, reader]) tx[Symbol.dispose]();
+    const committed = db.begin(true);
+    committed.createBucket("kept");
+    committed.commit();
+    committed[Symbol.dispose]();
+    assert.deepEqual(db.view((tx) => [...tx.buckets()].map(String)), ["kept"]);
+    db.view((tx) => assert.throws(() => tx[Symbol.dispose](), boltError("TX_MANAGED", /managed/)));
+  });
+});
+
 test("close rolls back what is open", () => {
   const storage = new MemoryStorage();
   const db = open("test.db", { storage });
