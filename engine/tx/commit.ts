@@ -63,6 +63,7 @@ export interface CommitReport {
  * @throws BoltError IO, MAX_SIZE_REACHED, CORRUPT; then nothing has changed
  */
 export function commitNow(tx: TxState): CommitReport {
+  tx.isCommittingNow = true;
   const prepared = atOnce(prepare(tx));
   try {
     return finish(tx, prepared, storeNow(tx.pager, prepared.steps, tx.stats));

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { readdirSync, statSync, truncateSync } from "node:fs";
 import { test } from "node:test";
+import { runInNewContext } from "node:vm";
 import { MemoryStorage, open } from "../../../engine/index.js";
 import { Random, seedOfRun } from "../../support/random.js";
 import { tempPath } from "../../support/temp.js";
@@ -30,6 +31,22 @@ test("close leaves a file alone that somebody has emptied, so that it can become
   db.close();
   assert.equal(statSync(path).size, 0);
   open(path).close();
+});
+
+test("after a program was broken off in the middle of a call by a vm timeout, close gives up the lock, and the file is whole", () => {
+  for (let round = 0; round < 20; round++) {
+    const path = tempPath("broken-off.db");
+    const db = open(path, { noSync: true });
+    db.update((tx) => { for (let i = 0, bucket = tx.createBucket("b"); i < 300; i++) bucket.put(`k${i}`, "v".repeat(i)); });
+    let count = 0;
+    const put = (): void => { db.update((tx) => tx.bucket("b")?.put(`k${count++ % 300}`, "w".repeat(count % 500))); };
+    assert.throws(() => { runInNewContext("for (;;) put()", { put }, { timeout: 2 + (round % 7) }); }, { code: "ERR_SCRIPT_EXECUTION_TIMEOUT" });
+    db.close();
+    const again = open(path, { timeout: 1 });
+    again.update((tx) => tx.bucket("b")?.put("next", "value"));
+    assert.deepEqual(again.view((tx) => [...tx.check()]), []);
+    again.close();
+  }
 });
 
 test("databases that are opened, written and closed without a turn of the event loop leave few descriptors behind", { skip: process.platform !== "linux" && "counts the entries of /proc/self/fd" }, async (t) => {
