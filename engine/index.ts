@@ -20,7 +20,7 @@ export type { Range } from "./tx/range.js";
 export type { Stats, TxStats } from "./tx/stats.js";
 export { Tx, type Database, type PageInfo, type ReadTx } from "./tx/tx.js";
 export { bytes, date, float64, int64, json, uint32, uint64, utf8, type Codec } from "./typed/codec.js";
-export type { Codecs, KeyPrefix, TypedRange } from "./typed/coding.js";
+export type { Codecs, Given, KeyPrefix, TypedRange } from "./typed/coding.js";
 export { tuple, type PartCodecs } from "./typed/tuple.js";
 export { typed, TypedBucket, type ReadTypedBucket, type TypedCursor, type TypedEntry } from "./typed/typed-bucket.js";
 

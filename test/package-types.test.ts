@@ -14,7 +14,7 @@ import { tempPath } from "./support/temp.js";
 const OLDEST = "5.4";
 
 /** What a user writes. The comments that expect an error fail the compilation where there is none. */
-const USE = `import { open, tuple, typed, utf8, uint32, uint64, BoltError, type DB, type Bucket, type OpenOptions } from "hexbolt";
+const USE = `import { open, tuple, typed, utf8, uint32, uint64, BoltError, type DB, type Bucket, type Codec, type OpenOptions, type TypedBucket } from "hexbolt";
 import { SimulatedDisk } from "hexbolt/testing";
 import { LocalImageStore, type ImageStore } from "hexbolt/images";
 import { imageStoreConformance } from "hexbolt/images/conformance";
@@ -32,6 +32,12 @@ const moves = typed(bucket, { key: tuple(utf8, uint32), value: tuple(uint32, uin
 const place: readonly [string, number] = ["game 1", 2];
 moves.put(place, [1, 2] as const);
 const game: string | undefined = moves.cursor().seek(place)?.key[0];
+class Point { readonly #x = 1; get x(): number { return this.#x; } }
+declare const point: Codec<Point>;
+// @ts-${"expect-error"} it only looks like a point
+typed(bucket, { key: utf8, value: point }).put("k", { x: 1 });
+function putOne<K, V>(target: TypedBucket<K, V>, key: K, value: V): void { target.put(key, value); }
+putOne(moves, ["game 1", 3], [1, 2]);
 // @ts-${"expect-error"} a read transaction cannot write
 db.view((tx) => tx.createBucket("b"));
 // @ts-${"expect-error"} a counter is no text

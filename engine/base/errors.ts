@@ -55,7 +55,7 @@ export function shown(name: Uint8Array): string {
   const bytes = Buffer.from(name.buffer, name.byteOffset, name.byteLength);
   const isText = isUtf8(bytes) && /^[\p{L}\p{M}\p{N}\p{P}\p{S} ]*$/u.test(bytes.toString());
   const text = isText ? JSON.stringify(bytes.toString()) : `(hex)${bytes.toString("hex")}`;
-  return text.length <= SHOWN ? text : `${text.slice(0, SHOWN)}… (${bytes.length} bytes)`;
+  return text.length <= SHOWN ? text : `${[...text].slice(0, SHOWN).join("")}… (${bytes.length} bytes)`;
 }
 
 /**

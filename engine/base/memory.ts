@@ -135,10 +135,13 @@ function memoryToKeep(size: number): Uint8Array {
   return new Uint8Array(kept.buffer, at, size);
 }
 
-/** `newMemory` that throws. @throws RangeError when there is not so much memory */
+/** There is not so much memory: what needed it was refused, and nothing else. V8 has RangeErrors of its own, for a full stack too. */
+export class NoMemoryError extends RangeError {}
+
+/** `newMemory` that throws. @throws NoMemoryError when there is not so much memory */
 export function requireMemory(size: number): Uint8Array {
   const memory = newMemory(size);
-  if (memory === undefined) throw new RangeError(`there is no memory for ${size} bytes`);
+  if (memory === undefined) throw new NoMemoryError(`there is no memory for ${size} bytes`);
   return memory;
 }
 

@@ -103,7 +103,7 @@ export class Batch<Tx extends Hooked> {
       if (calls.length === 0) calls = this.#calls.splice(0);
       if (isCommitted) {
         // What the strict check found came after the commit.
-        for (const [i, { reject }] of calls.entries()) settle({ resolve: () => reject(error), reject }, outcomes[i]!);
+        for (const [i, { reject }] of calls.entries()) settle({ resolve: () => reject(error), reject: () => reject(error) }, outcomes[i]!);
         return undefined;
       }
       if (failing === undefined || calls.length === 1) {

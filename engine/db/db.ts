@@ -142,7 +142,7 @@ export class DB {
       return refusePromise(fn(tx));
     } finally {
       if (state.isOpen) this.#rollback(state);
-      state.snapshot.watch?.requireNoRefusal();
+      state.requireNoRefusal();
     }
   }
 

@@ -15,13 +15,18 @@ import { decodeMeta } from "../format/meta.js";
 import type { Storage } from "../storage/storage.js";
 import type { MetaSlots } from "./meta-pages.js";
 
+function stale(): BoltError {
+  return boltError("STALE_SNAPSHOT", "a commit has followed the one this snapshot reads; begin again");
+}
+
 /** The two meta pages as they were when a snapshot began. */
 export class MetaWatch {
   readonly #storage: Storage;
   readonly #pageSize: number;
   readonly #noted: Buffer;
   readonly #seen: Buffer = Buffer.alloc(2 * WATCHED_SIZE);
-  #refusal: BoltError | undefined;
+  /** How often somebody was refused a page. */
+  refusalCount = 0;
 
   constructor(storage: Storage, pageSize: number) {
     this.#storage = storage;
@@ -43,12 +48,20 @@ export class MetaWatch {
 
   /** @throws BoltError STALE_SNAPSHOT when they are not */
   requireUnmoved(): void {
-    if (!wrapIo("read the meta pages", () => this.isUnmoved())) throw (this.#refusal = boltError("STALE_SNAPSHOT", "a commit has followed the one this snapshot reads; begin again"));
+    if (wrapIo("read the meta pages", () => this.isUnmoved())) return;
+    this.refusalCount++;
+    throw stale();
   }
 
-  /** Whoever was refused a page may have caught that, and made do with less. @throws BoltError STALE_SNAPSHOT when a page has been refused */
-  requireNoRefusal(): void {
-    if (this.#refusal !== undefined) throw this.#refusal;
+  /**
+   * Whoever was refused a page may have caught that, and made do with less. The refusals count no more then: they are not those of a view around this one.
+   * @param count `refusalCount` as it was
+   * @throws BoltError STALE_SNAPSHOT when a page has been refused since
+   */
+  requireNoRefusalSince(count: number): void {
+    if (this.refusalCount === count) return;
+    this.refusalCount = count;
+    throw stale();
   }
 
   #read(target: Buffer): void {

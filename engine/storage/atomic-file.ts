@@ -3,7 +3,7 @@
  * durable too. A power cut at any moment leaves what was at the path before, or the whole new file.
  */
 import { randomUUID } from "node:crypto";
-import { existsSync, renameSync, rmSync } from "node:fs";
+import { existsSync, lstatSync, renameSync, rmSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { BoltError, boltError, ioError } from "../base/errors.js";
 import { type FileStorage, openFileStorage, REPLACED_MAX, syncFolder } from "./file-storage.js";
@@ -100,6 +100,8 @@ class FileDestination implements Destination {
   }
 
   open(): Storage {
+    // What cannot be a name is told before all the work.
+    lstatSync(this.path, { throwIfNoEntry: false });
     lockPresent(this.path)?.close();
     return openFileStorage(this.#temporary, { lock: "none", mode: this.#mode });
   }

@@ -6,7 +6,7 @@
  * An element names its bytes by source and offset; `sources` holds the slabs of clean pages (pinned), the arena's own chunks and those buffers.
  */
 import { boltError } from "../base/errors.js";
-import { requireMemory } from "../base/memory.js";
+import { NoMemoryError, requireMemory } from "../base/memory.js";
 import { SpareMemory } from "../base/spare-memory.js";
 import { ELEMENT_SIZE, PAGE_HEADER_SIZE } from "../format/constants.js";
 
@@ -85,6 +85,11 @@ export class Arena {
 
   endChange(): void {
     this.#isChanging = false;
+  }
+
+  /** A change threw an error. One that finds no memory has changed nothing. */
+  changeFailed(error: unknown): void {
+    if (error instanceof NoMemoryError) this.#isChanging = false;
   }
 
   /** @throws BoltError TX_CLOSED when a change has not come to its end */

@@ -206,7 +206,7 @@ export class Tree {
     throw corrupt(pgid, `the tree is deeper than ${MAX_DEPTH} levels`);
   }
 
-  // ---- writing: between the arena's beginChange and endChange nothing is refused any more
+  // ---- writing: between the arena's beginChange and endChange nothing is refused any more, except for want of memory
 
   /**
    * Sets a key to a value; key and value are copied.
@@ -227,9 +227,15 @@ export class Tree {
   }
 
   #putThere(exact: boolean, key: Uint8Array, value: Uint8Array, flags: number): void {
-    this.arena!.beginChange();
-    if (this.#leafToFill().put(this.#nodeAt, this.#index, exact, key, value, flags)) this.version++;
-    this.arena!.endChange();
+    const arena = this.arena!;
+    arena.beginChange();
+    try {
+      if (this.#leafToFill().put(this.#nodeAt, this.#index, exact, key, value, flags)) this.version++;
+      arena.endChange();
+    } catch (error) {
+      arena.changeFailed(error);
+      throw error;
+    }
   }
 
   /** `put` of a value that may be completed until the pages are encoded: the arena's `source` and `offset` say where key and value are. */
@@ -266,12 +272,18 @@ export class Tree {
 
   /** Removes an element of a changed leaf, or of the page that `#descend` came to. */
   removeAt(changed: DirtyLeaf | undefined, nodeAt: number, index: number): void {
-    this.arena!.beginChange();
-    const leaf = changed ?? this.#change(this.#pageFrame);
-    leaf.remove(nodeAt, index);
-    this.version++;
-    if (leaf.isEmpty) noteEmptied(leaf);
-    this.arena!.endChange();
+    const arena = this.arena!;
+    arena.beginChange();
+    try {
+      const leaf = changed ?? this.#change(this.#pageFrame);
+      leaf.remove(nodeAt, index);
+      this.version++;
+      if (leaf.isEmpty) noteEmptied(leaf);
+      arena.endChange();
+    } catch (error) {
+      arena.changeFailed(error);
+      throw error;
+    }
   }
 
   /** The leaf that `#seekForWrite` came to, about to get an element. */

@@ -35,7 +35,11 @@ export class TxState {
   /** Damage met in the middle of a change: the change is half done, so the transaction can only be rolled back. */
   damage: Error | undefined;
 
+  /** How many pages of the snapshot had been refused when it began. */
+  readonly #refusalCount: number;
+
   constructor(pager: Pager, snapshot: Snapshot, arena: Arena | undefined) {
+    this.#refusalCount = snapshot.watch?.refusalCount ?? 0;
     this.pager = pager;
     this.snapshot = snapshot;
     this.arena = arena;
@@ -51,6 +55,11 @@ export class TxState {
   requireOpen(): void {
     // During a commit the nodes are being merged and cut: what is read then would be wrong.
     if (!this.isOpen || this.isCommitting) throw boltError("TX_CLOSED", "buckets, cursors and iterators can be used until their transaction ends: take out of them what you need before");
+  }
+
+  /** @throws BoltError STALE_SNAPSHOT when a page was refused, whatever became of the error. @see MetaWatch */
+  requireNoRefusal(): void {
+    this.snapshot.watch?.requireNoRefusalSince(this.#refusalCount);
   }
 
   /** @throws BoltError TX_CLOSED, TX_NOT_WRITABLE */

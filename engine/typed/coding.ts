@@ -17,12 +17,15 @@ export type KeyPrefix<K> = BytesLike | (K extends readonly unknown[] ? Readonly<
 
 type LeadingParts<T extends readonly unknown[]> = T extends readonly [...infer Head, unknown] ? T | LeadingParts<Head> : T;
 
+/** A key or value as it is given: a tuple may be readonly, for it is only read. */
+export type Given<T> = T | (T extends readonly unknown[] ? Readonly<T> : never);
+
 /** Which keys: as `Range`, with bounds of the key's type. */
 export interface TypedRange<K> {
-  readonly gt?: K | Readonly<K> | undefined;
-  readonly gte?: K | Readonly<K> | undefined;
-  readonly lt?: K | Readonly<K> | undefined;
-  readonly lte?: K | Readonly<K> | undefined;
+  readonly gt?: Given<K> | undefined;
+  readonly gte?: Given<K> | undefined;
+  readonly lt?: Given<K> | undefined;
+  readonly lte?: Given<K> | undefined;
   readonly prefix?: KeyPrefix<K> | undefined;
   readonly reverse?: boolean | undefined;
   readonly limit?: number | undefined;
@@ -45,7 +48,7 @@ export class Coding<K, V> {
   }
 
   /** @throws TypeError */
-  encodeKey(key: K | Readonly<K>): Uint8Array {
+  encodeKey(key: Given<K>): Uint8Array {
     try {
       return toBytes(this.#key.encode(key as K), "what encode gives");
     } catch (error) {
@@ -54,7 +57,7 @@ export class Coding<K, V> {
   }
 
   /** @throws TypeError */
-  encodeValue(key: K | Readonly<K>, value: V | Readonly<V>): Uint8Array {
+  encodeValue(key: Given<K>, value: Given<V>): Uint8Array {
     try {
       return toBytes(this.#value.encode(value as V), "what encode gives");
     } catch (error) {
@@ -73,7 +76,7 @@ export class Coding<K, V> {
   }
 
   /** @throws BoltError INCOMPATIBLE_VALUE */
-  decodeValue(key: () => K | Readonly<K>, bytes: Buffer): V {
+  decodeValue(key: () => Given<K>, bytes: Buffer): V {
     try {
       return this.#value.decode(bytes);
     } catch (error) {

@@ -2,7 +2,7 @@
  * A bucket whose keys and values are values of the program instead of bytes.
  *
  * It is a cover over the bucket, which can be used beside it, and stores nothing of its own: which codecs a bucket has, the program knows.
- * What it takes may be readonly, `K | Readonly<K>`: a tuple that a caller must not change is one of its type. Names of nested buckets are bytes or
+ * What it takes may be readonly, `Given<K>`: a tuple that a caller must not change is one of its type. Names of nested buckets are bytes or
  * text as ever; cursors and `forEach` decode them as keys, for they stand among the keys.
  */
 import { requireFunction } from "../base/errors.js";
@@ -11,7 +11,7 @@ import type { BucketStats, BucketStructure } from "../tx/bucket-stats.js";
 import type { Bucket, ReadBucket } from "../tx/bucket.js";
 import type { Cursor, CursorEntry } from "../tx/cursor.js";
 import type { Tx } from "../tx/tx.js";
-import { Coding, type Codecs, type TypedRange } from "./coding.js";
+import { Coding, type Codecs, type Given, type TypedRange } from "./coding.js";
 
 /** What a typed cursor is on; `value` is undefined for a nested bucket. */
 export interface TypedEntry<K, V> {
@@ -84,29 +84,29 @@ export class TypedBucket<K, V> {
   // ---- values
 
   /** Gives the value of a key; undefined when the key is not there or is a nested bucket. */
-  get(key: K | Readonly<K>): V | undefined {
+  get(key: Given<K>): V | undefined {
     const value = this.untyped.get(this.#coding.encodeKey(key));
     return value === undefined ? undefined : this.#coding.decodeValue(() => key, value);
   }
 
   /** `get`, decoded from the page without a copy: a value in which the codec keeps the bytes is valid while the transaction is open. */
-  getView(key: K | Readonly<K>): V | undefined {
+  getView(key: Given<K>): V | undefined {
     const view = this.untyped.getView(this.#coding.encodeKey(key));
     return view === undefined ? undefined : this.#coding.decodeValue(() => key, asBuffer(view));
   }
 
   /** Whether the key has a value. */
-  has(key: K | Readonly<K>): boolean {
+  has(key: Given<K>): boolean {
     return this.untyped.has(this.#coding.encodeKey(key));
   }
 
   /** Sets a key to a value. */
-  put(key: K | Readonly<K>, value: V | Readonly<V>): void {
+  put(key: Given<K>, value: Given<V>): void {
     this.untyped.put(this.#coding.encodeKey(key), this.#coding.encodeValue(key, value));
   }
 
   /** Deletes a key; it is no error when it is not there. */
-  delete(key: K | Readonly<K>): void {
+  delete(key: Given<K>): void {
     this.untyped.delete(this.#coding.encodeKey(key));
   }
 
@@ -244,7 +244,7 @@ export class TypedCursor<K, V> {
   }
 
   /** Goes to the key, or the next one. */
-  seek(key: K | Readonly<K>): TypedEntry<K, V> | undefined {
+  seek(key: Given<K>): TypedEntry<K, V> | undefined {
     return this.#decoded(this.#cursor.seek(this.#coding.encodeKey(key)));
   }
 

@@ -95,6 +95,17 @@ test("a view whose function catches what a stale snapshot throws, or throws anot
     reader.close();
   }
   const reader = openReader();
+  // A page that was refused to a view inside is no matter of the one around it, if that has read all it wanted.
+  let [outer, inner] = [0, 0];
+  assert.equal(reader.view((around) => {
+    outer++;
+    around.bucket("b")?.get(keyOf(0));
+    return reader.view((tx) => {
+      if (inner++ === 0) put(writer, 1, 4);
+      return tx.bucket("b")?.get(keyOf(1000))?.[0];
+    });
+  }), 1);
+  assert.deepEqual([outer, inner], [1, 2]);
   let runs = 0;
   assert.throws(() => reader.view((tx) => {
     runs++;
@@ -105,6 +116,27 @@ test("a view whose function catches what a stale snapshot throws, or throws anot
   }), stale);
   assert.equal(runs, 100);
   for (const db of [reader, writer]) db.close();
+});
+
+test("a view that was refused a page says nothing of later ones: the file may be again what it was", () => {
+  const path = tempPath("again.db");
+  const writer = open(path, { noSync: true });
+  put(writer, 2000, 1);
+  writer.close();
+  const bytes = readFileSync(path);
+  const reader = open(path, { readOnly: true, lock: "none" });
+  assert.throws(() => reader.view((tx) => {
+    writeFileSync(path, "");
+    return tx.bucket("b")?.get(keyOf(1000));
+  }));
+  writeFileSync(path, bytes);
+  let runs = 0;
+  assert.equal(reader.view((tx) => {
+    runs++;
+    return tx.bucket("b")?.get(keyOf(1000))?.[0];
+  }), 1);
+  assert.equal(runs, 1);
+  reader.close();
 });
 
 test("a file that is cut while a snapshot is taken of it is no damaged one", () => {

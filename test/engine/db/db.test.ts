@@ -251,6 +251,7 @@ test("strict: a batch runs the hooks of its calls though the check finds somethi
   const calls = ["a", "b"].map((name) => db.batch((tx) => {
     tx.createBucket(name);
     tx.onCommit(() => told.push(name));
+    tx.onCommit(() => { if (name === "b") throw new Error("of the hook"); });
   }));
   for (const call of calls) await assert.rejects(call, boltError("CORRUPT", /found by the check after the commit, which stays/));
   assert.deepEqual(told, ["a", "b"]);

@@ -65,3 +65,18 @@ test("where views have taken half a slab and there is no other memory for it, re
   });
   assertWell(db);
 });
+
+test("a put for which there is no memory, caught, is one that was not made: the transaction can be committed", () => {
+  const db = filled(1 << 26);
+  db.update((tx) => {
+    const bucket = tx.bucket("b")!;
+    bucket.put("before", "1");
+    withoutSlabs(() => assert.throws(() => bucket.put("large", Buffer.alloc(3 << 20)), { name: "RangeError", message: /no memory for/ }));
+    bucket.put("after", "2");
+  });
+  db.update((tx) => {
+    assert.deepEqual(["before", "large", "after"].map((key) => tx.bucket("b")?.get(key)?.toString()), ["1", undefined, "2"]);
+    for (const key of ["before", "after"]) tx.bucket("b")!.delete(key);
+  });
+  assertWell(db);
+});
