@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { EtcdImageStore } from "../../images/index.js";
 import type { Server } from "node:http";
 
@@ -70,4 +72,30 @@ test("a call that is given up says what the endpoint said before, not that the l
   await assert.rejects(store.get("a", { signal: giveUp.signal }), { code: "CANCELLED", message: /HTTP status 404/ });
   server.close();
   server.closeAllConnections();
+});
+
+test("an endpoint that never answers is left for the next one, though memory is collected all the while", async () => {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  setFlagsFromString("--no-expose-gc");
+  const dead = createServer(() => undefined).listen(0, "127.0.0.1");
+  await once(dead, "listening");
+  const address = dead.address();
+  assert.ok(typeof address === "object" && address !== null);
+  const etcd = await endpointOf({ header, kvs: [{ key: base64("/hexbolt/images/a"), mod_revision: "3", value: record }], count: "1" });
+  const store = new EtcdImageStore({ endpoints: [`http://127.0.0.1:${address.port}`, etcd.url], attemptMs: 200, timeoutMs: 5000 });
+  let isOver = false;
+  const read = store.get("a").finally(() => { isOver = true; });
+  const collecting = (async (): Promise<void> => {
+    while (!isOver) {
+      collect();
+      await new Promise((resolve) => { setTimeout(resolve, 10); });
+    }
+  })();
+  assert.equal((await read).name, "a");
+  await collecting;
+  for (const server of [dead, etcd.server]) {
+    server.close();
+    server.closeAllConnections();
+  }
 });
