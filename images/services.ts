@@ -18,6 +18,7 @@ import {
   encodeImages, encodeLeaseField, encodeLeases, encodeName,
 } from "./messages.js";
 import { ProtobufError, TooManyFieldsError, withFieldLimit } from "./protobuf.js";
+import { Turns } from "./turns.js";
 import { validateImage, validateName, validateNamespace } from "./validate.js";
 import type { ImageFilter } from "./filters.js";
 import type { Answer, CallContext, Handler } from "./grpc-server.js";
@@ -149,7 +150,7 @@ const TURN_MS = 10;
 
 async function put(request: Buffer, store: ImageStore, call: CallContext): Promise<Answer> {
   const image = required(decodeImageField(request, true));
-  await serialised(store, () => store.put(image.name, image.target, { signal: call.signal }));
+  await serialised(store, call.signal, () => store.put(image.name, image.target, { signal: call.signal }));
   return EMPTY;
 }
 
@@ -159,7 +160,7 @@ async function create(request: Buffer, store: ImageStore, call: CallContext): Pr
   const options: PutOptions = { signal: call.signal, ...(labels === undefined ? {} : { labels }) };
   const image = isEditable(store)
     ? await store.create(name, target, options)
-    : await serialised(store, () => createOnPlain(store, name, target, options));
+    : await serialised(store, call.signal, () => createOnPlain(store, name, target, options));
   return { message: encodeImageField(image) };
 }
 
@@ -170,17 +171,18 @@ async function update(request: Buffer, store: ImageStore, call: CallContext): Pr
   const options = { signal: call.signal };
   const image = isEditable(store)
     ? await store.update(name, change, options)
-    : await serialised(store, () => updateOnPlain(store, name, change, options));
+    : await serialised(store, call.signal, () => updateOnPlain(store, name, change, options));
   return { message: encodeImageField(image) };
 }
 
 async function remove(request: Buffer, store: ImageStore, call: CallContext): Promise<Answer> {
   const { name, digest } = decodeDelete(request);
   const options = { signal: call.signal, ...(digest === undefined ? {} : { digest }) };
-  await serialised(store, async () => {
+  await serialised(store, call.signal, async () => {
     if (!isEditable(store) && digest !== undefined && (await store.get(name, options)).target.digest !== digest) {
       throw notFound(name);
     }
+    throwIfGivenUp(call.signal);
     await store.delete(name, options);
   });
   return EMPTY;
@@ -196,15 +198,29 @@ function isEditable(store: ImageStore): store is EditableImageStore {
   return "create" in store && typeof store.create === "function" && "update" in store && typeof store.update === "function";
 }
 
-const lastChange = new WeakMap<ImageStore, Promise<unknown>>();
+const turnsOf = new WeakMap<ImageStore, Turns>();
 
-/** For a store without `create` and `update`: its changes run one behind the other, so that looking and then putting is one step. */
-async function serialised<T>(store: ImageStore, change: () => Promise<T>): Promise<T> {
+/**
+ * For a store without `create` and `update`: its changes run one behind the other, so that looking and then putting is one step.
+ * A change whose call ends before its turn is not begun, and one that hangs has its turn no longer than its call lasts.
+ */
+async function serialised<T>(store: ImageStore, signal: AbortSignal, change: () => Promise<T>): Promise<T> {
   if (isEditable(store)) return change();
-  const before = lastChange.get(store) ?? Promise.resolve();
-  const result = before.then(change, change);
-  lastChange.set(store, result.catch(() => undefined));
-  return result;
+  const turns = turnsOf.get(store) ?? new Turns(1);
+  turnsOf.set(store, turns);
+  await turns.take(signal);
+  let isMine = true;
+  const end = (): void => {
+    if (isMine) turns.give();
+    isMine = false;
+  };
+  signal.addEventListener("abort", end, { once: true });
+  try {
+    return await change();
+  } finally {
+    signal.removeEventListener("abort", end);
+    end();
+  }
 }
 
 async function createOnPlain(store: ImageStore, name: string, target: Image["target"], options: PutOptions): Promise<Image> {
@@ -213,6 +229,7 @@ async function createOnPlain(store: ImageStore, name: string, target: Image["tar
     throw error;
   });
   if (there) throw exists(name);
+  throwIfGivenUp(options.signal);
   await store.put(name, target, options);
   return store.get(name, options);
 }
@@ -222,6 +239,7 @@ async function updateOnPlain(
 ): Promise<Image> {
   const image = applyChange(await store.get(name, options), change);
   validateImage(name, image.target, image.labels);
+  throwIfGivenUp(options.signal);
   await store.put(name, image.target, { ...options, ...(image.labels === undefined ? {} : { labels: image.labels }) });
   return store.get(name, options);
 }
