@@ -75,3 +75,16 @@ export function callTimeoutMs(options: CallOptions | undefined, defaultMs?: numb
   if (!Number.isFinite(timeoutMs) || timeoutMs <= 0) throw invalid(`timeoutMs ${timeoutMs} is not a positive number`);
   return Math.min(Math.ceil(timeoutMs), TIMEOUT_MS_MAX);
 }
+
+/** Waits so many milliseconds, or until the signal aborts. */
+export function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(done, milliseconds);
+    signal.addEventListener("abort", done, { once: true });
+    function done(): void {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    }
+  });
+}

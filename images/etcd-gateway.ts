@@ -6,7 +6,7 @@
  * (no connection, no leader, no answer in time) leads on to the next endpoint. A request may then have been carried out
  * although nobody said so: `uncertain` tells the caller.
  */
-import { callTimeoutMs, TimeLimitReached, withinLimits } from "./call.js";
+import { callTimeoutMs, pause, TimeLimitReached, withinLimits } from "./call.js";
 import { ImagesError, givenUp, invalid, quote, throwIfGivenUp } from "./errors.js";
 import type { CallOptions } from "./types.js";
 
@@ -82,32 +82,37 @@ export class EtcdGateway {
 
   /**
    * Sends one request, for example to `kv/range`.
+   * @param doubt what an error says besides, when the request may have been carried out although nobody said so
    * @throws EtcdError when etcd refuses it
    * @throws ImagesError UNAVAILABLE when no endpoint answers; CANCELLED or DEADLINE_EXCEEDED when the call was given up
    */
-  async post(path: string, body: unknown, call: GatewayCall): Promise<GatewayReply> {
+  async post(path: string, body: unknown, call: GatewayCall, doubt = ""): Promise<GatewayReply> {
     const text = JSON.stringify(body);
     const faults = new Map<string, string>();
     let uncertain = false;
+    const obstacle = (): string => `${unreachable(faults)}${uncertain ? doubt : ""}`;
     let deadRounds = 0;
     for (;;) {
       let reached = false;
       for (let offset = 0; offset < this.#endpoints.length; offset++) {
         const index = (this.#preferred + offset) % this.#endpoints.length;
         const endpoint = this.#endpoints[index] ?? "";
-        const attempt = await this.#attempt(endpoint, path, text, call);
+        const attempt = await this.#attempt(endpoint, path, text, call).catch((error: unknown) => {
+          throw error instanceof EtcdError && uncertain ? new EtcdError(error.status, error.message + doubt) : error;
+        });
         if (attempt.body !== undefined) {
           this.#preferred = index;
           return { body: attempt.body, uncertain };
         }
         // An attempt that the end of the call has cut off says less than what the endpoint said before.
         if (!call.signal.aborted || !faults.has(endpoint)) faults.set(endpoint, attempt.fault);
-        if (call.signal.aborted) throw ended(call, unreachable(faults).message);
         uncertain ||= attempt.sent;
+        if (call.signal.aborted) throw ended(call, obstacle());
         reached ||= attempt.sent && attempt.isEtcd;
       }
-      if (!reached && ++deadRounds === DEAD_ROUNDS_MAX) throw unreachable(faults);
-      await pause(call, faults);
+      if (!reached && ++deadRounds === DEAD_ROUNDS_MAX) throw new ImagesError("UNAVAILABLE", obstacle());
+      await pause(PAUSE_MS, call.signal);
+      if (call.signal.aborted) throw ended(call, obstacle());
     }
   }
 
@@ -184,23 +189,9 @@ function explain(error: unknown): string {
   return cause === "" ? error.message : `${error.message}: ${cause}`;
 }
 
-function unreachable(faults: ReadonlyMap<string, string>): ImagesError {
+function unreachable(faults: ReadonlyMap<string, string>): string {
   const said = Array.from(faults, ([endpoint, fault]) => `${endpoint}: ${fault}`).join("; ");
-  return new ImagesError("UNAVAILABLE", `no etcd endpoint answers: ${said}`);
-}
-
-/** Waits a moment before the next round, or until the call ends. */
-async function pause(call: GatewayCall, faults: ReadonlyMap<string, string>): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const timer = setTimeout(done, PAUSE_MS);
-    call.signal.addEventListener("abort", done, { once: true });
-    function done(): void {
-      clearTimeout(timer);
-      call.signal.removeEventListener("abort", done);
-      resolve();
-    }
-  });
-  if (call.signal.aborted) throw ended(call, unreachable(faults).message);
+  return `no etcd endpoint answers: ${said}`;
 }
 
 /** The error of a call that ended without an answer: whoever ended it, it says what stood in its way. */

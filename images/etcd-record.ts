@@ -21,6 +21,11 @@ export function encodeRecord(image: Image, writeId: string): Buffer {
   }));
 }
 
+/** Encodes a value that says nothing but which call wrote it. */
+export function encodeWriteId(writeId: string): Buffer {
+  return Buffer.from(JSON.stringify({ writeId }));
+}
+
 /** Decodes an image. @returns a text that says what is wrong for a value that is none */
 export function decodeRecord(name: string, value: Buffer): Image | string {
   const record = parse(value);

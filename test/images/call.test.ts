@@ -8,6 +8,7 @@ import { TimeLimitReached, withinLimits } from "../../images/call.js";
 import { connectImages, EtcdImageStore, LocalImageStore, serveImages } from "../../images/index.js";
 import type { ImageStore } from "../../images/index.js";
 import { tempPath } from "../support/temp.js";
+import { withFakeEtcd } from "./fake-etcd.js";
 import { MapImageStore } from "./map-store.js";
 
 const target = { mediaType: "application/test", digest: `sha256:${"0".repeat(64)}`, size: 1 };
@@ -87,17 +88,5 @@ test("calls of a remote store share a signal", async (t) => {
 });
 
 test("calls of etcd's store share a signal", async (t) => {
-  const records = new Map<string, string>();
-  t.mock.method(globalThis, "fetch", async (url: string, { body }: { body: string }) => {
-    const request = JSON.parse(body) as { key: string; compare: { key: string }[]; success: { request_put: { key: string; value: string } }[] };
-    const header = { revision: "1" };
-    if (String(url).endsWith("kv/txn")) {
-      const { key, value } = request.success[0]!.request_put;
-      records.set(key, value);
-      return new Response(JSON.stringify({ header, succeeded: true }));
-    }
-    const value = records.get(request.key);
-    return new Response(JSON.stringify({ header, kvs: value === undefined ? [] : [{ key: request.key, value, mod_revision: "1" }] }));
-  });
-  await useSignal(new EtcdImageStore({ endpoints: "http://127.0.0.1:1" }), t);
+  await withFakeEtcd(async (etcd) => { await useSignal(new EtcdImageStore({ endpoints: etcd.url }), t); });
 });

@@ -30,7 +30,7 @@ const FOREIGN: readonly [string, unknown][] = [
   ["an object of something else", { status: "ok" }],
   ["a page", "<html>hello</html>"],
   ["a header that is none", { header: "x", kvs: [] }],
-  ["a key that was not asked for", { header, kvs: [{ key: base64("/other"), mod_revision: "3", value: record }], count: "1" }],
+  ["a key that was not asked for", { header, kvs: [{ key: base64("/other"), create_revision: "2", mod_revision: "3", value: record }], count: "1" }],
 ];
 
 for (const [what, answer] of FOREIGN) {
@@ -48,7 +48,7 @@ for (const [what, answer] of FOREIGN) {
 
 test("an endpoint that is none of etcd's leads on to one that is", async () => {
   const foreign = await endpointOf({ status: "ok" });
-  const etcd = await endpointOf({ header, kvs: [{ key: base64("/hexbolt/images/a"), mod_revision: "3", value: record }], count: "1" });
+  const etcd = await endpointOf({ header, kvs: [{ key: base64("/hexbolt/images/a"), create_revision: "2", mod_revision: "3", value: record }], count: "1" });
   const store = new EtcdImageStore({ endpoints: [foreign.url, etcd.url] });
   assert.deepEqual(await store.get("a"), { name: "a", target: { mediaType: "m", digest: "d", size: 1 } });
   for (const { server } of [foreign, etcd]) {
@@ -82,7 +82,7 @@ test("an endpoint that never answers is left for the next one, though memory is 
   await once(dead, "listening");
   const address = dead.address();
   assert.ok(typeof address === "object" && address !== null);
-  const etcd = await endpointOf({ header, kvs: [{ key: base64("/hexbolt/images/a"), mod_revision: "3", value: record }], count: "1" });
+  const etcd = await endpointOf({ header, kvs: [{ key: base64("/hexbolt/images/a"), create_revision: "2", mod_revision: "3", value: record }], count: "1" });
   const store = new EtcdImageStore({ endpoints: [`http://127.0.0.1:${address.port}`, etcd.url], attemptMs: 200, timeoutMs: 5000 });
   let isOver = false;
   const read = store.get("a").finally(() => { isOver = true; });

@@ -113,6 +113,9 @@ export interface EtcdCluster {
   readonly endpoints: readonly string[];
   /** Ends one member, as its machine would by failing. */
   kill(member: number): Promise<void>;
+  /** Lets one member stand still, with what it was sent, until `resume`. */
+  pause(member: number): void;
+  resume(member: number): void;
   stop(): Promise<void>;
 }
 
@@ -150,6 +153,8 @@ export async function startEtcd(memberCount: number): Promise<EtcdCluster> {
       child.kill("SIGKILL");
       await ended;
     },
+    pause: (member) => { children[member]?.kill("SIGSTOP"); },
+    resume: (member) => { children[member]?.kill("SIGCONT"); },
     stop: async () => { await Promise.all(children.map(stop)); },
   };
 }

@@ -28,6 +28,28 @@ async function post(path: string, body: unknown): Promise<Record<string, unknown
   return await response.json() as Record<string, unknown>;
 }
 
+/** Stands before an endpoint. `answered` is the status of the last answer to a request that `see` was shown and that its sender had given up. */
+async function proxyTo(endpoint: string, see: (body: unknown) => void): Promise<{ readonly url: string; readonly answered: Promise<number>; close(): void }> {
+  let answer = (_status: number): void => undefined;
+  const answered = new Promise<number>((resolve) => { answer = resolve; });
+  const server = createServer((request, response) => {
+    void (async (): Promise<void> => {
+      const body = Buffer.concat(await request.toArray() as Buffer[]).toString();
+      see(JSON.parse(body));
+      const reply = await fetch(`${endpoint}${request.url ?? ""}`, { method: "POST", body });
+      if (response.destroyed) answer(reply.status);
+      else response.writeHead(reply.status).end(await reply.text());
+    })();
+  });
+  await new Promise<void>((resolve) => { server.listen(0, "127.0.0.1", resolve); });
+  const address = server.address();
+  const close = (): void => {
+    server.closeAllConnections();
+    server.close();
+  };
+  return { url: `http://127.0.0.1:${typeof address === "object" ? address?.port ?? 0 : 0}`, answered, close };
+}
+
 for (const namespace of [undefined, "default"]) {
   imageStoreConformance({
     name: `etcd, ${namespace === undefined ? "any descriptor" : "in a namespace"}`,
@@ -126,13 +148,34 @@ describe("images in etcd", { skip }, () => {
     proxy.close();
   });
 
-  it("conditional writes of many callers on one image lose none", async () => {
+  it("conditional writes of many stores on one image all succeed, and lose none", async () => {
     const store = fresh();
+    const stores = Array.from({ length: 80 }, () => new EtcdImageStore({ endpoints: cluster.endpoints, prefix: `/test-${prefixCount}` }));
     await store.create("a", target(1), { labels: { start: "x" } });
-    await Promise.all(Array.from({ length: 6 }, (_, index) => store.update("a", {
+    await Promise.all(stores.map((each, index) => each.update("a", {
       target: target(1), labels: { [`k${index}`]: "v" }, fields: [`labels.k${index}`],
     })));
-    assert.equal(Object.keys((await store.get("a")).labels ?? {}).length, 7);
+    assert.equal(Object.keys((await store.get("a")).labels ?? {}).length, 81);
+  });
+
+  it("a create that a member held back, and that was made over another and undone, stays undone", async () => {
+    const prefix = `/test-${++prefixCount}`;
+    const [first = "", ...others] = cluster.endpoints;
+    const late = await proxyTo(first, (body) => { if (JSON.stringify(body).includes("request_put")) cluster.pause(0); });
+    const store = new EtcdImageStore({ endpoints: late.url, prefix });
+    const other = new EtcdImageStore({ endpoints: others, prefix });
+    try {
+      await assert.rejects(store.create("a", target(1), { timeoutMs: 1000 }), { code: "DEADLINE_EXCEEDED", message: /unknown whether/ });
+      await other.put("a", target(2));
+      await other.delete("a");
+      cluster.resume(0);
+      // 503: the member has lost its leader meanwhile, and drops what it was sent.
+      assert.match(String(await late.answered), /^(200|503)$/);
+      assert.deepEqual(await other.list(), []);
+    } finally {
+      cluster.resume(0);
+      late.close();
+    }
   });
 
   it("a member that fails in the middle loses no acknowledged image", async () => {
