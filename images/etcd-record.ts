@@ -2,6 +2,7 @@
  * How an image is written in an etcd value: JSON that a person can read with etcdctl. Sizes are decimal texts, because they
  * may exceed what JSON's readers keep; an empty label is left out, as containerd leaves it out.
  */
+import { isUtf8 } from "node:buffer";
 import { isObject } from "./etcd-gateway.js";
 import { isInt64, narrow } from "./varint.js";
 import type { Image } from "./types.js";
@@ -28,6 +29,7 @@ export function encodeWriteId(writeId: string): Buffer {
 
 /** Decodes an image. @returns a text that says what is wrong for a value that is none */
 export function decodeRecord(name: string, value: Buffer): Image | string {
+  if (!isUtf8(value)) return "its value is no UTF-8";
   const record = parse(value);
   const target = record?.["target"];
   if (record === undefined || !isObject(target)) return "its value is no image record";

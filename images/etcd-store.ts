@@ -8,6 +8,7 @@
  *
  * Keeps true: a call that resolved is in the cluster's majority; a list is one revision's, however many pages it takes.
  */
+import { isUtf8 } from "node:buffer";
 import { applyChange, withoutEmptyValues } from "./change.js";
 import { CorruptImagesError, ImagesError, corruptImage, exists, invalid, notFound, quote } from "./errors.js";
 import { EtcdChange } from "./etcd-change.js";
@@ -109,8 +110,11 @@ export class EtcdImageStore implements EditableImageStore {
     const images: Image[] = [];
     const corrupt: CorruptImage[] = [];
     for (const { key, value } of await this.#kv.within(options, (call) => this.#all(call))) {
-      const name = key.subarray(Buffer.byteLength(this.#prefix)).toString();
-      const image = decodeRecord(name, value);
+      const bytes = key.subarray(Buffer.byteLength(this.#prefix));
+      const name = bytes.toString();
+      // Bytes that are no UTF-8 would come back as another name.
+      const fault = bytes.length === 0 ? "its name is empty" : isUtf8(bytes) ? undefined : "its name is no UTF-8";
+      const image = fault ?? decodeRecord(name, value);
       if (typeof image === "string") corrupt.push({ name, reason: image });
       else if (matches(image)) images.push(image);
     }

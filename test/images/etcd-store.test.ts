@@ -1,7 +1,7 @@
 /** The etcd store and the calls of one program on one image, on an endpoint that does what etcd does with a transaction. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { EtcdImageStore } from "../../images/index.js";
+import { CorruptImagesError, EtcdImageStore } from "../../images/index.js";
 import { withFakeEtcd } from "./fake-etcd.js";
 
 const target = (size: number): { mediaType: string; digest: string; size: number } => ({
@@ -37,5 +37,31 @@ test("who waits for an earlier change is told so when its time is over, and hold
     assert.deepEqual(asked.toSorted(), ["/hexbolt/images/a", "/hexbolt/images/b"]);
     giveUp.abort();
     await Promise.all(cancelled);
+  });
+});
+
+test("a key or a value that is no UTF-8, and a key without a name, are CORRUPT and hide no other", async () => {
+  await withFakeEtcd(async (etcd) => {
+    const store = new EtcdImageStore({ endpoints: etcd.url });
+    await store.put("whole", target(1));
+    const record = (mediaType: Uint8Array): Buffer => Buffer.concat([
+      Buffer.from('{"target":{"digest":"d","size":"1","mediaType":"'), mediaType, Buffer.from('"}}'),
+    ]);
+    const prefix = Buffer.from("/hexbolt/images/");
+    etcd.put(prefix, record(Buffer.from("m")));
+    etcd.put(Buffer.concat([prefix, Buffer.of(0x61, 0xff)]), record(Buffer.from("m")));
+    etcd.put(Buffer.concat([prefix, Buffer.from("value")]), record(Buffer.of(0x6d, 0xff)));
+    await assert.rejects(store.list(), (error) => {
+      assert.ok(error instanceof CorruptImagesError);
+      assert.deepEqual(error.images.map(({ name }) => name), ["whole"]);
+      assert.deepEqual(error.corrupt, [
+        { name: "", reason: "its name is empty" }, { name: "a\ufffd", reason: "its name is no UTF-8" }, { name: "value", reason: "its value is no UTF-8" },
+      ]);
+      return true;
+    });
+    await assert.rejects(store.get("value"), { code: "CORRUPT", message: /"value"/ });
+    // A name that holds the character itself is a name.
+    await store.put("\ufffd", target(2));
+    assert.equal((await store.get("\ufffd")).name, "\ufffd");
   });
 });

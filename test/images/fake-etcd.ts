@@ -62,6 +62,12 @@ export class FakeEtcd {
     this.#compacted = this.#revision;
   }
 
+  /** Puts bytes that the store would not. */
+  put(key: Uint8Array, value: Uint8Array): void {
+    this.#revision++;
+    this.#write(Buffer.from(key).toString("base64"), Buffer.from(value).toString("base64"));
+  }
+
   async answer(path: string, body: Body): Promise<Answer> {
     const isChange = (body.success ?? []).some((step) => step.request_range === undefined);
     const request = { path, body, isChange };
