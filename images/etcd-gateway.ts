@@ -71,7 +71,7 @@ export class EtcdGateway {
     this.#endpoints = endpoints.map(checkedEndpoint);
     this.#timeoutMs = callTimeoutMs(undefined, options.timeoutMs ?? DEFAULT_TIMEOUT_MS) ?? DEFAULT_TIMEOUT_MS;
     this.#attemptMs = callTimeoutMs(undefined, options.attemptMs ?? DEFAULT_ATTEMPT_MS) ?? DEFAULT_ATTEMPT_MS;
-    this.#headers = options.headers ?? {};
+    this.#headers = checkedHeaders(options.headers);
   }
 
   /** Does a call: all of its requests share one time limit. */
@@ -165,11 +165,23 @@ export function isObject(value: unknown): value is Record<string, unknown> {
 }
 
 function checkedEndpoint(endpoint: string): string {
+  if (typeof endpoint !== "string") throw new TypeError("an endpoint is a string");
+  // What may hold a password is not shown.
+  if (/[@?#\s\\]/.test(endpoint)) throw invalid("an endpoint is a URL without a user, a query, a fragment or spaces: give a password in the headers, as Authorization");
   const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined;
   if (url === undefined || (url.protocol !== "http:" && url.protocol !== "https:")) {
     throw invalid(`endpoint ${quote(endpoint)} is no http or https URL`);
   }
   return endpoint.replace(/\/+$/, "");
+}
+
+/** Checks headers as a request would, which only fails when it is made. */
+function checkedHeaders(headers: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
+  for (const [name, value] of Object.entries(headers)) {
+    if (!/^[\w!#$%&'*+.^`|~-]+$/.test(name)) throw invalid(`${quote(name)} is no name of a header`);
+    if (typeof value !== "string" || !/^[\t\x20-\x7e\x80-\xff]*$/.test(value)) throw invalid(`the value of the header ${name} is none`);
+  }
+  return { ...headers };
 }
 
 /** Errors of a connection that was never made: the request did not reach anybody. */

@@ -5,7 +5,7 @@ import { createServer } from "node:http";
 import { test } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { EtcdImageStore } from "../../images/index.js";
+import { EtcdImageStore, ImagesError } from "../../images/index.js";
 import type { Server } from "node:http";
 
 const target = { mediaType: "application/test", digest: `sha256:${"0".repeat(64)}`, size: 1 };
@@ -98,4 +98,20 @@ test("an endpoint that never answers is left for the next one, though memory is 
     server.close();
     server.closeAllConnections();
   }
+});
+
+test("an endpoint or a header that no request can have is INVALID at once, and shows no password", () => {
+  const endpoints = [
+    "http://user:secret@host", "http://user:secret@host:2379/", "http://host?secret", "http://host#secret", " http://secret", "http://secret\n", "http:\\\\secret",
+    "secret@host", "http://",
+  ];
+  for (const endpoint of endpoints) {
+    assert.throws(() => new EtcdImageStore({ endpoints: endpoint }), (error) =>
+      error instanceof ImagesError && error.code === "INVALID" && !error.message.includes("secret"), endpoint);
+  }
+  for (const headers of [{ Authorization: "secret\n" }, { Authorization: "secret\r\nX: y" }, { Authorization: "secret\u0100" }, { "a b": "secret" }, { "": "secret" }]) {
+    assert.throws(() => new EtcdImageStore({ endpoints: "http://host", headers }), (error) =>
+      error instanceof ImagesError && error.code === "INVALID" && !error.message.includes("secret"), JSON.stringify(headers));
+  }
+  assert.ok(new EtcdImageStore({ endpoints: ["http://[::1]:2379/", "https://host/etcd"], headers: { Authorization: "Basic dTpw", "X-Y": "" } }));
 });
