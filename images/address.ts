@@ -24,12 +24,14 @@ export function parseAddress(address: string): Endpoint {
 }
 
 /** Bytes of a socket's path that the system takes; of a longer one Node would use the beginning. */
-const PATH_BYTES_MAX = process.platform === "linux" ? 108 : 103;
+export const SOCKET_PATH_BYTES_MAX: number = process.platform === "linux" ? 108 : 103;
 
 /** Checks a socket's path. @throws ImagesError INVALID */
 export function requireSocketPath(path: string): string {
-  if (process.platform !== "win32" && Buffer.byteLength(path) > PATH_BYTES_MAX) {
-    throw invalid(`the socket's path ${quote(path)} has ${Buffer.byteLength(path)} bytes, and the system takes ${PATH_BYTES_MAX}: give a shorter one`);
+  if (typeof path !== "string") throw new TypeError("a socket's path is a string");
+  if (path === "" || path.includes("\0")) throw invalid(`${quote(path)} is no path of a socket`);
+  if (process.platform !== "win32" && Buffer.byteLength(path) > SOCKET_PATH_BYTES_MAX) {
+    throw invalid(`the socket's path ${quote(path)} has ${Buffer.byteLength(path)} bytes, and the system takes ${SOCKET_PATH_BYTES_MAX}: give a shorter one`);
   }
   return path;
 }

@@ -1,11 +1,8 @@
 /**
  * One call's end: the caller's signal and the call's time limit become one signal that the whole call obeys.
  */
-import { invalid } from "./errors.js";
+import { after, requireMs } from "./options.js";
 import type { CallOptions } from "./types.js";
-
-/** The longest time limit: what a timer can wait. */
-const TIMEOUT_MS_MAX = 2 ** 31 - 1;
 
 /** Why a call's signal aborts when the time is over. */
 export class TimeLimitReached extends DOMException {
@@ -27,7 +24,7 @@ export async function withinLimits<T>(
   if (timeoutMs === undefined && own === undefined) return call(undefined);
   const controller = new AbortController();
   const forget = own === undefined ? undefined : whenAborted(own, () => controller.abort(own.reason));
-  const timer = timeoutMs === undefined ? undefined : setTimeout(() => controller.abort(new TimeLimitReached()), timeoutMs);
+  const timer = timeoutMs === undefined ? undefined : after(timeoutMs, () => controller.abort(new TimeLimitReached()));
   try {
     return await call(controller.signal);
   } finally {
@@ -67,13 +64,11 @@ function ownSignal(options: CallOptions | undefined): AbortSignal | undefined {
   return signal;
 }
 
-/** Checks and gives a call's time limit in milliseconds; undefined where there is none. */
+/** Checks and gives a call's time limit in milliseconds, Infinity for none; undefined where nobody named any. */
 export function callTimeoutMs(options: CallOptions | undefined, defaultMs?: number): number | undefined {
   if (options !== undefined && (typeof options !== "object" || options === null)) throw new TypeError("a call's options are an object");
   const timeoutMs = options?.timeoutMs ?? defaultMs;
-  if (timeoutMs === undefined) return undefined;
-  if (!Number.isFinite(timeoutMs) || timeoutMs <= 0) throw invalid(`timeoutMs ${timeoutMs} is not a positive number`);
-  return Math.min(Math.ceil(timeoutMs), TIMEOUT_MS_MAX);
+  return timeoutMs === undefined ? undefined : requireMs("timeoutMs", timeoutMs, 1);
 }
 
 /** Waits so many milliseconds, or until the signal aborts. */

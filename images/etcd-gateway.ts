@@ -6,20 +6,21 @@
  * (no connection, no leader, no answer in time) leads on to the next endpoint. A request may then have been carried out
  * although nobody said so: `uncertain` tells the caller.
  */
-import { callTimeoutMs, pause, TimeLimitReached, withinLimits } from "./call.js";
+import { pause, TimeLimitReached, withinLimits } from "./call.js";
 import { ImagesError, givenUp, invalid, quote, throwIfGivenUp } from "./errors.js";
+import { requireMs } from "./options.js";
 import type { CallOptions } from "./types.js";
 
 /** How to reach a cluster. */
 export interface GatewayOptions {
   /** Client URLs of the members, for example `http://127.0.0.1:2379`; one or more. */
   readonly endpoints: string | readonly string[];
-  /** Milliseconds a call may take with all its attempts, where it names no limit itself; default 15,000. */
-  readonly timeoutMs?: number;
+  /** Milliseconds a call may take with all its attempts, where it names no limit itself; default 15,000; Infinity: no limit. */
+  readonly timeoutMs?: number | undefined;
   /** Milliseconds one endpoint may take before the next is asked; default 4,000. */
-  readonly attemptMs?: number;
+  readonly attemptMs?: number | undefined;
   /** Sent with every request, for example `Authorization`. */
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
 /** What etcd answered. */
@@ -69,8 +70,8 @@ export class EtcdGateway {
     const endpoints = typeof options.endpoints === "string" ? [options.endpoints] : options.endpoints;
     if (endpoints.length === 0) throw invalid("at least one endpoint is needed");
     this.#endpoints = endpoints.map(checkedEndpoint);
-    this.#timeoutMs = callTimeoutMs(undefined, options.timeoutMs ?? DEFAULT_TIMEOUT_MS) ?? DEFAULT_TIMEOUT_MS;
-    this.#attemptMs = callTimeoutMs(undefined, options.attemptMs ?? DEFAULT_ATTEMPT_MS) ?? DEFAULT_ATTEMPT_MS;
+    this.#timeoutMs = requireMs("timeoutMs", options.timeoutMs ?? DEFAULT_TIMEOUT_MS, 1);
+    this.#attemptMs = requireMs("attemptMs", options.attemptMs ?? DEFAULT_ATTEMPT_MS, 1);
     this.#headers = checkedHeaders(options.headers);
   }
 

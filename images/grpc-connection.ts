@@ -8,6 +8,7 @@
  *
  * The timers end with the connection. (Those of `session.setTimeout` go on after it, and hold it in memory until they are over.)
  */
+import { after } from "./options.js";
 import type { ServerHttp2Session } from "node:http2";
 
 /** Limits in milliseconds. */
@@ -20,22 +21,24 @@ export interface ConnectionLimits {
 export function watchConnection(session: ServerHttp2Session, { handshakeMs, idleMs }: ConnectionLimits): void {
   const destroy = (): void => { session.destroy(); };
   let calls = 0;
-  let rest: NodeJS.Timeout | undefined = setTimeout(destroy, handshakeMs);
+  let isAsked = false;
+  let rest: NodeJS.Timeout | undefined = after(handshakeMs, destroy);
   let question: NodeJS.Timeout | undefined;
 
   const beginRest = (): void => {
     clearTimeout(rest);
-    rest = setTimeout(() => {
+    rest = after(idleMs, () => {
       session.goaway();
-      rest = setTimeout(destroy, handshakeMs);
-    }, idleMs);
+      rest = after(handshakeMs, destroy);
+    });
   };
   const ask = (): void => {
-    if (question !== undefined) return;
-    question = setTimeout(destroy, handshakeMs);
+    if (isAsked) return;
+    isAsked = true;
+    question = after(handshakeMs, destroy);
     session.ping(() => {
       clearTimeout(question);
-      question = undefined;
+      isAsked = false;
     });
   };
 

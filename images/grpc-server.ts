@@ -8,6 +8,8 @@
 import { setImmediate } from "node:timers";
 import { watchConnection } from "./grpc-connection.js";
 import { MessageReader, frame } from "./grpc-frame.js";
+import { invalid } from "./errors.js";
+import { after, requireMs, requireOptions, TIMER_MS_MAX } from "./options.js";
 import { GrpcError, Status, encodeMessage, parseTimeout, toGrpcError } from "./grpc-status.js";
 import { http2 } from "./http2.js";
 import type { Http2Server, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
@@ -30,7 +32,7 @@ export interface Answer {
 /** Handles the calls of one method. What it throws becomes the call's status. */
 export type Handler = (request: Buffer, call: CallContext) => Promise<Answer> | Answer;
 
-/** How much a client may cost. */
+/** How much a client may cost. Infinity is no limit. */
 export interface ServerLimits {
   /** Milliseconds in which a call's request must be complete. */
   readonly requestMs: number;
@@ -48,6 +50,9 @@ export interface ServerLimits {
   readonly requestBytes: number;
 }
 
+/** Some of the limits; what is not given has its default. */
+export type GivenLimits = { readonly [Name in keyof ServerLimits]?: ServerLimits[Name] | undefined };
+
 const DEFAULT_LIMITS: ServerLimits = {
   requestMs: 30_000, answerMs: 30_000, handshakeMs: 10_000, idleMs: 600_000, callsPerConnection: 100, connections: 1000, requestBytes: 256 << 20,
 };
@@ -58,8 +63,21 @@ const RESET_MS = 1000;
 /** A connection may have a quarter of the bytes of requests, so that one client alone does not keep all others out. */
 const CONNECTION_SHARE = 4;
 
-/** A wire message may take this long at most: what a timer can wait. */
-const TIMER_MS_MAX = 2 ** 31 - 1;
+/** What HTTP/2 can say of calls at once. */
+const CALLS_MAX = 2 ** 32 - 1;
+
+/** @throws ImagesError INVALID for a limit that is none, TypeError for an unknown one */
+function checkedLimits(limits: GivenLimits): ServerLimits {
+  requireOptions(limits, Object.keys(DEFAULT_LIMITS));
+  const given = Object.fromEntries(Object.entries(limits).filter(([, value]) => value !== undefined));
+  const checked: Record<keyof ServerLimits, number> = { ...DEFAULT_LIMITS, ...given };
+  for (const name of ["requestMs", "answerMs", "handshakeMs", "idleMs"] as const) checked[name] = requireMs(`limits.${name}`, checked[name], 1);
+  for (const name of ["callsPerConnection", "connections", "requestBytes"] as const) {
+    const count = checked[name];
+    if (count !== Infinity && !(Number.isSafeInteger(count) && count > 0)) throw invalid(`limits.${name} ${String(count)} is not a positive integer`);
+  }
+  return checked;
+}
 
 /** Serves methods by their path, `/package.Service/Method`. Whoever made it makes it listen. */
 export class GrpcServer {
@@ -72,14 +90,14 @@ export class GrpcServer {
   readonly #room: Room;
   readonly #rooms = new WeakMap<object, Room>();
 
-  constructor(methods: ReadonlyMap<string, Handler>, limits: Partial<ServerLimits> = {}) {
+  constructor(methods: ReadonlyMap<string, Handler>, limits: GivenLimits = {}) {
     this.#methods = methods;
     this.#services = new Set(Array.from(methods.keys(), (path) => path.split("/")[1] ?? ""));
-    this.#limits = { ...DEFAULT_LIMITS, ...limits };
+    this.#limits = checkedLimits(limits);
     this.#room = new Room(this.#limits.requestBytes);
     this.http = http2().createServer({
       maxSessionMemory: 64,
-      settings: { maxConcurrentStreams: this.#limits.callsPerConnection, maxHeaderListSize: 16_384, initialWindowSize: 1 << 20 },
+      settings: { maxConcurrentStreams: Math.min(this.#limits.callsPerConnection, CALLS_MAX), maxHeaderListSize: 16_384, initialWindowSize: 1 << 20 },
     });
     this.http.maxConnections = this.#limits.connections;
     this.http.on("connection", (socket: Socket) => {
@@ -95,15 +113,15 @@ export class GrpcServer {
 
   /**
    * Takes no more calls and waits for those under way.
-   * @param graceMs after this long what is still open is cut off
+   * @param graceMs after this long what is still open is cut off; Infinity: never
    */
   async close(graceMs: number): Promise<void> {
     const closed = new Promise<void>((resolve) => { this.http.close(() => resolve()); });
     for (const session of this.#sessions) session.close();
     // A closed session waits for its client to hang up, and to destroy it then does nothing more: one that does not read never would.
-    const timer = setTimeout(() => {
+    const timer = after(graceMs, () => {
       for (const socket of this.#sockets) socket.destroy();
-    }, graceMs);
+    });
     await closed;
     clearTimeout(timer);
   }
@@ -123,7 +141,7 @@ export class GrpcServer {
       checkProtocol(call, headers);
       const handler = this.#handlerOf(headers);
       const timeout = headers["grpc-timeout"];
-      if (timeout !== undefined) call.endAfter(parseTimeout(String(timeout)));
+      if (timeout !== undefined) call.endAfter(Math.min(parseTimeout(String(timeout)), TIMER_MS_MAX));
       void call.run(handler, headers);
     } catch (error) {
       call.fail(error);
@@ -256,7 +274,7 @@ class Call {
       ...(message === "" ? {} : { "grpc-message": encodeMessage(message.slice(0, MESSAGE_CHARACTERS_MAX)) }),
       ...answer.trailers,
     }));
-    stream.setTimeout(this.#limits.answerMs, () => {
+    if (this.#limits.answerMs !== Infinity) stream.setTimeout(this.#limits.answerMs, () => {
       stream.close(http2().constants.NGHTTP2_CANCEL);
       // Where the client reads nothing at all, not even that is sent.
       setTimeout(() => { if (!stream.destroyed) stream.session?.destroy(); }, RESET_MS).unref();
@@ -293,12 +311,12 @@ class Call {
     });
   }
 
-  #after(milliseconds: number, message: string): NodeJS.Timeout {
-    const timer = setTimeout(() => {
+  #after(milliseconds: number, message: string): NodeJS.Timeout | undefined {
+    const timer = after(milliseconds, () => {
       this.#controller.abort(new DOMException(message, "TimeoutError"));
       this.fail(new GrpcError(Status.DEADLINE_EXCEEDED, message));
-    }, Math.min(milliseconds, TIMER_MS_MAX));
-    this.#timers.push(timer);
+    });
+    if (timer !== undefined) this.#timers.push(timer);
     return timer;
   }
 }

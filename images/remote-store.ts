@@ -8,6 +8,7 @@
 import { callTimeoutMs, withinLimits } from "./call.js";
 import { CorruptImagesError, ImageNotFoundError, ImagesError, isExists, isNotFound, notFound, quote } from "./errors.js";
 import { parseFilters } from "./filters.js";
+import { requireMs, requireOptions } from "./options.js";
 import { ownPut, ownTarget } from "./own.js";
 import { GrpcClient } from "./grpc-client.js";
 import { GrpcError, Status, fromGrpcError } from "./grpc-status.js";
@@ -26,9 +27,9 @@ import type {
 /** How to talk to a server. */
 export interface ConnectOptions {
   /** The containerd namespace. */
-  readonly namespace?: string;
-  /** Milliseconds a call may take where the call names no limit of its own; default 30,000. */
-  readonly timeoutMs?: number;
+  readonly namespace?: string | undefined;
+  /** Milliseconds a call may take where the call names no limit of its own; default 30,000; Infinity: no limit. */
+  readonly timeoutMs?: number | undefined;
 }
 
 /**
@@ -52,10 +53,11 @@ export class RemoteImageStore implements EditableImageStore {
   #lacksPresent = false;
 
   constructor(address: string, options: ConnectOptions = {}) {
+    requireOptions(options, ["namespace", "timeoutMs"]);
     if (options.namespace !== undefined) validateNamespace(options.namespace);
     this.#client = new GrpcClient(parseAddress(address));
     this.#namespace = options.namespace;
-    this.#timeoutMs = callTimeoutMs(undefined, options.timeoutMs ?? DEFAULT_TIMEOUT_MS) ?? DEFAULT_TIMEOUT_MS;
+    this.#timeoutMs = requireMs("timeoutMs", options.timeoutMs ?? DEFAULT_TIMEOUT_MS, 1);
     this.#lacksEarly = options.namespace !== undefined;
   }
 
@@ -164,7 +166,7 @@ export class RemoteImageStore implements EditableImageStore {
       return await this.#client.call(`/${service}/${method}`, message, {
         headers: { [NAMESPACE_HEADER]: this.#namespace ?? "default" },
         signal: limits.signal,
-        timeoutMs: Math.max(limits.endsAt - Date.now(), 1),
+        timeoutMs: limits.endsAt === Infinity ? undefined : Math.max(limits.endsAt - Date.now(), 1),
       });
     } catch (error) {
       if (!(error instanceof GrpcError)) throw error;

@@ -2,27 +2,28 @@
  * Serves an image store over gRPC on a unix socket, or on TCP for this machine alone. There are no passwords in the
  * protocol: who may talk to the store is who may open the socket (mode 0600), and on TCP whoever is on this machine.
  */
-import { chmodSync, lstatSync, unlinkSync } from "node:fs";
-import { connect } from "node:net";
 import { isMainThread } from "node:worker_threads";
 import { formatAddress, isLoopback, requireSocketPath } from "./address.js";
 import { ImagesError, invalid, quote } from "./errors.js";
+import { requireMs, requireOptions } from "./options.js";
 import { GrpcServer } from "./grpc-server.js";
 import { loadHttp2 } from "./http2.js";
 import { imageServices } from "./services.js";
+import { takeSocketPath } from "./socket-file.js";
 import type { ListenOptions } from "node:net";
-import type { ServerLimits } from "./grpc-server.js";
+import type { GivenLimits } from "./grpc-server.js";
+import type { SocketFile } from "./socket-file.js";
 import type { StoreSource } from "./services.js";
 
 /** Where to listen: `path`, or `host` (default 127.0.0.1) and `port` (default 0, any that is free). */
 export interface ServeOptions {
   /** A unix socket, made with mode 0600. A dead socket in its place is replaced, a live one is not. */
-  readonly path?: string;
+  readonly path?: string | undefined;
   /** A loopback address. */
-  readonly host?: string;
-  readonly port?: number;
+  readonly host?: string | undefined;
+  readonly port?: number | undefined;
   /** How much a client may cost; what is not named has a default. */
-  readonly limits?: Partial<ServerLimits>;
+  readonly limits?: GivenLimits | undefined;
 }
 
 /** A server that listens. */
@@ -33,9 +34,9 @@ export interface ImagesServer {
   readonly port: number | undefined;
   /**
    * Takes no more calls, lets those under way finish, and resolves when all connections have ended.
-   * @param options.graceMs after this long what is still open is cut off; default 10,000
+   * @param options.graceMs after this long what is still open is cut off; default 10,000, Infinity: never
    */
-  close(options?: { readonly graceMs?: number }): Promise<void>;
+  close(options?: { readonly graceMs?: number | undefined }): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -47,45 +48,50 @@ const DEFAULT_GRACE_MS = 10_000;
  * @throws ImagesError INVALID for an address that is not allowed, UNAVAILABLE for one that is taken
  */
 export async function serveImages(store: StoreSource, options: ServeOptions = {}): Promise<ImagesServer> {
+  requireOptions(options, ["host", "limits", "path", "port"]);
   const { host: givenHost, limits, path, port: givenPort } = options;
-  await loadHttp2();
-  const server = new GrpcServer(imageServices(store), limits);
-  if (path === undefined) {
-    const host = givenHost ?? "127.0.0.1";
-    if (!isLoopback(host)) throw invalid(`host ${quote(host)} is not this machine's loopback, and the protocol has no passwords`);
-    await listen(server, { host, port: givenPort ?? 0 }, `${host}:${givenPort ?? 0}`);
-  } else {
+  const host = givenHost ?? "127.0.0.1";
+  if (path !== undefined) {
     if (givenHost !== undefined || givenPort !== undefined) throw invalid("a server listens on a path or on a host and port");
     requireSocketPath(path);
-    await removeDeadSocket(path);
-    await listen(server, { path }, path);
+  } else {
+    if (!isLoopback(host)) throw invalid(`host ${quote(host)} is not this machine's loopback, and the protocol has no passwords`);
+    requirePort(givenPort);
+  }
+  await loadHttp2();
+  const server = new GrpcServer(imageServices(store), limits);
+  let file: SocketFile | undefined;
+  try {
+    if (path === undefined) await listen(server, { host, port: givenPort ?? 0 }, `${host}:${givenPort ?? 0}`);
+    else file = await takeSocketPath(path, (name) => listen(server, { path: name }, path));
+  } catch (error) {
+    server.http.close();
+    throw error;
   }
   const bound = server.http.address();
-  const port = typeof bound === "object" ? bound?.port : undefined;
-  const address = path !== undefined ? formatAddress({ path }) : formatAddress({ host: givenHost ?? "127.0.0.1", port: port ?? 0 });
+  const port = path === undefined && typeof bound === "object" ? bound?.port : undefined;
+  const address = formatAddress(path !== undefined ? { path } : { host, port: port ?? 0 });
   let closing: Promise<void> | undefined;
-  const close = (closeOptions?: { readonly graceMs?: number }): Promise<void> =>
-    closing ??= server.close(closeOptions?.graceMs ?? DEFAULT_GRACE_MS);
+  const close = async (closeOptions?: { readonly graceMs?: number | undefined }): Promise<void> => {
+    const graceMs = requireMs("graceMs", closeOptions?.graceMs ?? DEFAULT_GRACE_MS, 0);
+    if (closing === undefined) file?.remove();
+    return closing ??= server.close(graceMs);
+  };
   return { address, port, close, [Symbol.asyncDispose]: close };
 }
 
+function requirePort(port: number | undefined): void {
+  if (port !== undefined && !(Number.isInteger(port) && port >= 0 && port <= 65_535)) throw invalid(`port ${String(port)} is not a number from 0 to 65535`);
+}
+
+/** @param shown the address, as its owner knows it */
 function listen(server: GrpcServer, where: ListenOptions, shown: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    const failed = (error: Error): void => {
-      reject(new ImagesError("UNAVAILABLE", `cannot listen on ${shown}: ${error.message}`, { cause: error }));
-    };
-    server.http.once("error", failed);
-    const listening = (): void => {
-      server.http.off("error", failed);
-      try {
-        if (where.path !== undefined) chmodSync(where.path, 0o600);
-        resolve();
-      } catch (error) {
-        server.http.close();
-        failed(error as Error);
-      }
-    };
-    withPrivateFiles(() => server.http.listen(where, listening));
+    server.http.once("error", (error: Error) => {
+      const message = where.path === undefined ? error.message : error.message.replaceAll(where.path, shown);
+      reject(new ImagesError("UNAVAILABLE", `cannot listen on ${shown}: ${message}`, { cause: error }));
+    });
+    withPrivateFiles(() => server.http.listen(where, resolve));
   });
 }
 
@@ -98,24 +104,4 @@ function withPrivateFiles(run: () => void): void {
   } finally {
     process.umask(mask);
   }
-}
-
-/** Removes the socket that a killed server left behind. @throws ImagesError when something lives there, or it is no socket */
-async function removeDeadSocket(path: string): Promise<void> {
-  const found = lstatSync(path, { throwIfNoEntry: false });
-  if (found === undefined) return;
-  if (!found.isSocket()) throw invalid(`${path} is there and is no socket`);
-  const fault = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => {
-    const probe = connect({ path });
-    probe.once("connect", () => {
-      probe.destroy();
-      resolve(undefined);
-    });
-    probe.once("error", resolve);
-  });
-  if (fault === undefined) throw new ImagesError("UNAVAILABLE", `another server listens on ${path}`);
-  if (fault.code !== "ECONNREFUSED") {
-    throw new ImagesError("UNAVAILABLE", `${path} is there and cannot be used: ${fault.message}`, { cause: fault });
-  }
-  unlinkSync(path);
 }

@@ -1,0 +1,95 @@
+/**
+ * A unix socket's place in the file system: the path is taken when nothing lives there, and given up only while it is still ours.
+ *
+ * Keeps true: a path names one server's socket at a time, and whoever was told that it listens there has it. The socket is
+ * made under a name of its own and then moved to the path: so it is known which file is ours, nobody can open it before it is private, and
+ * closing, where the system deletes the name that a socket was made under, deletes nobody else's.
+ */
+import { chmodSync, lstatSync, renameSync, unlinkSync } from "node:fs";
+import { connect } from "node:net";
+import { dirname, join, resolve } from "node:path";
+import { SOCKET_PATH_BYTES_MAX } from "./address.js";
+import { ImagesError, invalid } from "./errors.js";
+import { randomHex } from "./random.js";
+import type { Stats } from "node:fs";
+
+/** A path that is ours. */
+export interface SocketFile {
+  /** Deletes the socket, if the path still names it. */
+  remove(): void;
+}
+
+/** Those of this program who look at a path and then take it, one behind the other: otherwise all would find it free. */
+const takers = new Map<string, Promise<unknown>>();
+
+/**
+ * Makes a socket at a path, in the place of a dead one.
+ * @param listen makes it under the name that it is given
+ * @throws ImagesError UNAVAILABLE when another server has the path, INVALID when no socket is there
+ */
+export async function takeSocketPath(path: string, listen: (name: string) => Promise<void>): Promise<SocketFile> {
+  const key = resolve(path);
+  const before = takers.get(key);
+  const taking = (async (): Promise<SocketFile> => {
+    await before?.catch(() => undefined);
+    return take(path, listen);
+  })();
+  takers.set(key, taking);
+  try {
+    return await taking;
+  } finally {
+    if (takers.get(key) === taking) takers.delete(key);
+  }
+}
+
+async function take(path: string, listen: (name: string) => Promise<void>): Promise<SocketFile> {
+  await requireDead(path, statOf(path));
+  const name = nameBeside(path);
+  await listen(name);
+  chmodSync(name, 0o600);
+  const ours = lstatSync(name);
+  // Another program may have taken the path meanwhile. Between this look and the move it would have to be as quick.
+  const there = statOf(path);
+  await requireDead(path, there);
+  if (!isSame(statOf(path), there)) throw taken(path);
+  renameSync(name, path);
+  const isOurs = (): boolean => isSame(statOf(path), ours);
+  if (!isOurs()) throw taken(path);
+  return { remove: () => { if (isOurs()) unlinkSync(path); } };
+}
+
+/** A name in the same folder that the system takes where it takes the path. */
+function nameBeside(path: string): string {
+  const room = SOCKET_PATH_BYTES_MAX - Buffer.byteLength(join(dirname(path), "x")) + 1;
+  return join(dirname(path), randomHex(8).slice(0, room));
+}
+
+function statOf(path: string): Stats | undefined {
+  return lstatSync(path, { throwIfNoEntry: false });
+}
+
+function isSame(left: Stats | undefined, right: Stats | undefined): boolean {
+  return left?.ino === right?.ino && left?.dev === right?.dev;
+}
+
+/** Looks whether somebody answers. @throws ImagesError when something lives there, or it is no socket */
+async function requireDead(path: string, found: Stats | undefined): Promise<void> {
+  if (found === undefined) return;
+  if (!found.isSocket()) throw invalid(`${path} is there and is no socket`);
+  const fault = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => {
+    const probe = connect({ path });
+    probe.once("connect", () => {
+      probe.destroy();
+      resolve(undefined);
+    });
+    probe.once("error", resolve);
+  });
+  if (fault === undefined) throw taken(path);
+  if (fault.code !== "ECONNREFUSED") {
+    throw new ImagesError("UNAVAILABLE", `${path} is there and cannot be used: ${fault.message}`, { cause: fault });
+  }
+}
+
+function taken(path: string): ImagesError {
+  return new ImagesError("UNAVAILABLE", `another server listens on ${path}`);
+}
