@@ -18,15 +18,15 @@ export interface ConformanceOptions {
   /** Makes an empty store; `close` runs when a test is over. */
   readonly create: () => Promise<{ readonly store: ImageStore; readonly close: () => Promise<void> }>;
   /** The store takes any int64 size, any digest and media type, as the early layout does. Default false: containerd's rules. */
-  readonly anyDescriptor?: boolean;
+  readonly anyDescriptor?: boolean | undefined;
   /** The store keeps labels and times, and has `create`, `update`, filters and conditional deletes. Default false. */
-  readonly editable?: boolean;
+  readonly editable?: boolean | undefined;
   /** Rules the random test; printed with it. */
-  readonly seed?: number;
+  readonly seed?: number | undefined;
   /** Operations in the random test; default 150. */
-  readonly operations?: number;
+  readonly operations?: number | undefined;
   /** A reason to skip the suite. */
-  readonly skip?: string | false;
+  readonly skip?: string | false | undefined;
 }
 
 type Run = (name: string, test: (store: ImageStore) => Promise<void>) => void;

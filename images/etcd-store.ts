@@ -16,6 +16,7 @@ import { ended } from "./etcd-gateway.js";
 import { CompactedError, EtcdKv, broken, encodeKey } from "./etcd-kv.js";
 import { decodeRecord } from "./etcd-record.js";
 import { parseFilters } from "./filters.js";
+import { requireOptions } from "./options.js";
 import { ownChange, ownDelete, ownPut, ownTarget } from "./own.js";
 import { TurnsByName } from "./turns.js";
 import { validateEarlyTarget, validateImage, validateName, validateNamespace, validateStrings, validateText } from "./validate.js";
@@ -30,11 +31,11 @@ import type {
 /** Where the images lie in which cluster. */
 export interface EtcdOptions extends GatewayOptions {
   /** The keys begin with it; default `/hexbolt`. */
-  readonly prefix?: string;
+  readonly prefix?: string | undefined;
   /** Keeps images of different namespaces apart, and checks them as containerd does. */
-  readonly namespace?: string;
+  readonly namespace?: string | undefined;
   /** Images read at once by `list`; default 500. */
-  readonly pageSize?: number;
+  readonly pageSize?: number | undefined;
 }
 
 /** A list whose revision is compacted away is begun anew, so often at most. */
@@ -51,6 +52,7 @@ export class EtcdImageStore implements EditableImageStore {
   readonly #turns = new TurnsByName();
 
   constructor(options: EtcdOptions) {
+    requireOptions(options, ["endpoints", "attemptMs", "headers", "namespace", "pageSize", "prefix", "timeoutMs"]);
     const { namespace, prefix = "/hexbolt", pageSize = 500 } = options;
     if (namespace !== undefined) validateNamespace(namespace);
     if (!Number.isSafeInteger(pageSize) || pageSize < 1) throw invalid(`pageSize ${pageSize} is not a positive integer`);

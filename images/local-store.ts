@@ -5,8 +5,7 @@
 import { immediateSignal, withinLimits } from "./call.js";
 import { givenUp, throwIfGivenUp } from "./errors.js";
 import { ownChange, ownDelete, ownPut, ownTarget } from "./own.js";
-import { TxImageStore } from "./tx-store.js";
-import { validateNamespace } from "./validate.js";
+import { requireLayoutOptions, TxImageStore } from "./tx-store.js";
 import type { DB } from "../engine/index.js";
 import type { LayoutOptions } from "./tx-store.js";
 import type {
@@ -20,7 +19,7 @@ export class LocalImageStore implements EditableImageStore {
 
   /** @param options without a namespace the early layout is used, which needs `initDB` first */
   constructor(db: DB, options: LayoutOptions = {}) {
-    if (options.namespace !== undefined) validateNamespace(options.namespace);
+    requireLayoutOptions(options);
     this.#db = db;
     this.#options = options.namespace === undefined ? {} : { namespace: options.namespace };
   }

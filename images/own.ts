@@ -2,7 +2,7 @@
  * A caller's objects as they are when the call is made, for use after it has waited: the caller may have changed them by then. A value of the wrong kind is
  * kept as it is, to be refused later.
  */
-import type { DeleteOptions, Descriptor, ImageChange, PutOptions } from "./types.js";
+import type { DeleteOptions, Descriptor, Image, ImageChange, PutOptions } from "./types.js";
 
 /** Copies a descriptor. */
 export function ownTarget(target: Descriptor): Descriptor {
@@ -12,7 +12,7 @@ export function ownTarget(target: Descriptor): Descriptor {
 }
 
 /** Copies what is to be written with an image. */
-export function ownPut(options: PutOptions | undefined): Pick<PutOptions, "labels"> {
+export function ownPut(options: Pick<PutOptions, "labels"> | undefined): Pick<Image, "labels"> {
   return options?.labels === undefined ? {} : { labels: ownStrings(options.labels) };
 }
 

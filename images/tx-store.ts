@@ -13,6 +13,7 @@ import { parseFilters } from "./filters.js";
 import {
   IMAGES, SCHEMA, SCHEMA_VERSION, SCHEMA_VERSION_KEY, TARGET_KEYS, UnreadableImage, earlyLayout, namespacedLayout,
 } from "./layout.js";
+import { requireOptions } from "./options.js";
 import { applyChange, withoutEmptyValues } from "./change.js";
 import { validateEarlyTarget, validateImage, validateName, validateNamespace, validateText } from "./validate.js";
 import { encodeVarint } from "./varint.js";
@@ -24,7 +25,13 @@ import type { Descriptor, Image, ImageChange } from "./types.js";
 /** Where a store's images lie. */
 export interface LayoutOptions {
   /** Names the containerd namespace; without it the early layout `v1/images` is used. */
-  readonly namespace?: string;
+  readonly namespace?: string | undefined;
+}
+
+/** Checks where a store's images are to lie. @throws TypeError for an unknown option, ImagesError INVALID for a namespace that is none */
+export function requireLayoutOptions(options: LayoutOptions): void {
+  requireOptions(options, ["namespace"]);
+  if (options.namespace !== undefined) validateNamespace(options.namespace);
 }
 
 /** Creates the early layout's buckets, `v1/images`; what is there stays. A namespace needs no such call. */
@@ -78,7 +85,7 @@ export class TxImageStore {
   #reader: NestedReader | undefined;
 
   constructor(tx: ReadTx | Tx, options: LayoutOptions = {}) {
-    if (options.namespace !== undefined) validateNamespace(options.namespace);
+    requireLayoutOptions(options);
     this.#tx = tx;
     this.#namespace = options.namespace;
     this.#layout = options.namespace === undefined ? earlyLayout : namespacedLayout;
@@ -132,7 +139,7 @@ export class TxImageStore {
    * @throws CorruptImagesError when some are damaged: it names them and carries the others
    * @throws ImageNotFoundError when the early layout was not initialised; a namespace without images is empty
    */
-  list(options: { readonly filters?: readonly string[] } = {}): Image[] {
+  list(options: { readonly filters?: readonly string[] | undefined } = {}): Image[] {
     const matches = parseFilters(options.filters ?? []);
     const images = this.#images();
     if (images === undefined) {
@@ -162,7 +169,7 @@ export class TxImageStore {
    * Deletes one image.
    * @throws ImageNotFoundError when it is not there, or has another digest than the one asked for
    */
-  delete(name: string, options: { readonly digest?: string } = {}): void {
+  delete(name: string, options: { readonly digest?: string | undefined } = {}): void {
     validateText(name);
     const images = imagesBucket(writable(this.#tx), this.#namespace);
     if (images === undefined) throw this.#missing(name);
@@ -229,7 +236,7 @@ export class TxImageStore {
   }
 }
 
-type Labelled = { readonly labels?: Readonly<Record<string, string>> };
+type Labelled = { readonly labels?: Readonly<Record<string, string>> | undefined };
 
 const PLAIN_KEY = "a plain key stands where its bucket belongs";
 
@@ -256,7 +263,7 @@ function imageOf(name: string, target: Descriptor, options: Labelled): Image {
   return { name, target, ...labelsOf(options) };
 }
 
-function labelsOf(from: Labelled): Labelled {
+function labelsOf(from: Labelled): Pick<Image, "labels"> {
   return from.labels === undefined ? {} : { labels: from.labels };
 }
 

@@ -28,27 +28,27 @@ export interface Image {
 /** Taken by every call. */
 export interface CallOptions {
   /** Gives the call up: what was not yet done is not done, the promise rejects with `CANCELLED` or `DEADLINE_EXCEEDED`. */
-  readonly signal?: AbortSignal;
-  /** Milliseconds the call may take; a remote server is told (`grpc-timeout`). */
-  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal | undefined;
+  /** Milliseconds the call may take, Infinity for no limit; a remote server is told (`grpc-timeout`). */
+  readonly timeoutMs?: number | undefined;
 }
 
 /** Taken by calls that write an image. */
 export interface PutOptions extends CallOptions {
   /** The image's labels after the call: without them it has none. */
-  readonly labels?: Readonly<Record<string, string>>;
+  readonly labels?: Readonly<Record<string, string>> | undefined;
 }
 
 /** Taken by `list`. */
 export interface ListOptions extends CallOptions {
   /** containerd's filters, for example `name~=/nginx/` or `labels.env==prod`; an image that one of them matches is listed. */
-  readonly filters?: readonly string[];
+  readonly filters?: readonly string[] | undefined;
 }
 
 /** Taken by `delete`. */
 export interface DeleteOptions extends CallOptions {
   /** Delete only while the image still has this digest; otherwise `NOT_FOUND`. */
-  readonly digest?: string;
+  readonly digest?: string | undefined;
 }
 
 /** Images by name. One contract; `put` replaces, `list` is in byte order of the names. */
@@ -80,6 +80,6 @@ export interface EditableImageStore extends ImageStore {
  */
 export interface ImageChange {
   readonly target: Descriptor;
-  readonly labels?: Readonly<Record<string, string>>;
+  readonly labels?: Readonly<Record<string, string>> | undefined;
   readonly fields: readonly string[];
 }
