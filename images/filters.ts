@@ -4,7 +4,7 @@
  *     selectors := selector ("," selector)*
  *     selector  := fieldpath (("==" | "!=" | "~=") value)?        without an operator: the field is present
  *     fieldpath := field ("." field)*                            name, target.digest, target.mediatype, labels.KEY, annotations.KEY
- *     field     := quoted | [A-Za-z0-9_-]+
+ *     field     := quoted | [A-Za-z0-9_]+
  *     value     := quoted | [^\s,]+
  *     quoted    := "…" with Go's escapes; after ~= also /…/ and |…|
  *
@@ -39,7 +39,7 @@ const CHARACTERS_MAX = 65_536;
 
 /** Go's unicode.IsSpace. */
 const SPACE = /[\t\n\v\f\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]/u;
-const FIELD = /[A-Za-z0-9_-]/;
+const FIELD = /[A-Za-z0-9_]/;
 const VALUE = /[\p{L}\p{M}\p{N}\p{P}\p{S}]/u;
 const OPERATORS: ReadonlySet<string> = new Set(["==", "!=", "~="]);
 /** One-letter escapes; the quote itself is one too. */

@@ -10,7 +10,7 @@ const seed = Number(process.env["SEED"] ?? Date.now() % 1_000_000);
 const image: Image = {
   name: "docker.io/library/nginx:1.25",
   target: { mediaType: "application/vnd.oci.image.index.v1+json", digest: "sha256:abc", size: 1, annotations: { note: "x" } },
-  labels: { env: "prod", "very complex label": "something", "a.b": "dots", empty: "", foo_1: "bar" },
+  labels: { "my-x": "1", env: "prod", "very complex label": "something", "a.b": "dots", empty: "", foo_1: "bar" },
 };
 
 test("a filter matches what containerd's would", () => {
@@ -19,7 +19,7 @@ test("a filter matches what containerd's would", () => {
     "name~=|^docker[.]io/|", "name!=other", "labels.env", "labels.env==prod", "labels.env!=test", "labels.missing!=anything",
     'labels."very complex label"==something', "labels.a.b==dots", 'labels."a.b"==dots', "labels.empty", "labels.foo_1==bar", "name == docker.io/library/nginx:1.25",
     "target.digest==sha256:abc", "target.mediatype~=index", "annotations.note==x", "name~=nginx, labels.env==prod", "name~=\"ng[i]nx:1\\\\.25$\"",
-    'labels."\\x65nv"==prod', 'labels."\\u0065nv"==prod', 'labels."\\145nv"==prod',
+    'labels."\\x65nv"==prod', 'labels."\\u0065nv"==prod', 'labels."my-x"==1', 'labels."\\145nv"==prod',
   ];
   for (const text of matching) assert.equal(parseFilters([text])(image), true, text);
   const others = [
@@ -36,9 +36,13 @@ test("a filter that is none is INVALID and shows the place", () => {
   const bad = [
     "==", "name==", "name=prod", "name===a", "name==/a/", "name==|a|", "labels.", ".name", "name,", ",name", "name==a b", 'name=="open', "name~=/open",
     'labels."\\q"', 'labels."\\x4"', 'labels."\\400"', 'labels."\\ud800"', "name==a,,b", "na me==x", "name!a", "ü==x", "labels.'x'", 'name=="a"b', "name==\0", "name==a\x01",
-
+    "labels.my-x==1", "my-x", "-q",
   ];
   for (const text of bad) assert.throws(() => parseFilters([text]), { code: "INVALID", message: /^filter: \[/ }, text);
+});
+
+test("an operator is missed where containerd misses it", () => {
+  assert.throws(() => parseFilters(["labels.my-x==1"]), { message: /^filter: \[labels\.my >\|-\|< x==1\]: expected an operator/ });
 });
 
 const PATTERNS: readonly [pattern: string, matching: readonly string[], others: readonly string[]][] = [
