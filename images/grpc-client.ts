@@ -38,7 +38,10 @@ const CALLS_AT_ONCE = 50;
 export class GrpcClient {
   readonly #endpoint: Endpoint;
   readonly #turns = new Turns(CALLS_AT_ONCE);
+  /** The one for new calls. */
   #session: ClientHttp2Session | undefined;
+  /** All that are open: calls may still be under way on one whose server goes away. */
+  readonly #sessions = new Set<ClientHttp2Session>();
   #callCount = 0;
   #closed = false;
 
@@ -64,8 +67,7 @@ export class GrpcClient {
   /** Ends the connection; calls under way fail with UNAVAILABLE. */
   close(): void {
     this.#closed = true;
-    this.#session?.destroy();
-    this.#session = undefined;
+    for (const session of this.#sessions) session.destroy();
   }
 
   async #attempt(path: string, body: Buffer, options: RequestOptions): Promise<Reply | "refused"> {
@@ -87,8 +89,7 @@ export class GrpcClient {
       if (error instanceof Error && "code" in error && REFUSALS.has(String(error.code))) return "refused";
       throw error;
     } finally {
-      // The newest connection too: this call's may have been left for it when its server said that it goes away.
-      if (--this.#callCount === 0) for (const each of [session, this.#session]) if (each?.destroyed === false) each.unref();
+      if (--this.#callCount === 0) for (const each of this.#sessions) if (!each.destroyed) each.unref();
     }
   }
 
@@ -114,9 +115,11 @@ export class GrpcClient {
     session.once("goaway", () => { if (this.#session === session) this.#session = undefined; });
     session.once("close", () => {
       clearTimeout(connecting);
+      this.#sessions.delete(session);
       if (this.#session === session) this.#session = undefined;
     });
     this.#session = session;
+    this.#sessions.add(session);
     return session;
   }
 }
@@ -159,7 +162,8 @@ class Exchange {
   }
 
   #take(stream: ClientHttp2Stream, chunk: Buffer): void {
-    if (this.#fault !== undefined) return;
+    // A page that says what is wrong is no message.
+    if (this.#fault !== undefined || !this.#isHttpOk()) return;
     try {
       this.#reader.push(chunk);
     } catch (error) {
@@ -184,6 +188,10 @@ class Exchange {
     return { message, error: new GrpcError(code, decodeMessage(String(trailers["grpc-message"] ?? ""))), trailers };
   }
 
+  #isHttpOk(): boolean {
+    return (this.#headers[":status"] ?? 200) === 200;
+  }
+
   #whole(): Buffer | GrpcError {
     try {
       return this.#reader.finish();
@@ -195,15 +203,15 @@ class Exchange {
   /** The answer broke off, or never was one of gRPC's. */
   #withoutStatus(resetCode: number, isSessionOver: boolean): Reply | "refused" {
     const { NGHTTP2_CANCEL, NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_REFUSED_STREAM } = http2().constants;
+    if (!this.#isHttpOk()) {
+      const httpStatus = Number(this.#headers[":status"]);
+      return failed(STATUS_OF_HTTP[httpStatus] ?? Status.UNKNOWN, `the server answered HTTP status ${httpStatus}`);
+    }
     if (resetCode === NGHTTP2_REFUSED_STREAM) return "refused";
     // What Node's server says to a call above its limit, which it has not begun.
     if (resetCode === NGHTTP2_ENHANCE_YOUR_CALM && this.#headers[":status"] === undefined) return "refused";
     // Node ends the calls of a connection that is over with the same code.
     if (resetCode === NGHTTP2_CANCEL && !isSessionOver) return failed(Status.CANCELLED, "the server cancelled the call");
-    const httpStatus = Number(this.#headers[":status"] ?? 200);
-    if (httpStatus !== 200) {
-      return failed(STATUS_OF_HTTP[httpStatus] ?? Status.UNKNOWN, `the server answered HTTP status ${httpStatus}`);
-    }
     const cause = this.#sessionError;
     if (cause === undefined) return failed(Status.UNAVAILABLE, `the connection was lost (code ${resetCode})`);
     return { message: undefined, error: new GrpcError(Status.UNAVAILABLE, connectFault(cause) ?? cause.message, { cause }), trailers: {} };

@@ -1,0 +1,67 @@
+/** What a client makes of servers that are no gRPC servers, or go away. */
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:http2";
+import { test } from "node:test";
+import { connectImages } from "../../images/index.js";
+import type { Http2Server, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
+
+async function withServer(answer: (stream: ServerHttp2Stream) => void, use: (address: string, server: Http2Server) => Promise<void>): Promise<void> {
+  const server = createServer();
+  const sessions: ServerHttp2Session[] = [];
+  server.on("session", (session) => { sessions.push(session); });
+  server.on("stream", (stream) => {
+    stream.on("error", () => undefined);
+    answer(stream);
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  assert.ok(typeof address === "object" && address !== null);
+  try {
+    await use(`127.0.0.1:${address.port}`, server);
+  } finally {
+    for (const session of sessions) session.destroy();
+    server.close();
+  }
+}
+
+const HTTP: readonly [number, string][] = [
+  [502, "UNAVAILABLE: the server answered HTTP status 502"], [503, "UNAVAILABLE: the server answered HTTP status 503"],
+  [504, "UNAVAILABLE: the server answered HTTP status 504"], [429, "UNAVAILABLE: the server answered HTTP status 429"],
+  [404, "UNIMPLEMENTED: the server answered HTTP status 404"], [403, "PERMISSION_DENIED: the server answered HTTP status 403"],
+  [500, "UNKNOWN: the server answered HTTP status 500"],
+];
+
+test("an HTTP error is told as that, whatever page comes with it", async () => {
+  for (const [status, message] of HTTP) {
+    const page = (stream: ServerHttp2Stream): void => {
+      stream.respond({ ":status": status, "content-type": "text/html" });
+      stream.end("<html>an error</html>");
+    };
+    await withServer(page, async (address) => {
+      const client = connectImages(address, { namespace: "default" });
+      await assert.rejects(client.create("a", { mediaType: "m", digest: "d", size: 1 }), { code: "UNAVAILABLE", message });
+      client.close();
+    });
+  }
+});
+
+test("a client that closes ends its calls on a connection whose server goes away, too", async () => {
+  let hasCalled = (): void => undefined;
+  const called = new Promise<void>((resolve) => { hasCalled = resolve; });
+  const leave = (stream: ServerHttp2Stream): void => {
+    stream.session?.goaway();
+    hasCalled();
+  };
+  await withServer(leave, async (address) => {
+    const client = connectImages(address, { namespace: "default" });
+    const call = client.list({ timeoutMs: 20_000 });
+    call.catch(() => undefined);
+    await called;
+    // The next call makes the next connection: by then the client has heard that the first one goes away.
+    await new Promise((resolve) => { setTimeout(resolve, 50); });
+    client.close();
+    await assert.rejects(call, { code: "UNAVAILABLE" });
+  });
+});
