@@ -10,7 +10,7 @@ import { SCHEMA } from "./layout.js";
 import { LocalImageStore } from "./local-store.js";
 import { connectImages } from "./remote-store.js";
 import { serveImages, type ImagesServer } from "./server.js";
-import { hasEarlyLayout, initDB, listNamespaces } from "./tx-store.js";
+import { hasEarlyLayout, initDB, listNamespaces } from "./namespaces.js";
 import type { DB } from "../engine/index.js";
 import type { EditableImageStore } from "./types.js";
 import type { StoreSource } from "./services.js";

@@ -19,8 +19,9 @@ export type { ConnectOptions } from "./remote-store.js";
 export { serveImages } from "./server.js";
 export type { ImagesServer, ServeOptions } from "./server.js";
 export type { StoreSource } from "./services.js";
-export { hasEarlyLayout, initDB, listNamespaces, TxImageStore } from "./tx-store.js";
-export type { LayoutOptions } from "./tx-store.js";
+export { hasEarlyLayout, initDB, listNamespaces } from "./namespaces.js";
+export type { LayoutOptions } from "./namespaces.js";
+export { TxImageStore } from "./tx-store.js";
 export type {
   CallOptions, DeleteOptions, Descriptor, EditableImageStore, Image, ImageChange, ImageStore, ListOptions, PutOptions,
 } from "./types.js";

@@ -5,9 +5,10 @@
 import { immediateSignal, withinLimits } from "./call.js";
 import { givenUp, throwIfGivenUp } from "./errors.js";
 import { ownChange, ownDelete, ownPut, ownTarget } from "./own.js";
-import { requireLayoutOptions, TxImageStore } from "./tx-store.js";
+import { requireLayoutOptions } from "./namespaces.js";
+import { TxImageStore } from "./tx-store.js";
 import type { DB } from "../engine/index.js";
-import type { LayoutOptions } from "./tx-store.js";
+import type { LayoutOptions } from "./namespaces.js";
 import type {
   CallOptions, DeleteOptions, Descriptor, EditableImageStore, Image, ImageChange, ListOptions, PutOptions,
 } from "./types.js";

@@ -11,64 +11,17 @@ import { CorruptImagesError, ImageNotFoundError, aboutImage, corruptImage, exist
 import { decodeText, REPLACEMENT } from "./decode.js";
 import { parseFilters } from "./filters.js";
 import {
-  IMAGES, SCHEMA, SCHEMA_VERSION, SCHEMA_VERSION_KEY, TARGET_KEYS, UnreadableImage, earlyLayout, namespacedLayout,
+  IMAGES, SCHEMA, SCHEMA_VERSION, SCHEMA_VERSION_KEY, UnreadableImage, earlyLayout, namespacedLayout,
 } from "./layout.js";
-import { requireOptions } from "./options.js";
+import { neverInitialised, requireLayoutOptions, requireOwnLayout } from "./namespaces.js";
 import { applyChange, withoutEmptyValues } from "./change.js";
-import { validateEarlyTarget, validateImage, validateName, validateNamespace, validateText } from "./validate.js";
+import { validateEarlyTarget, validateImage, validateName, validateText } from "./validate.js";
 import { encodeVarint } from "./varint.js";
-import type { Bucket, DB, ReadTx, Tx } from "../engine/index.js";
+import type { Bucket, ReadTx, Tx } from "../engine/index.js";
 import type { CorruptImage } from "./errors.js";
 import type { ImageBucket, Layout, NestedReader, ReadableBucket } from "./layout.js";
+import type { LayoutOptions } from "./namespaces.js";
 import type { Descriptor, Image, ImageChange } from "./types.js";
-
-/** Where a store's images lie. */
-export interface LayoutOptions {
-  /** Names the containerd namespace; without it the early layout `v1/images` is used. */
-  readonly namespace?: string | undefined;
-}
-
-/** Checks where a store's images are to lie. @throws TypeError for an unknown option, ImagesError INVALID for a namespace that is none */
-export function requireLayoutOptions(options: LayoutOptions): void {
-  requireOptions(options, ["namespace"]);
-  if (options.namespace !== undefined) validateNamespace(options.namespace);
-}
-
-/** Creates the early layout's buckets, `v1/images`; what is there stays. A namespace needs no such call. */
-export function initDB(db: DB): void {
-  db.update((tx) => {
-    tx.createBucketIfNotExists(SCHEMA).createBucketIfNotExists(IMAGES);
-  });
-}
-
-/**
- * Lists the containerd namespaces of a database in byte order.
- * An `images` bucket of the early layout lies in the same place and is left out.
- */
-export function listNamespaces(tx: ReadTx | Tx): string[] {
-  const names: string[] = [];
-  const schema: ReadableBucket | undefined = tx.bucket(SCHEMA);
-  schema?.forEach((name, value) => {
-    if (value === undefined && !(name.toString() === IMAGES && hasEarlyLayout(tx))) names.push(name.toString());
-  });
-  return names;
-}
-
-/**
- * Tells whether a database holds the early layout: `v1/images` is there and is no namespace called "images". A namespace's
- * bucket has buckets of kinds (`images`, `labels`, …) in it, none of which has a key of an image. An image may lack some of its keys.
- */
-export function hasEarlyLayout(tx: ReadTx | Tx): boolean {
-  const images: ReadableBucket | undefined = tx.bucket(SCHEMA)?.bucket(IMAGES);
-  if (images === undefined) return false;
-  let isEmpty = true;
-  for (const name of images.buckets()) {
-    const image = images.bucket(name);
-    if (TARGET_KEYS.some((key) => image?.get(key) !== undefined)) return true;
-    isEmpty = false;
-  }
-  return isEmpty;
-}
 
 /** The image store on one transaction; writing needs a writable one. */
 export class TxImageStore {
@@ -117,7 +70,8 @@ export class TxImageStore {
   /** Changes what `change.fields` names and returns the image. @throws ImageNotFoundError, otherwise as `put` */
   update(name: string, change: ImageChange): Image {
     validateName(name);
-    const images = this.#imagesToWrite(name);
+    const images = this.#imagesThere(writable(this.#tx), name);
+    if (images === undefined) throw this.#missing(name);
     const before = this.#read(name, images);
     const changed = applyChange(before, change);
     this.#validate(changed);
@@ -129,7 +83,7 @@ export class TxImageStore {
   /** Reads one image. @throws ImageNotFoundError; ImagesError CORRUPT, naming the image */
   get(name: string): Image {
     validateText(name);
-    const images = this.#images();
+    const images = this.#images(name);
     if (images === undefined) throw this.#missing(name);
     return this.#read(name, images);
   }
@@ -144,7 +98,7 @@ export class TxImageStore {
     const images = this.#images();
     if (images === undefined) {
       if (this.#namespace !== undefined) return [];
-      throw new ImageNotFoundError("the image store was never initialised");
+      throw new ImageNotFoundError(neverInitialised(this.#tx));
     }
     const found: Image[] = [];
     const corrupt: CorruptImage[] = [];
@@ -171,7 +125,7 @@ export class TxImageStore {
    */
   delete(name: string, options: { readonly digest?: string | undefined } = {}): void {
     validateText(name);
-    const images = imagesBucket(writable(this.#tx), this.#namespace);
+    const images = this.#imagesThere(writable(this.#tx), name);
     if (images === undefined) throw this.#missing(name);
     if (options.digest !== undefined && this.#read(name, images).target.digest !== options.digest) {
       throw new ImageNotFoundError(`image ${quote(name)}: not found with digest ${options.digest}`);
@@ -179,9 +133,17 @@ export class TxImageStore {
     aboutOneImage(name, () => images.deleteBucket(name));
   }
 
-  #images(): ReadableBucket | undefined {
+  /** The bucket of images to read in. `name`: the only one that is looked for. */
+  #images(name?: string): ReadableBucket | undefined {
+    requireOwnLayout(this.#tx, this.#namespace, name);
     if (this.#tx.writable) return imagesBucket(this.#tx, this.#namespace);
     return this.#found ??= imagesBucket(this.#tx, this.#namespace);
+  }
+
+  /** The bucket of images to write in, where there is one; never one of the other layout. */
+  #imagesThere(tx: Tx, name?: string): Bucket | undefined {
+    requireOwnLayout(tx, this.#namespace, name);
+    return imagesBucket(tx, this.#namespace);
   }
 
   #read(name: string, images: ReadableBucket): Image {
@@ -200,7 +162,7 @@ export class TxImageStore {
   #imagesToWrite(name: string): Bucket {
     const tx = writable(this.#tx);
     if (this.#foundToWrite?.isAt(this.#pathToWrite()) === true) return this.#foundToWrite;
-    const images = imagesBucket(tx, this.#namespace);
+    const images = this.#imagesThere(tx);
     if (images !== undefined) return (this.#foundToWrite = images);
     const namespace = this.#namespace;
     if (namespace === undefined) throw this.#missing(name);
@@ -231,7 +193,7 @@ export class TxImageStore {
 
   #missing(name: string): ImageNotFoundError {
     return this.#namespace === undefined
-      ? new ImageNotFoundError(`image ${quote(name)}: not found: the image store was never initialised`)
+      ? new ImageNotFoundError(`image ${quote(name)}: not found: ${neverInitialised(this.#tx)}`)
       : notFound(name);
   }
 }
