@@ -1,7 +1,7 @@
 /**
  * Finds out what a command's TARGET is (file, socket, address, etcd) and opens the store on it.
  */
-import { statSync } from "node:fs";
+import { rmSync, statSync } from "node:fs";
 import { BoltError, open, openMemory } from "../engine/index.js";
 import { formatAddress, parseAddress } from "./address.js";
 import { EtcdImageStore } from "./etcd-store.js";
@@ -37,7 +37,7 @@ export type Mode = "read" | "change" | "write";
 export async function withTarget<T>(
   target: string, mode: Mode, namespace: string | undefined, env: Env, use: (store: EditableImageStore) => Promise<T>,
 ): Promise<T> {
-  const wanted = namespace ?? env["CONTAINERD_NAMESPACE"];
+  const wanted = namespace ?? namespaceOf(env);
   const etcd = /^etcd\+(https?):\/\/(.+)$/.exec(target);
   if (etcd !== null) {
     const endpoints = (etcd[2] ?? "").split(",").map((host) => `${etcd[1]}://${host}`);
@@ -65,6 +65,7 @@ export async function namespacesOfFile(path: string): Promise<string[]> {
 /** Serves a file until the signal comes. */
 export async function serveTarget(path: string, address: string, namespace: string | undefined, io: CommandIo): Promise<void> {
   const endpoint = parseAddress(address);
+  const isNew = statSync(path, { throwIfNoEntry: false }) === undefined;
   const db = openLocked(path);
   let server: ImagesServer | undefined;
   try {
@@ -78,6 +79,8 @@ export async function serveTarget(path: string, address: string, namespace: stri
       io.signal?.addEventListener("abort", () => resolve(), { once: true });
     });
   } finally {
+    // What could not be served is not left behind; nobody else has written there, for the file is still locked.
+    if (isNew && server === undefined) rmSync(path, { force: true });
     try {
       await server?.close();
     } finally {
@@ -152,7 +155,7 @@ async function changeAndClose<T>(
   try {
     // A new file gets the early layout, unless a namespace was asked for, here or in the environment.
     const isNew = !db.view((tx) => tx.bucket(SCHEMA) !== undefined);
-    const wanted = namespace ?? (isNew ? env["CONTAINERD_NAMESPACE"] : undefined);
+    const wanted = namespace ?? (isNew ? namespaceOf(env) : undefined);
     if (isNew && wanted === undefined) initDB(db);
     return await use(localStore(db, wanted, env));
   } finally {
@@ -172,7 +175,12 @@ function openLocked(path: string): DB {
 function localStore(db: DB, namespace: string | undefined, env: Env): LocalImageStore {
   if (namespace !== undefined) return new LocalImageStore(db, { namespace });
   const isEarly = db.view((tx) => tx.bucket(SCHEMA) === undefined || hasEarlyLayout(tx));
-  return isEarly ? new LocalImageStore(db) : new LocalImageStore(db, { namespace: env["CONTAINERD_NAMESPACE"] ?? DEFAULT_NAMESPACE });
+  return isEarly ? new LocalImageStore(db) : new LocalImageStore(db, { namespace: namespaceOf(env) ?? DEFAULT_NAMESPACE });
+}
+
+/** The environment's namespace. Empty, it is not set, as for ctr. */
+function namespaceOf(env: Env): string | undefined {
+  return env["CONTAINERD_NAMESPACE"] === "" ? undefined : env["CONTAINERD_NAMESPACE"];
 }
 
 function named(namespace: string | undefined): { readonly namespace?: string } {

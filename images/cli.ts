@@ -147,15 +147,18 @@ async function remove(values: readonly string[], options: Options, io: CommandIo
   needed(names[0], "NAME");
   return withTarget(needed(target, "TARGET"), "change", options.namespace, io.env, async (store) => {
     let status = 0;
+    const deleted: string[] = [];
     for (const name of names) {
       try {
         await store.delete(name, limits(options));
-        io.stdout.write(`${name}\n`);
+        deleted.push(name);
+        if (!options.json) io.stdout.write(`${name}\n`);
       } catch (error) {
         if (!(error instanceof ImagesError)) throw error;
         status = report(error, options.json, io);
       }
     }
+    if (options.json) io.stdout.write(`${JSON.stringify(deleted)}\n`);
     return status;
   });
 }
@@ -209,7 +212,7 @@ function withNegativeSize(argv: readonly string[]): string[] {
 
 function optionsOf(values: Values): Options {
   const timeoutMs = values.timeout === undefined ? undefined : Number(values.timeout);
-  if (timeoutMs !== undefined && !(timeoutMs > 0)) throw new UsageError(`--timeout ${values.timeout} is no number of milliseconds`);
+  if (timeoutMs !== undefined && !(timeoutMs > 0 && timeoutMs < Infinity)) throw new UsageError(`--timeout ${values.timeout} is no positive number of milliseconds`);
   return {
     namespace: values.namespace, json: values.json ?? false, quiet: values.quiet ?? false, timeoutMs,
     digest: values.digest, size: values.size, mediaType: values["media-type"], labels: values.label ?? [],

@@ -71,6 +71,7 @@ test("a containerd's file shows its namespace: default, from the environment, or
   const inKubernetes = await names({ CONTAINERD_NAMESPACE: "k8s.io" });
   assert.notDeepEqual(inKubernetes, inDefault);
   assert.deepEqual(await names({ CONTAINERD_NAMESPACE: "default" }, "-n", "k8s.io"), inKubernetes);
+  assert.deepEqual(await names({ CONTAINERD_NAMESPACE: "" }), inDefault);
   assert.match((await run("ls", path, "name==registry.example.com/library/app-shared:latest")).out, /io\.cri-containerd\.image=managed,note=with spaces and ☃\n$/);
 });
 
@@ -80,6 +81,9 @@ test("a new file gets the namespace of the environment", async () => {
   assert.deepEqual(made, { status: 0, out: "", err: "" });
   assert.equal((await run("namespaces", path)).out, "team\n");
   assert.match((await run("ls", path, "-n", "team")).out, /^REF.*\na .* k=v\n$/);
+  const early = tempPath("empty-env.db");
+  await runWith({ CONTAINERD_NAMESPACE: "" }, "put", early, "a", "--digest", digest("a"), "--size", "1");
+  assert.equal((await run("namespaces", early)).out, "");
 });
 
 test("more images are listed than a call takes arguments", async () => {
@@ -141,7 +145,8 @@ test("help is help, and wrong usage is 2 with a hint", async () => {
   }
   for (const args of [
     [], ["nonsense"], ["ls"], ["get", "x.db"], ["rm", "x.db"], ["put", "x.db", "a"], ["put", "x.db", "a", "--digest", "d", "--size", "many"],
-    ["ls", "x.db", "--nope"], ["put", "x.db", "a", "--digest", "d", "--size", "1", "--label", "x"], ["ls", "x.db", "--timeout", "soon"], ["get", "x", "a", "b"],
+    ["ls", "x.db", "--nope"], ["put", "x.db", "a", "--digest", "d", "--size", "1", "--label", "x"], ["ls", "x.db", "--timeout", "soon"], ["ls", "x.db", "--timeout", "0"],
+    ["ls", "x.db", "--timeout", "Infinity"], ["ls", "x.db", "--timeout", "-1"], ["ls", "x.db", "--timeout", ""], ["get", "x", "a", "b"],
   ]) {
     const { status, out, err } = await run(...args);
     assert.deepEqual([status, out], [2, ""], args.join(" "));
@@ -187,11 +192,30 @@ test("a put that fails leaves no new file, and leaves a file that was there as i
   assert.equal(existsSync(there), true);
 });
 
-test("with --json an error is JSON, of each image that rm cannot delete too", async () => {
+test("serve leaves no new file where it cannot listen, and one that was there as it was", async () => {
+  const path = tempPath("not-served.db");
+  const { err, status } = await run("serve", path, "unix:/nonexistent/x");
+  assert.equal(status, 1);
+  assert.match(err, /cannot listen on \/nonexistent\/x: /);
+  assert.equal(existsSync(path), false);
+  await put(path, "a");
+  assert.equal((await run("serve", path, "unix:/nonexistent/x")).status, 1);
+  assert.equal((await run("ls", "-q", path)).out, "a\n");
+});
+
+test("a word that looks like an option is no filter", async () => {
+  const path = tempPath("dash.db");
+  await put(path, "a");
+  const { err, out, status } = await run("ls", path, "--", "-q");
+  assert.deepEqual([status, out], [1, ""]);
+  assert.match(err, /filter: \[ >\|-\|< q\]/);
+});
+
+test("with --json what was deleted is JSON, and an error is, of each image that rm cannot delete too", async () => {
   const path = tempPath("json-errors.db");
   await put(path, "a");
   const { status, out, err } = await run("rm", path, "missing", "a", "--json");
-  assert.deepEqual([status, out, JSON.parse(err)], [1, "a\n", { error: { code: "NOT_FOUND", message: 'image "missing": not found' } }]);
+  assert.deepEqual([status, out, JSON.parse(err)], [1, '["a"]\n', { error: { code: "NOT_FOUND", message: 'image "missing": not found' } }]);
 });
 
 test("an address where nobody listens is told as that", async () => {

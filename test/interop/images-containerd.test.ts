@@ -6,7 +6,8 @@ import { after, before, describe, it } from "node:test";
 import { open } from "../../engine/index.js";
 import { imagesCommand } from "../../images/cli.js";
 import { imageStoreConformance } from "../../images/conformance.js";
-import { connectImages, isExists, LocalImageStore, serveImages } from "../../images/index.js";
+import { parseFilters } from "../../images/filters.js";
+import { connectImages, hasEarlyLayout, isExists, listNamespaces, LocalImageStore, serveImages } from "../../images/index.js";
 import { MapImageStore } from "../images/map-store.js";
 import { tempPath } from "../support/temp.js";
 import { ctrAsync, missingContainerd, startContainerd } from "./images-daemons.js";
@@ -56,6 +57,40 @@ describe("a real containerd's images", { skip }, () => {
     store.close();
   });
 });
+
+describe("a real containerd", { skip }, () => {
+  it("takes the filters that we take, and misses an operator at the same place", () => {
+    const ctr = (filter: string): string => containerd.ctr("-n", "filters", "images", "ls", "-q", filter);
+    containerd.ctr("namespaces", "create", "filters");
+    for (const filter of ["labels.my-x==1", "my-x"]) {
+      const place = /\[.*\]: expected an operator/.exec(String(faultOf(() => ctr(filter))))?.[0];
+      assert.ok(place !== undefined, filter);
+      assert.ok(String(faultOf(() => parseFilters([filter]))).includes(place), place);
+    }
+    for (const filter of ['labels."my-x"==1', "labels.my_x==1"]) {
+      parseFilters([filter]);
+      assert.equal(ctr(filter), "");
+    }
+  });
+
+  it("may have a namespace called images, with labels that are called like an image's keys", async () => {
+    const other = await startContainerd();
+    other.ctr("namespaces", "create", "images", "size=1", "digest=2");
+    await other.stop();
+    const db = open(other.metaDb);
+    db.view((tx) => assert.deepEqual([listNamespaces(tx), hasEarlyLayout(tx)], [["images"], false]));
+    db.close();
+  });
+});
+
+function faultOf(call: () => unknown): unknown {
+  try {
+    call();
+  } catch (error) {
+    return error;
+  }
+  return undefined;
+}
 
 describe("ctr on our server", { skip }, () => {
   let server: ImagesServer;
