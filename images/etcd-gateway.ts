@@ -26,7 +26,7 @@ export interface GatewayOptions {
 /** What etcd answered. */
 export interface GatewayReply {
   readonly body: Readonly<Record<string, unknown>>;
-  /** An earlier attempt of this call ended without an answer: it may have been carried out too. */
+  /** An earlier attempt of this request ended without an answer: it may have been carried out too. */
   readonly uncertain: boolean;
 }
 
@@ -53,6 +53,9 @@ const DEFAULT_ATTEMPT_MS = 4_000;
 /** After so many rounds in which no endpoint even took a connection, or answered as etcd does, there is nothing to wait for. */
 const DEAD_ROUNDS_MAX = 3;
 const PAUSE_MS = 100;
+
+/** Deno's fetch repeats a POST by itself when a connection that was used before is cut, and does not say so. */
+const FETCH_REPEATS = "Deno" in globalThis;
 
 const UNKNOWN = 2;
 const UNAVAILABLE = 14;
@@ -103,7 +106,7 @@ export class EtcdGateway {
         });
         if (attempt.body !== undefined) {
           this.#preferred = index;
-          return { body: attempt.body, uncertain };
+          return { body: attempt.body, uncertain: uncertain || FETCH_REPEATS };
         }
         // An attempt that the end of the call has cut off says less than what the endpoint said before.
         if (!call.signal.aborted || !faults.has(endpoint)) faults.set(endpoint, attempt.fault);

@@ -175,6 +175,7 @@ class Exchange {
   #reply(resetCode: number, isSessionOver: boolean): Reply | "refused" {
     const trailers = { ...this.#headers, ...this.#trailers };
     const status = trailers["grpc-status"];
+    if (status === undefined && !this.#isHttpOk()) return this.#withoutStatus(resetCode, isSessionOver);
     if (this.#fault !== undefined) return { message: undefined, error: this.#fault, trailers };
     if (status === undefined) return this.#withoutStatus(resetCode, isSessionOver);
     const code = parseStatus(String(status));
@@ -189,7 +190,7 @@ class Exchange {
   }
 
   #isHttpOk(): boolean {
-    return (this.#headers[":status"] ?? 200) === 200;
+    return Number(this.#headers[":status"] ?? 200) === 200;
   }
 
   #whole(): Buffer | GrpcError {

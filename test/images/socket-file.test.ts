@@ -1,7 +1,8 @@
 /** Who has a socket's path: one server at a time, and closing takes it from nobody else. */
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { existsSync, readdirSync, renameSync, statSync } from "node:fs";
+import { once } from "node:events";
+import { existsSync, linkSync, readdirSync, renameSync } from "node:fs";
+import { createServer } from "node:net";
 import { dirname } from "node:path";
 import { test } from "node:test";
 import { connectImages, ImagesError, serveImages } from "../../images/index.js";
@@ -9,11 +10,14 @@ import { tempPath } from "../support/temp.js";
 import { MapImageStore } from "./map-store.js";
 import type { ImagesServer } from "../../images/index.js";
 
-function deadSocket(name: string): string {
+/** A socket that nobody listens on any more, as a killed server leaves it. */
+async function deadSocket(name: string): Promise<string> {
   const path = tempPath(name);
-  const killed = "require('node:net').createServer().listen(process.argv[1], () => process.kill(process.pid, 'SIGKILL'))";
-  assert.equal(spawnSync(process.execPath, ["-e", killed, path]).signal, "SIGKILL");
-  assert.ok(statSync(path).isSocket(), "the killed server's socket is left");
+  const server = createServer().listen(path);
+  await once(server, "listening");
+  linkSync(path, `${path}.kept`);
+  await new Promise((resolve) => { server.close(resolve); });
+  renameSync(`${path}.kept`, path);
   return path;
 }
 
@@ -22,7 +26,7 @@ async function closeAll(...servers: readonly ImagesServer[]): Promise<void> {
 }
 
 test("of many servers that want one path at once, one has it and the others are told so", async () => {
-  for (const path of [tempPath("free.sock"), deadSocket("dead.sock")]) {
+  for (const path of [tempPath("free.sock"), await deadSocket("dead.sock")]) {
     const ends = await Promise.allSettled(Array.from({ length: 8 }, () => serveImages(new MapImageStore(), { path })));
     const servers = ends.flatMap((end) => (end.status === "fulfilled" ? [end.value] : []));
     const codes = ends.flatMap((end) => (end.status === "rejected" ? [end.reason instanceof ImagesError ? end.reason.code : String(end.reason)] : []));
