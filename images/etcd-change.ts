@@ -66,7 +66,7 @@ export class EtcdChange {
 
   async #look(): Promise<State> {
     const { entries: [image, fence], revision } = await this.#kv.look([this.#keys.image, this.#keys.fence], this.#call);
-    return { revision, image, fence: revisionOf(fence) };
+    return { revision, image, fence: revisionOf(fence), hasOurs: this.#isOurs(image) || this.#isOurs(fence) };
   }
 
   #transaction(there: State, become: Image | undefined): Transaction {
@@ -89,6 +89,7 @@ export class EtcdChange {
   async #wasMade(before: State, isDelete: boolean): Promise<boolean> {
     try {
       const now = await this.#look();
+      if (now.hasOurs) return true;
       return before.image === undefined ? await this.#wasCreated(before, now) : await this.#wasFirst(before, before.image, now, isDelete);
     } catch (error) {
       if (!(error instanceof ImagesError)) throw error;
@@ -143,6 +144,8 @@ interface State {
   readonly image: Entry | undefined;
   /** The revision of the fence's last change, 0 before the first. */
   readonly fence: bigint;
+  /** The image or the fence was last changed by this call. */
+  readonly hasOurs: boolean;
 }
 
 function revisionOf(entry: Entry | undefined): bigint {

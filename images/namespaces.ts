@@ -64,6 +64,7 @@ export function hasEarlyLayout(tx: ReadTx | Tx): boolean {
 
 /** A namespace's own labels: the one kind of which any key may be in a namespace's bucket. */
 const LABELS = "labels";
+const DIGEST = /^[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[0-9a-zA-Z=_-]{32,}$/;
 /** What a namespace's bucket has in it. */
 const KINDS: ReadonlySet<string> = new Set([LABELS, "images", "content", "snapshots", "containers", "leases", "sandboxes"]);
 
@@ -104,12 +105,12 @@ function beginsWithKind(tx: ReadTx | Tx): boolean {
   });
 }
 
-/** Whether a bucket in `v1/images` is an early image. A namespace's label may be called like one of an image's keys, hardly like all. */
+/** Whether a bucket in `v1/images` is an early image. A namespace's label may be called like one of an image's keys; a label "digest" that is one is none. */
 function isEarlyImage(images: ReadableBucket, name: string): boolean {
   return aside(() => {
     const image = images.bucket(name);
     const has = (key: Buffer): boolean => image?.get(key) !== undefined;
-    return name === LABELS ? TARGET_KEYS.every(has) : TARGET_KEYS.some(has);
+    return name === LABELS ? DIGEST.test(String(image?.get("digest"))) : TARGET_KEYS.some(has);
   });
 }
 

@@ -18,7 +18,7 @@ import {
   encodeImages, encodeLeaseField, encodeLeases, encodeName,
 } from "./messages.js";
 import { ProtobufError, TooManyFieldsError, withFieldLimit } from "./protobuf.js";
-import { Turns } from "./turns.js";
+import { TurnsByName } from "./turns.js";
 import { validateImage, validateName, validateNamespace } from "./validate.js";
 import type { ImageFilter } from "./filters.js";
 import type { Answer, CallContext, Handler } from "./grpc-server.js";
@@ -150,7 +150,7 @@ const TURN_MS = 10;
 
 async function put(request: Buffer, store: ImageStore, call: CallContext): Promise<Answer> {
   const image = required(decodeImageField(request, true));
-  await serialised(store, call.signal, () => store.put(image.name, image.target, { signal: call.signal }));
+  await serialised(store, image.name, call.signal, () => store.put(image.name, image.target, { signal: call.signal }));
   return EMPTY;
 }
 
@@ -160,7 +160,7 @@ async function create(request: Buffer, store: ImageStore, call: CallContext): Pr
   const options: PutOptions = { signal: call.signal, ...(labels === undefined ? {} : { labels }) };
   const image = isEditable(store)
     ? await store.create(name, target, options)
-    : await serialised(store, call.signal, () => createOnPlain(store, name, target, options));
+    : await serialised(store, name, call.signal, () => createOnPlain(store, name, target, options));
   return { message: encodeImageField(image) };
 }
 
@@ -171,14 +171,14 @@ async function update(request: Buffer, store: ImageStore, call: CallContext): Pr
   const options = { signal: call.signal };
   const image = isEditable(store)
     ? await store.update(name, change, options)
-    : await serialised(store, call.signal, () => updateOnPlain(store, name, change, options));
+    : await serialised(store, name, call.signal, () => updateOnPlain(store, name, change, options));
   return { message: encodeImageField(image) };
 }
 
 async function remove(request: Buffer, store: ImageStore, call: CallContext): Promise<Answer> {
   const { name, digest } = decodeDelete(request);
   const options = { signal: call.signal, ...(digest === undefined ? {} : { digest }) };
-  await serialised(store, call.signal, async () => {
+  await serialised(store, name, call.signal, async () => {
     if (!isEditable(store) && digest !== undefined && (await store.get(name, options)).target.digest !== digest) {
       throw notFound(name);
     }
@@ -198,27 +198,21 @@ function isEditable(store: ImageStore): store is EditableImageStore {
   return "create" in store && typeof store.create === "function" && "update" in store && typeof store.update === "function";
 }
 
-const turnsOf = new WeakMap<ImageStore, Turns>();
+const turnsOf = new WeakMap<ImageStore, TurnsByName>();
 
 /**
- * For a store without `create` and `update`: its changes run one behind the other, so that looking and then putting is one step.
- * A change whose call ends before its turn is not begun, and one that hangs has its turn no longer than its call lasts.
+ * For a store without `create` and `update`: changes of one image run one behind the other, so that looking and then putting is one step. A
+ * change whose call ends before its turn is not begun; one that never settles holds up the changes of its own image alone, for it may yet be made.
  */
-async function serialised<T>(store: ImageStore, signal: AbortSignal, change: () => Promise<T>): Promise<T> {
+async function serialised<T>(store: ImageStore, name: string, signal: AbortSignal, change: () => Promise<T>): Promise<T> {
   if (isEditable(store)) return change();
-  const turns = turnsOf.get(store) ?? new Turns(1);
+  const turns = turnsOf.get(store) ?? new TurnsByName();
   turnsOf.set(store, turns);
-  await turns.take(signal);
-  let isMine = true;
-  const end = (): void => {
-    if (isMine) turns.give();
-    isMine = false;
-  };
-  signal.addEventListener("abort", end, { once: true });
+  const end = await turns.take(name, signal);
   try {
+    throwIfGivenUp(signal);
     return await change();
   } finally {
-    signal.removeEventListener("abort", end);
     end();
   }
 }

@@ -7,7 +7,7 @@
  */
 import { chmodSync, lstatSync, renameSync, unlinkSync } from "node:fs";
 import { connect } from "node:net";
-import { dirname, join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { SOCKET_PATH_BYTES_MAX } from "./address.js";
 import { ImagesError, invalid } from "./errors.js";
 import { randomHex } from "./random.js";
@@ -45,23 +45,41 @@ export async function takeSocketPath(path: string, listen: (name: string) => Pro
 async function take(path: string, listen: (name: string) => Promise<void>): Promise<SocketFile> {
   await requireDead(path, statOf(path));
   const name = nameBeside(path);
+  if (name === path) removeQuietly(path, () => true);
   await listen(name);
   chmodSync(name, 0o600);
   const ours = lstatSync(name);
+  if (name !== path) await moveTo(path, name);
+  const isOurs = (): boolean => isSame(statOf(path), ours);
+  if (!isOurs()) throw taken(path);
+  return { remove: () => removeQuietly(path, isOurs) };
+}
+
+/** Where the folder may not be written any more, the server ends all the same, and the next one finds a dead socket. */
+function removeQuietly(path: string, isOurs: () => boolean): void {
+  try {
+    if (isOurs()) unlinkSync(path);
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error)) throw error;
+  }
+}
+
+async function moveTo(path: string, name: string): Promise<void> {
   // Another program may have taken the path meanwhile. Between this look and the move it would have to be as quick.
   const there = statOf(path);
   await requireDead(path, there);
   if (!isSame(statOf(path), there)) throw taken(path);
   renameSync(name, path);
-  const isOurs = (): boolean => isSame(statOf(path), ours);
-  if (!isOurs()) throw taken(path);
-  return { remove: () => { if (isOurs()) unlinkSync(path); } };
 }
 
-/** A name in the same folder that the system takes where it takes the path. */
+/**
+ * A name in the same folder, which is not normalised: it may lead through a link and up again. A path that leaves it no room, for the system takes about a
+ * hundred bytes, is its own.
+ */
 function nameBeside(path: string): string {
-  const room = SOCKET_PATH_BYTES_MAX - Buffer.byteLength(join(dirname(path), "x")) + 1;
-  return join(dirname(path), randomHex(8).slice(0, room));
+  const folder = path.slice(0, path.lastIndexOf("/") + 1);
+  const name = `${folder}${randomHex(8)}`;
+  return Buffer.byteLength(name) <= SOCKET_PATH_BYTES_MAX ? name : path;
 }
 
 function statOf(path: string): Stats | undefined {

@@ -117,6 +117,18 @@ describe("a change in etcd whose answer is lost", () => {
     }
   });
 
+  it("is known to be made where what is there bears its mark, though the history is gone", async () => {
+    for (const [first, ours, left] of [[undefined, CREATE, 1], [OTHER_PUT, PUT, 1], [OTHER_PUT, DELETE, undefined]] as const) {
+      await withFakeEtcd(async (etcd) => {
+        const store = new EtcdImageStore({ endpoints: etcd.url });
+        await first?.(store);
+        loseAnswer(etcd, async () => undefined, async () => { etcd.compact(); });
+        await ours(store);
+        assert.equal(await sizeOf(store), left);
+      });
+    }
+  });
+
   it("says that nobody knows when its time ends first", async () => {
     await withFakeEtcd(async (etcd) => {
       const store = new EtcdImageStore({ endpoints: etcd.url });

@@ -66,6 +66,19 @@ test("a namespace called version is INVALID, and leaves nothing", () => {
   });
 });
 
+test("an early image called labels that is damaged is one yet, and hides no other", () => {
+  const db = openMemory();
+  initDB(db);
+  db.update((tx) => {
+    new TxImageStore(tx).put("labels", target);
+    tx.bucket("v1")!.bucket("images")!.bucket("labels")!.delete("size");
+    new TxImageStore(tx).put("app", target);
+    new TxImageStore(tx).delete("labels");
+    assert.deepEqual(new TxImageStore(tx).list().map(({ name }) => name), ["app"]);
+  });
+  db.close();
+});
+
 test("a containerd's namespace called images is a namespace, whatever its labels are called", () => {
   const labelled: readonly Readonly<Record<string, string>>[] = [{}, { size: "1" }, { digest: "x", mediatype: "y" }];
   for (const labels of labelled) {

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { connectImages, serveImages } from "../../images/index.js";
 import { tempPath } from "../support/temp.js";
 import { MapImageStore } from "./map-store.js";
-import type { Descriptor, Image, PutOptions } from "../../images/index.js";
+import type { Descriptor, Image } from "../../images/index.js";
 
 const target: Descriptor = { mediaType: "application/test", digest: `sha256:${"0".repeat(64)}`, size: 1 };
 
@@ -20,11 +20,11 @@ class HeldStore extends MapImageStore {
     return new Promise((resolve) => { this.#arrivals.set(name, resolve); });
   }
 
-  override async put(name: string, given: Descriptor, options?: PutOptions): Promise<void> {
+  override async put(name: string, given: Descriptor): Promise<void> {
     this.begun.push(name);
     this.#arrivals.get(name)?.();
     if (name === "slow") await this.#held;
-    await super.put(name, given, options);
+    await super.put(name, given);
   }
 
   override async get(name: string): Promise<Image> {
@@ -46,35 +46,50 @@ async function withServer(use: (store: HeldStore, client: ReturnType<typeof conn
   }
 }
 
-test("a change whose call has ended before its turn is not made", async () => {
+test("a change whose call has ended before its turn is not made, however many end at once", async () => {
+  await withServer(async (store, client) => {
+    const hasBegun = store.arrived("slow");
+    const giveUp = new AbortController();
+    const slow = client.put("slow", target, { signal: giveUp.signal });
+    await hasBegun;
+    const late = Array.from({ length: 20 }, () => client.put("slow", target, { signal: giveUp.signal }));
+    // What was sent before is seen by the server before it answers: the calls, and then that they are given up.
+    await client.list();
+    giveUp.abort();
+    for (const call of [slow, ...late]) await assert.rejects(call, { code: "CANCELLED" });
+    await client.list();
+    const next = client.put("slow", target);
+    store.letGo();
+    await next;
+    assert.deepEqual(store.begun, ["slow", "slow"]);
+  });
+});
+
+test("a put that never settles holds up no other image", async () => {
   await withServer(async (store, client) => {
     const hasBegun = store.arrived("slow");
     const slow = client.put("slow", target);
     await hasBegun;
-    const giveUp = new AbortController();
-    const late = client.put("late", target, { signal: giveUp.signal });
-    // What was sent before is seen by the server before it answers: the call, and then that it is given up.
-    await client.list();
-    giveUp.abort();
-    await assert.rejects(late, { code: "CANCELLED" });
-    await client.list();
-    const next = client.put("next", target);
+    await client.put("next", target);
+    await client.delete("next");
     store.letGo();
-    await Promise.all([slow, next]);
-    assert.deepEqual(store.begun, ["slow", "next"]);
+    await slow;
   });
 });
 
-test("a put that never settles holds up the changes after it no longer than its call lasts", async () => {
+test("a change waits for the one before it though its call has ended: it may yet be made", async () => {
   await withServer(async (store, client) => {
     const giveUp = new AbortController();
     const hasBegun = store.arrived("slow");
-    const slow = client.put("slow", target, { signal: giveUp.signal });
+    const first = client.create("slow", target, { signal: giveUp.signal });
     await hasBegun;
-    const next = client.put("next", target, { timeoutMs: 20_000 });
     giveUp.abort();
-    await assert.rejects(slow, { code: "CANCELLED" });
-    await next;
+    await assert.rejects(first, { code: "CANCELLED" });
+    const second = client.create("slow", { ...target, size: 2 });
+    await client.list();
+    store.letGo();
+    await assert.rejects(second, { code: "EXISTS" });
+    assert.equal((await client.get("slow")).target.size, 1);
   });
 });
 

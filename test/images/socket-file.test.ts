@@ -1,12 +1,12 @@
 /** Who has a socket's path: one server at a time, and closing takes it from nobody else. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { existsSync, linkSync, readdirSync, renameSync } from "node:fs";
+import { existsSync, linkSync, mkdirSync, readdirSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { connectImages, ImagesError, serveImages } from "../../images/index.js";
-import { tempPath } from "../support/temp.js";
+import { tempFolder, tempPath } from "../support/temp.js";
 import { MapImageStore } from "./map-store.js";
 import type { ImagesServer } from "../../images/index.js";
 
@@ -50,6 +50,43 @@ test("a server that closes leaves the socket of another that has its path now", 
   client.close();
   await closeAll(second);
   assert.ok(!existsSync(path));
+});
+
+test("a server ends though its socket cannot be removed any more", async () => {
+  const folder = tempPath("gone");
+  mkdirSync(folder);
+  const server = await serveImages(new MapImageStore(), { path: join(folder, "a.sock") });
+  renameSync(folder, `${folder}.old`);
+  writeFileSync(folder, "a file now");
+  const client = connectImages(join(`${folder}.old`, "a.sock"));
+  assert.deepEqual(await client.list(), []);
+  await closeAll(server);
+  await assert.rejects(client.list(), { code: "UNAVAILABLE" });
+  client.close();
+});
+
+test("a path through a link and up again is the one that the system sees", async () => {
+  const [real, links] = [tempPath("real"), tempPath("links")];
+  mkdirSync(join(real, "deep"), { recursive: true });
+  mkdirSync(links);
+  symlinkSync(join(real, "deep"), join(links, "link"));
+  const server = await serveImages(new MapImageStore(), { path: `${links}/link/../up.sock` });
+  assert.deepEqual([readdirSync(real).sort(), readdirSync(links)], [["deep", "up.sock"], ["link"]]);
+  await closeAll(server);
+});
+
+test("paths as long as may be, all in one folder, are each their server's", async () => {
+  const folder = join(tempFolder(), "l".repeat(106 - Buffer.byteLength(tempFolder()) - 1));
+  mkdirSync(folder);
+  const paths = Array.from("0123456789abcdef", (name) => join(folder, name));
+  const servers = await Promise.all(paths.map((path) => serveImages(new MapImageStore(), { path })));
+  for (const path of paths) {
+    const client = connectImages(path);
+    assert.deepEqual(await client.list(), []);
+    client.close();
+  }
+  await closeAll(...servers);
+  assert.deepEqual(readdirSync(folder), []);
 });
 
 test("a server that cannot have its path leaves nothing in its folder", async () => {
