@@ -91,8 +91,6 @@ function hashOf({ tab, bucket, key, page }) {
 let followed = "";
 /** The entries of the browser's history are numbered as they come, in their states: this one is on show. So a Back that is refused can be taken back. */
 let entryNumber = history.state ?? 0;
-/** The user has said that changes may go: the address is about to say the same. */
-let isAgreed = false;
 
 const leaves = (to) => shown !== undefined && (to.bucket !== shown.path || to.key !== shown.key);
 
@@ -101,20 +99,19 @@ function go(changes) {
   const to = { ...addressed(), ...changes };
   if (leaves(to) && !mayLeave()) return;
   const hash = hashOf(to);
-  isAgreed = true;
-  if (location.hash.slice(1) === hash) follow();
-  else location.hash = hash;
+  if (location.hash.slice(1) !== hash) history.pushState(entryNumber + 1, "", "#" + hash);
+  follow(true);
 }
 
 /** Shows what the address says, unless changes would be lost and the user wants to keep them. */
-function follow() {
+function follow(isAgreed) {
   const to = addressed();
   const mayGo = isAgreed || !leaves(to) || mayLeave();
-  const number = history.state ?? entryNumber + 1;
-  isAgreed = false;
-  if (!mayGo) return history.go(entryNumber - number);
-  entryNumber = number;
-  history.replaceState(number, "");
+  if (!mayGo && history.state !== null) return history.go(entryNumber - history.state);
+  // An address that somebody has typed: it is an entry of its own, which may be another.
+  entryNumber = history.state ?? entryNumber + 1;
+  history.replaceState(entryNumber, "", mayGo ? undefined : "#" + followed);
+  if (!mayGo) return;
   followed = location.hash.slice(1);
   say();
   showTab(to.tab);
@@ -184,9 +181,10 @@ $("check-run").addEventListener("click", runCheck);
 `;
 
 const START = String.raw`
-addEventListener("hashchange", follow);
+// Not hashchange: two entries may have one address.
+addEventListener("popstate", () => follow(false));
 addEventListener("beforeunload", (event) => { if (isChanged()) event.preventDefault(); });
-follow();
+follow(false);
 count();
 setInterval(count, 2000);
 `;

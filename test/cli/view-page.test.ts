@@ -167,13 +167,13 @@ describe("the page in a browser", { skip: process.env["HEXBOLT_BROWSER"] === und
     await page.evaluate(`document.getElementById("edit-text").value = "not saved"; window.confirm = (text) => { window.asked = text; return false; }`);
     await page.evaluate(`document.querySelector('#tree [data-path="${hexOf("kinds")}"]').click()`);
     await page.until(`window.asked === "Drop the changes of the key user/0150?"`);
-    await page.evaluate(`window.asked = ""; history.go(-3)`);
+    await page.evaluate(`window.asked = ""; history.go(1 - entryNumber)`);
     await page.until(`window.asked !== ""`);
     const stands = `["not saved", "user/0150", ${JSON.stringify(`#bucket=${hexOf("users")}&key=${hexOf("user/0150")}`)}]`;
     const isAsBefore = `JSON.stringify([document.getElementById("edit-text").value, shown.label, location.hash]) === JSON.stringify(${stands})`;
     await page.until(isAsBefore);
     // Refused again, and the entries that were refused are there yet.
-    await page.evaluate(`window.asked = ""; history.go(-3)`);
+    await page.evaluate(`window.asked = ""; history.go(1 - entryNumber)`);
     await page.until(`window.asked !== ""`);
     await page.until(isAsBefore);
     await page.evaluate(`window.asked = ""; location.hash = "bucket=${hexOf("kinds")}"`);
@@ -181,10 +181,10 @@ describe("the page in a browser", { skip: process.env["HEXBOLT_BROWSER"] === und
     await page.until(isAsBefore);
     assert.equal(await page.evaluate(`dispatchEvent(new Event("beforeunload", { cancelable: true }))`), false, "the page asks before it is loaded anew");
     const number = Number(await page.evaluate(`history.state`));
-    await page.evaluate(`window.confirm = () => true; history.go(-3)`);
-    await page.until(`history.state === ${number - 3} && entryNumber === ${number - 3}`);
+    await page.evaluate(`window.confirm = () => true; history.go(${1 - number})`);
+    await page.until(`history.state === 1 && entryNumber === 1 && shown === undefined`);
     assert.equal(await page.evaluate(`dispatchEvent(new Event("beforeunload", { cancelable: true }))`), true);
-    await page.evaluate(`history.go(3)`);
+    await page.evaluate(`history.go(${number - 1})`);
     await page.until(`entryNumber === ${number} && shown?.label === "user/0150"`);
     await page.click(`document.getElementById("value-close")`);
     await page.until(`document.getElementById("value").hidden`);
