@@ -36,10 +36,10 @@ export class TxState {
   damage: Error | undefined;
 
   /** How many pages of the snapshot had been refused when it began. */
-  readonly #refusalCount: number;
+  readonly refusalCount: number;
 
   constructor(pager: Pager, snapshot: Snapshot, arena: Arena | undefined) {
-    this.#refusalCount = snapshot.watch?.refusalCount ?? 0;
+    this.refusalCount = snapshot.watch === undefined ? 0 : snapshot.watch.refusalCount;
     this.pager = pager;
     this.snapshot = snapshot;
     this.arena = arena;
@@ -59,7 +59,7 @@ export class TxState {
 
   /** @throws BoltError STALE_SNAPSHOT when a page was refused, whatever became of the error. @see MetaWatch */
   requireNoRefusal(): void {
-    this.snapshot.watch?.requireNoRefusalSince(this.#refusalCount);
+    this.snapshot.watch?.requireNoRefusalSince(this.refusalCount);
   }
 
   /** @throws BoltError TX_CLOSED, TX_NOT_WRITABLE */
