@@ -16,7 +16,7 @@ export type ImagesErrorCode =
 
 /** The error underneath. ErrorOptions by its members: the types of ES2020 do not know that name. */
 export interface ErrorCause {
-  readonly cause?: unknown | undefined;
+  readonly cause?: unknown;
 }
 
 /** Any failure of an image store. `code` is stable; `cause` is the error underneath, where there is one. */
