@@ -375,7 +375,7 @@ export class DB {
     if (!this.#isOpen) return;
     this.#isOpen = this.#isAccepting = false;
     for (const state of this.#openTxs.list()) if (!state.isCommitting) this.#rollback(state);
-    if (this.#writer === undefined || this.#writer.isCommittingNow) this.#pager.close();
+    if (this.#writer?.isCommittingLater !== true) this.#pager.close();
     this.#queue.close();
   }
 

@@ -63,7 +63,6 @@ export interface CommitReport {
  * @throws BoltError IO, MAX_SIZE_REACHED, CORRUPT; then nothing has changed
  */
 export function commitNow(tx: TxState): CommitReport {
-  tx.isCommittingNow = true;
   const prepared = atOnce(prepare(tx));
   try {
     return finish(tx, prepared, storeNow(tx.pager, prepared.steps, tx.stats));
@@ -74,6 +73,7 @@ export function commitNow(tx: TxState): CommitReport {
 
 /** `commitNow` in turns of the event loop, that waits for the storage by one of the ways of storing.ts. */
 export async function commitLater(tx: TxState, store: typeof storeElsewhere): Promise<CommitReport> {
+  tx.isCommittingLater = true;
   const prepared = await inTurns(prepare(tx));
   try {
     return finish(tx, prepared, await store(tx.pager, prepared.steps, tx.stats));

@@ -28,8 +28,8 @@ export class TxState {
   isManaged = false;
   /** Under way to the disk: nothing can be changed any more. */
   isCommitting = false;
-  /** The commit is done before the call returns. Where the database is closed all the same, a program was broken off in the middle, by a `vm` timeout for one. */
-  isCommittingNow = false;
+  /** Its commit goes on when the call has returned. Any other that a database finds when it is closed was broken off in the middle, by a `vm` timeout for one. */
+  isCommittingLater = false;
   /** Its commit puts pages as low as it can and lets the file end before the free pages at its end. @see shrink.ts */
   isShrinking = false;
   /** Damage met in the middle of a change: the change is half done, so the transaction can only be rolled back. */
