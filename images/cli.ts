@@ -9,8 +9,6 @@ import { namespacesOfFile, serveTarget, withTarget } from "./cli-target.js";
 import type { CommandIo } from "./cli-target.js";
 import type { Descriptor, Image, ListOptions } from "./types.js";
 
-export type { CommandIo } from "./cli-target.js";
-
 const HELP = `Usage: hexbolt images COMMAND TARGET [ARGUMENTS] [OPTIONS]
 
 Commands

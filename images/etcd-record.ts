@@ -3,6 +3,7 @@
  * may exceed what JSON's readers keep; an empty label is left out, as containerd leaves it out.
  */
 import { isUtf8 } from "node:buffer";
+import { filled } from "./change.js";
 import { isObject } from "./etcd-gateway.js";
 import { isInt64, narrow } from "./varint.js";
 import type { Image } from "./types.js";
@@ -14,8 +15,8 @@ import type { Image } from "./types.js";
 export function encodeRecord(image: Image, writeId: string): Buffer {
   const { mediaType, digest, size } = image.target;
   return Buffer.from(JSON.stringify({
-    target: { mediaType, digest, size: String(size), ...optional("annotations", image.target.annotations) },
-    ...optional("labels", image.labels),
+    target: { mediaType, digest, size: String(size), annotations: filled(image.target.annotations) },
+    labels: filled(image.labels),
     createdAt: image.createdAt?.toISOString(),
     updatedAt: image.updatedAt?.toISOString(),
     writeId,
@@ -54,11 +55,6 @@ export function decodeRecord(name: string, value: Buffer): Image | string {
 /** Tells whether a value was written by the call with this id. */
 export function isWrittenBy(value: Buffer, writeId: string): boolean {
   return parse(value)?.["writeId"] === writeId;
-}
-
-function optional(key: string, strings: Readonly<Record<string, string>> | undefined): Record<string, unknown> {
-  const entries = Object.entries(strings ?? {}).filter(([, value]) => value !== "");
-  return entries.length === 0 ? {} : { [key]: Object.fromEntries(entries) };
 }
 
 function parse(value: Buffer): Record<string, unknown> | undefined {

@@ -37,11 +37,6 @@ export class MessageWriter {
     return this;
   }
 
-  /** Writes a boolean; false is left out. */
-  boolean(field: number, value: boolean): this {
-    return this.integer(field, value ? 1 : 0);
-  }
-
   /** Writes a text; the empty one is left out. */
   text(field: number, value: string): this {
     return value === "" ? this : this.element(field, value);

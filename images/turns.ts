@@ -5,8 +5,11 @@ import { givenUp, throwIfGivenUp } from "./errors.js";
 export class Turns {
   readonly #limit: number;
   #taken = 0;
-  /** Those who wait; a waiter that gave up stays until it is passed over. */
-  readonly #waiting: { go: (() => void) | undefined }[] = [];
+  /** Those who wait, by the number of their arrival: who gives up leaves a gap, and nobody else moves. */
+  readonly #waiting = new Map<number, () => void>();
+  #arrivalCount = 0;
+  /** No one who waits came before this one. */
+  #next = 0;
 
   constructor(limit: number) {
     this.#limit = limit;
@@ -20,24 +23,27 @@ export class Turns {
       return;
     }
     await new Promise<void>((resolve, reject) => {
-      const waiter: { go: (() => void) | undefined } = { go: undefined };
+      const arrival = this.#arrivalCount++;
       const giveUp = (): void => {
-        waiter.go = undefined;
-        if (signal !== undefined) reject(givenUp(signal));
-      };
-      waiter.go = () => {
-        signal?.removeEventListener("abort", giveUp);
-        resolve();
+        this.#waiting.delete(arrival);
+        reject(givenUp(signal!));
       };
       signal?.addEventListener("abort", giveUp, { once: true });
-      this.#waiting.push(waiter);
+      this.#waiting.set(arrival, () => {
+        signal?.removeEventListener("abort", giveUp);
+        resolve();
+      });
     });
   }
 
   /** Ends a turn: the next one begins. */
   give(): void {
-    for (let waiter = this.#waiting.shift(); waiter !== undefined; waiter = this.#waiting.shift()) {
-      if (waiter.go !== undefined) return waiter.go();
+    while (this.#next < this.#arrivalCount) {
+      const arrival = this.#next++;
+      const go = this.#waiting.get(arrival);
+      if (go === undefined) continue;
+      this.#waiting.delete(arrival);
+      return go();
     }
     this.#taken--;
   }

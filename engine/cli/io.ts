@@ -107,7 +107,7 @@ export class MemoryOutput implements Output {
   }
 
   write(data: string | Uint8Array): void {
-    this.#parts.push(typeof data === "string" ? Buffer.from(data) : Buffer.from(data));
+    this.#parts.push(Buffer.from(data));
   }
 
   flush(): void {

@@ -2,6 +2,7 @@
  * New files: made under a temporary name beside their place, made durable, and given their name at the end, so that the name stands for a
  * whole file or for none. A name that is taken is never replaced.
  */
+import { randomUUID } from "node:crypto";
 import { chmodSync, chownSync, closeSync, copyFileSync, existsSync, fsyncSync, linkSync, lstatSync, openSync, readdirSync, readSync, realpathSync, renameSync, rmSync, statSync, writeSync, type Stats } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { Failure } from "./command.js";
@@ -12,6 +13,11 @@ const OWNER_READS = 0o400;
 /** What the owner of a copy may do that is made to be changed. */
 export const OWNER_WRITES = 0o600;
 const PERMISSIONS = 0o777;
+/**
+ * Characters of a name that its temporary one begins with, at most. The engine keeps 55 of a name that it makes a temporary one of in its turn, and all of
+ * this one has to be among them: by that `removeTemporary` finds what the engine has begun.
+ */
+const MAX_KEPT_NAME = 30;
 
 /**
  * Has `fill` make a file under a temporary name and gives it its place.
@@ -21,18 +27,35 @@ const PERMISSIONS = 0o777;
  */
 export async function withNewFile<T>(io: Io, path: string, fill: (temporary: string) => T | Promise<T>, original?: string, ownerMay: number = OWNER_READS): Promise<T> {
   refuseExisting(path);
-  const temporary = `${path}.${process.pid}.${Date.now().toString(36)}.tmp`;
+  const temporary = temporaryName(path);
   io.temporary(temporary);
   try {
     const stats = original === undefined ? undefined : statSync(original);
     const result = await fill(temporary);
-    if (stats !== undefined) makeLike(io, temporary, stats, ownerMay);
-    makeDurable(temporary);
+    finishFile(temporary, () => { if (stats !== undefined) makeLike(io, temporary, stats, ownerMay); });
     moveIntoPlace(temporary, path);
-    makeDurable(dirname(path));
+    syncFolder(dirname(path));
     return result;
-  } finally {
+  } catch (error) {
     removeTemporary(temporary);
+    throw error;
+  }
+}
+
+function temporaryName(path: string): string {
+  // Half of a character that takes two would not be found again under the name that it gets.
+  const kept = basename(path).slice(0, MAX_KEPT_NAME).toWellFormed();
+  return join(dirname(path), `${kept}.${randomUUID().slice(0, 13)}.tmp`);
+}
+
+/** Gives a file its permissions and makes it durable. Windows does that only for one that is open for writing. */
+function finishFile(path: string, givePermissions: () => void): void {
+  const descriptor = openSync(path, "r+");
+  try {
+    givePermissions();
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
   }
 }
 
@@ -64,24 +87,26 @@ function moveIntoPlace(temporary: string, path: string): void {
   try {
     // A second name fails where the name is taken, which a rename would replace.
     linkSync(temporary, path);
-    rmSync(temporary);
-  } catch (error) {
+  } catch {
     if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) throw new Failure("EXISTS", `output file ${JSON.stringify(path)} already exists`);
-    if (!(error instanceof Error)) throw error;
     // File systems without second names, such as FAT.
-    renameSync(temporary, path);
+    return renameSync(temporary, path);
   }
+  rmSync(temporary);
 }
 
-function makeDurable(path: string): void {
-  const descriptor = openSync(path, "r");
+/** What systems say that cannot open or sync a folder, or may not: there is nothing to be done about it then. */
+const FOLDER_SYNC_REFUSALS: ReadonlySet<unknown> = new Set(["EACCES", "EBADF", "EINVAL", "EISDIR", "ENOTSUP", "EOPNOTSUPP", "EPERM"]);
+
+function syncFolder(path: string): void {
+  let descriptor: number | undefined;
   try {
+    descriptor = openSync(path, "r");
     fsyncSync(descriptor);
   } catch (error) {
-    // Some systems cannot sync a folder, or not one opened for reading.
-    if (!(error instanceof Error && "code" in error && ["EINVAL", "EISDIR", "EPERM", "EBADF"].includes(String(error.code)))) throw error;
+    if (!(error instanceof Error && "code" in error && FOLDER_SYNC_REFUSALS.has(error.code))) throw error;
   } finally {
-    closeSync(descriptor);
+    if (descriptor !== undefined) closeSync(descriptor);
   }
 }
 
@@ -119,10 +144,19 @@ function copyWatched(io: Io, source: string, target: string, size: number): void
 
 /** Removes a temporary file, and what the engine may have put beside it under longer names. */
 export function removeTemporary(temporary: string): void {
+  rmSync(temporary, { force: true });
   const folder = dirname(temporary);
-  if (!existsSync(folder)) return;
   const name = basename(temporary);
-  for (const entry of readdirSync(folder)) if (entry.startsWith(name)) rmSync(join(folder, entry), { force: true });
+  for (const entry of namesIn(folder)) if (entry.startsWith(name)) rmSync(join(folder, entry), { force: true });
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    // It is gone, or may be written and not read: the engine, unless it was interrupted, has removed its own.
+    return [];
+  }
 }
 
 /** Whether two paths are one file. */

@@ -6,7 +6,7 @@
  */
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { readBigU64, readU32 } from "../base/bytes.js";
-import { BoltError } from "../base/errors.js";
+import { BoltError, boltError } from "../base/errors.js";
 import { newMemory } from "../base/memory.js";
 import { LARGEST_READABLE_PAGE_SIZE, MAGIC, PAGE_HEADER_SIZE, PAGE_ID, PAGE_OVERFLOW, SMALLEST_READABLE_PAGE_SIZE, type Pgid } from "../format/constants.js";
 import { readFreelistPage } from "../format/freelist-page.js";
@@ -69,16 +69,16 @@ export class RawFile {
     if (memory === undefined) throw new BoltError("CORRUPT", `${size} bytes at ${position}: there is not so much memory`);
     const bytes = Buffer.from(memory.buffer, memory.byteOffset, memory.length);
     const done = readAt(this.#descriptor, bytes, position);
-    if (this.#watched !== undefined && !this.#metaBytes(this.pageSize ?? 0, this.#descriptor).equals(this.#watched)) {
+    if (this.#watched !== undefined && !this.#metaBytes(this.pageSize ?? 0).equals(this.#watched)) {
       throw new BoltError("STALE_SNAPSHOT", "the writer has moved on: the file was committed to while it was read");
     }
     return bytes.subarray(0, done);
   }
 
-  #metaBytes(pageSize: number, descriptor: number = this.#descriptor): Buffer {
+  #metaBytes(pageSize: number): Buffer {
     const bytes = Buffer.alloc(2 * WATCHED_SIZE);
-    readSync(descriptor, bytes, 0, WATCHED_SIZE, 0);
-    readSync(descriptor, bytes, WATCHED_SIZE, WATCHED_SIZE, pageSize);
+    readSync(this.#descriptor, bytes, 0, WATCHED_SIZE, 0);
+    readSync(this.#descriptor, bytes, WATCHED_SIZE, WATCHED_SIZE, pageSize);
     return bytes;
   }
 
@@ -121,8 +121,7 @@ export class RawFile {
     const fault = this.metas[0]?.fault ?? "INVALID";
     const failure = pageSizeFailure(this.metas[0]);
     if (failure !== undefined) throw failure;
-    const text = { INVALID: "invalid database", VERSION_MISMATCH: "version mismatch", CHECKSUM: "checksum error" }[fault];
-    throw new BoltError(fault, `${text}: neither meta page is valid; is this a bolt file?`);
+    throw boltError(fault, "neither meta page is valid; is this a bolt file?");
   }
 
   /** The pages as a walk reads them. */

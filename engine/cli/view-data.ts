@@ -3,7 +3,7 @@ import { BoltError, open, type ReadBucket, type ReadTx } from "../index.js";
 import { FLAG_BRANCH, FLAG_LEAF } from "../format/constants.js";
 import { checkFile } from "./check.js";
 import { Failure } from "./command.js";
-import { hex, printableText, quotedOrHex } from "./go-text.js";
+import { hex, printableText, textOrHex } from "./go-text.js";
 import { infoOf } from "./info.js";
 import { interpret } from "./interpret.js";
 import { MemoryOutput, type Io } from "./io.js";
@@ -61,16 +61,11 @@ export function bucketPathOf(text: string): Buffer[] {
   return text === "" ? [] : text.split(",").map(fromHex);
 }
 
-/** Names as people read them. */
-function label(bytes: Uint8Array): string {
-  return printableText(bytes) ?? quotedOrHex(bytes);
-}
-
 function holderOf(tx: ReadTx, path: readonly Buffer[]): ReadTx | ReadBucket {
   let holder: ReadTx | ReadBucket = tx;
   for (const name of path) {
     const next: ReadBucket | undefined = holder.bucket(name);
-    if (next === undefined) throw new Failure("BUCKET_NOT_FOUND", `bucket not found: ${label(name)}`);
+    if (next === undefined) throw new Failure("BUCKET_NOT_FOUND", `bucket not found: ${textOrHex(name)}`);
     holder = next;
   }
   return holder;
@@ -105,7 +100,7 @@ export function entriesAnswer(path: string, query: Query): unknown {
     for (; at !== undefined && entries.length < limit; at = cursor.next()) {
       if (!at.key.subarray(0, prefix.length).equals(prefix)) break;
       if (wantsBuckets && at.value !== undefined) continue;
-      const head = { key: hex(at.key), label: label(at.key) };
+      const head = { key: hex(at.key), label: textOrHex(at.key) };
       entries.push(at.value === undefined ? { ...head, isBucket: true } : { ...head, isBucket: false, size: at.value.length, preview: preview(at.value) });
     }
     const isMore = at !== undefined && at.key.subarray(0, prefix.length).equals(prefix);
@@ -119,8 +114,8 @@ export function valueAnswer(path: string, query: Query): unknown {
     const key = fromHex(query.get("key") ?? "");
     const holder = holderOf(tx, bucketPathOf(query.get("path") ?? ""));
     const at = holder.cursor().seek(key);
-    if (at === undefined || !at.key.equals(key) || at.value === undefined) throw new Failure("KEY_NOT_FOUND", `key not found: ${label(key)}`);
-    return { key: hex(key), label: label(key), ...interpret(at.value) };
+    if (at === undefined || !at.key.equals(key) || at.value === undefined) throw new Failure("KEY_NOT_FOUND", `key not found: ${textOrHex(key)}`);
+    return { key: hex(key), label: textOrHex(key), ...interpret(at.value) };
   });
 }
 
@@ -157,7 +152,7 @@ function itemsOf(bytes: Uint8Array, isLeaf: boolean): unknown[] {
   const items: unknown[] = [];
   for (const element of isLeaf ? leafElements(bytes) : branchElements(bytes)) {
     if (items.length === MAX_ITEMS) break;
-    const head = { key: hex(element.key), label: label(element.key) };
+    const head = { key: hex(element.key), label: textOrHex(element.key) };
     if ("child" in element) items.push({ ...head, child: element.child });
     else if (element.bucket === undefined) items.push({ ...head, size: element.value.length, preview: preview(element.value) });
     else items.push({ ...head, root: element.bucket.root, sequence: String(element.bucket.sequence) });

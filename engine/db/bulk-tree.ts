@@ -143,14 +143,10 @@ export class BulkTree {
   }
 
   #leafEnds(isLast: boolean): number[] {
-    const { pageSize } = this.#output;
-    const ends = packLeaves(this.#window.map(({ key, value }) => ELEMENT_SIZE + key.length + value.length), pageSize);
-    const isWhole = isLast && this.#levels.length === 0;
-    if (!isWhole || ends.length < 2 || this.#window.length > MAX_OVERFLOWING_COUNT) return ends;
-    // A few large elements: in one leaf they need no branch page above.
-    let pageCount = 1;
-    for (const [i, end] of ends.entries()) pageCount += Math.ceil(sizeOfLeaf(this.#window.slice(ends[i - 1] ?? 0, end)) / pageSize);
-    return sizeOfLeaf(this.#window) <= pageCount * pageSize ? [this.#window.length] : ends;
+    const count = this.#window.length;
+    // All of the tree, and few enough for one leaf: together they take no more pages than apart, and need no branch page above.
+    if (isLast && this.#levels.length === 0 && count > 0 && count <= MAX_OVERFLOWING_COUNT) return [count];
+    return packLeaves(this.#window.map(({ key, value }) => ELEMENT_SIZE + key.length + value.length), this.#output.pageSize);
   }
 
   #writeLeaf(elements: readonly Element[]): void {

@@ -83,7 +83,7 @@ export class Shrinker {
     this.#movedPageCount = 0;
     // Also where there is nothing to do: refuses what no writer may do, and makes free what has waited long enough.
     this.#host.rollback(this.#host.begin());
-    const isMoved = this.#isAtGoal() && !this.#hasFreeTail() && pager.fileSize === this.#markSize() ? true : this.#shrinkInRounds();
+    const isMoved = (this.#isAtGoal() && !this.#hasFreeTail() && pager.fileSize === this.#markSize()) || this.#shrinkInRounds();
     return {
       sizeBefore,
       sizeAfter: pager.fileSize,

@@ -2,7 +2,7 @@
 import { boltError, corrupt } from "../base/errors.js";
 import type { Recovery } from "../base/recovery.js";
 import { crc32 } from "../format/checksum.js";
-import { decodeManifest, wasClosed } from "../format/manifest.js";
+import { decodeManifest, type Manifest, wasClosed } from "../format/manifest.js";
 import { metaPageOf, type Meta, type MetaFault } from "../format/meta.js";
 import type { Storage } from "../storage/storage.js";
 import { validMetas, type MetaSlots } from "./meta-pages.js";
@@ -79,7 +79,7 @@ function commitFault(storage: Storage, meta: Meta): string | undefined {
   return undefined;
 }
 
-function pagesMatch(storage: Storage, pageSize: number, { ranges, pagesCrc }: Exclude<ReturnType<typeof decodeManifest>, "torn" | undefined>): boolean {
+function pagesMatch(storage: Storage, pageSize: number, { ranges, pagesCrc }: Manifest): boolean {
   const buffer = new Uint8Array(Math.max(VERIFY_SIZE, pageSize));
   let crc = 0;
   for (const { start, length } of ranges) {

@@ -19,7 +19,8 @@ const SPREAD_MS = 300;
 const folder = tempPath("interrupted");
 mkdirSync(folder);
 const source = join(folder, "source.db");
-const target = join(folder, "new");
+/** As long as a name may be, less the room that a shorter temporary name would leave. */
+const target = join(folder, "new".padEnd(243, "-"));
 
 function fillSource(): void {
   const db = open(source, { noSync: true });

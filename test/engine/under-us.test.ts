@@ -2,14 +2,15 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { chmodSync, chownSync, copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, statSync, truncateSync, unlinkSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { Worker } from "node:worker_threads";
 import { BoltError, type DB, type ErrorCode, open, openMemory, type ReadTx } from "../../engine/index.js";
 import { contentOf } from "../support/content.js";
+import { asAnybody } from "../support/anybody.js";
 import { Random, seedOfRun } from "../support/random.js";
 import { rawProblems } from "../support/raw-check.js";
-import { tempFolder, tempPath } from "../support/temp.js";
+import { tempPath } from "../support/temp.js";
 
 function filled(path: string, keyCount = 4000): DB {
   const db = open(path, { noSync: true });
@@ -87,21 +88,6 @@ test("a file that is replaced or deleted under an open database: it goes on with
   rescued.close();
   assert.equal(existsSync(copy), false);
 });
-
-/** Runs work as anybody, without root's rights. */
-async function asAnybody(work: () => void | Promise<void>): Promise<void> {
-  if (process.getuid?.() !== 0) return work();
-  assert.ok(process.seteuid !== undefined && process.setegid !== undefined);
-  for (let folder = tempFolder(); basename(folder).startsWith("hexbolt-test-"); folder = dirname(folder)) chmodSync(folder, 0o711);
-  process.setegid(65_534);
-  process.seteuid(65_534);
-  try {
-    await work();
-  } finally {
-    process.seteuid(0);
-    process.setegid(0);
-  }
-}
 
 test("a copy replaces one that may not be written, as it may where the folder may be", async () => {
   const folder = tempPath("copies");

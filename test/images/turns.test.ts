@@ -1,5 +1,6 @@
 /** Turns: who waits for whom, and who no longer does. */
 import assert from "node:assert/strict";
+import { setMaxListeners } from "node:events";
 import { test } from "node:test";
 import { Turns, TurnsByName } from "../../images/turns.js";
 
@@ -59,4 +60,24 @@ test("who gives up its turn of a name leaves it to the next", async () => {
   await assert.rejects(second, { code: "CANCELLED" });
   end();
   (await third)();
+});
+
+test("many who wait, of whom many give up, get their turns in order, and nothing of them stays", async () => {
+  const turns = new Turns(1);
+  await turns.take(undefined);
+  const given: number[] = [];
+  const refused: Promise<unknown>[] = [];
+  const waiting: Promise<unknown>[] = [];
+  const giveUp = new AbortController();
+  setMaxListeners(0, giveUp.signal);
+  for (let i = 0; i < 20_000; i++) {
+    if (i % 2 === 0) waiting.push(turns.take(undefined).then(() => { given.push(i); turns.give(); }));
+    else if (i % 20 === 1) refused.push(assert.rejects(turns.take(giveUp.signal), { code: "CANCELLED" }));
+  }
+  giveUp.abort();
+  await Promise.all(refused);
+  turns.give();
+  await Promise.all(waiting);
+  assert.deepEqual(given, Array.from({ length: 10_000 }, (_, i) => 2 * i));
+  await turns.take(undefined);
 });
