@@ -201,8 +201,11 @@ export class FileStorage implements Storage {
   close(): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
-    if (this.#syncStarter instanceof SyncStarter) this.#syncStarter.close();
-    if (this.#inFlightCount === 0 && this.#descriptor !== undefined) closeSync(this.#descriptor);
+    try {
+      if (this.#inFlightCount === 0 && this.#descriptor !== undefined) closeSync(this.#descriptor);
+    } finally {
+      if (this.#syncStarter instanceof SyncStarter) this.#syncStarter.close();
+    }
   }
 
   /** An opening of our own would shut us out: it is given up first. */

@@ -37,6 +37,15 @@ class Path {
   }
 }
 
+/** A chunk of bytes that is being filled. */
+class Chunk {
+  source = -1;
+  used: number = BYTES_CHUNK;
+  elementCount = 0;
+  /** Serves the next transaction too. */
+  isKept = true;
+}
+
 /** The memory of a write transaction. */
 export class Arena {
   /** The way of the last descent. */
@@ -59,11 +68,13 @@ export class Arena {
   readonly #leafPages = new Set<number>();
   readonly #spareMemory = new SpareMemory();
   readonly #byteChunks: Uint8Array[] = [];
-  #byteChunk = -1;
-  #byteSource = -1;
-  /** Elements in the chunk that is being filled. */
-  #chunkElementCount = 0;
-  #bytesUsed = BYTES_CHUNK;
+  #byteChunkCount = 0;
+  #newChunk = new Chunk();
+  /**
+   * For values that take the place of others, once no chunk is kept any more: they are likely to be replaced again, and beside keys that stay no chunk would
+   * ever be free of elements. Measured: 200,000 times a new key and one and the same key of 4 kB in one transaction left 850 MB, and leave 120.
+   */
+  #overwriteChunk = new Chunk();
   #isChanging = false;
   readonly #columnChunks: Uint32Array[] = [];
   #columnChunk = -1;
@@ -107,8 +118,9 @@ export class Arena {
     this.#slabSources.length = 0;
     this.#leafPages.clear();
     this.#elementCounts.clear();
-    this.#byteChunk = this.#byteSource = -1;
-    this.#bytesUsed = BYTES_CHUNK;
+    this.#byteChunkCount = 0;
+    this.#newChunk = new Chunk();
+    this.#overwriteChunk = new Chunk();
     this.#columnChunks.length = Math.min(this.#columnChunks.length, KEPT_CHUNKS);
     this.#columnChunk = -1;
     this.#columnsUsed = COLUMNS_CHUNK;
@@ -130,8 +142,8 @@ export class Arena {
     return this.sources.push(bytes) - 1;
   }
 
-  /** Copies a key and the value behind it; `source` and `offset` say where they are. */
-  store(key: Uint8Array, value: Uint8Array): void {
+  /** Copies a key and the value behind it, which may take the place of another one; `source` and `offset` say where they are. */
+  store(key: Uint8Array, value: Uint8Array, isOverwrite = false): void {
     const size = key.length + value.length;
     if (size >= OWN_BUFFER && ONLY_KEY + size > this.#pageSize) {
       this.#beginOwn(this.#newLeafPage(size), ONLY_KEY);
@@ -139,11 +151,12 @@ export class Arena {
     } else if (size >= OWN_BUFFER) {
       this.#beginOwn(requireMemory(size), 0);
     } else {
-      if (this.#bytesUsed + size > BYTES_CHUNK) this.#nextByteChunk();
-      this.source = this.#byteSource;
-      this.offset = this.#bytesUsed;
-      this.#bytesUsed += size;
-      this.#chunkElementCount++;
+      const chunk = isOverwrite && this.#byteChunkCount > KEPT_CHUNKS ? this.#overwriteChunk : this.#newChunk;
+      if (chunk.used + size > BYTES_CHUNK) this.#beginChunk(chunk);
+      this.source = chunk.source;
+      this.offset = chunk.used;
+      chunk.used += size;
+      chunk.elementCount++;
     }
     const target = this.sources[this.source]!;
     copyBytes(target, this.offset, key, 0, key.length);
@@ -158,10 +171,12 @@ export class Arena {
 
   /** Says that an element of a source is gone. Memory without elements is given up, not used again: a view of it may have been handed out. */
   forget(source: number): void {
-    if (source === this.#byteSource) {
-      this.#chunkElementCount--;
-      return;
-    }
+    if (source === this.#newChunk.source) this.#newChunk.elementCount--;
+    else if (source === this.#overwriteChunk.source) this.#overwriteChunk.elementCount--;
+    else this.#forgetFilled(source);
+  }
+
+  #forgetFilled(source: number): void {
     const count = this.#elementCounts.get(source);
     if (count === undefined) return;
     if (count > 1) this.#elementCounts.set(source, count - 1);
@@ -206,15 +221,17 @@ export class Arena {
     return this.#columnChunks[this.#columnChunk]!;
   }
 
-  #nextByteChunk(): void {
-    const filled = this.#byteSource;
-    if (this.#byteChunk >= KEPT_CHUNKS) {
-      if (this.#chunkElementCount > 0) this.#elementCounts.set(filled, this.#chunkElementCount);
-      else this.#giveUp(filled);
-    }
-    const i = ++this.#byteChunk;
-    this.#byteSource = this.addSource(i < KEPT_CHUNKS ? (this.#byteChunks[i] ??= requireMemory(BYTES_CHUNK)) : requireMemory(BYTES_CHUNK));
-    this.#bytesUsed = this.#chunkElementCount = 0;
+  #beginChunk(chunk: Chunk): void {
+    const i = this.#byteChunkCount;
+    const isKept = i < KEPT_CHUNKS;
+    // First: where there is none, nothing has changed.
+    const memory = isKept ? (this.#byteChunks[i] ??= requireMemory(BYTES_CHUNK)) : requireMemory(BYTES_CHUNK);
+    if (!chunk.isKept && chunk.elementCount > 0) this.#elementCounts.set(chunk.source, chunk.elementCount);
+    else if (!chunk.isKept) this.#giveUp(chunk.source);
+    this.#byteChunkCount++;
+    chunk.source = this.addSource(memory);
+    chunk.used = chunk.elementCount = 0;
+    chunk.isKept = isKept;
   }
 }
 

@@ -147,7 +147,7 @@ export class DirtyLeaf {
 
   #putIntoNode(nodeAt: number, i: number, exact: boolean, key: Uint8Array, value: Uint8Array, flags: number): boolean {
     const arena = this.#arena;
-    arena.store(key, value);
+    arena.store(key, value, exact);
     if (!exact) {
       this.#insert(nodeAt, i, arena.source, arena.offset, key.length, value.length, flags);
       return true;

@@ -57,6 +57,42 @@ test("values of some KiB that are forgotten take no memory beyond the chunks tha
   assert.deepEqual(valueAt(arena, kept[0]!, 10_000), Buffer.alloc(10_000, 0));
 });
 
+test("a value that is replaced again and again beside keys that stay takes the memory of one", () => {
+  for (const size of [20, 900, 4000, 60_000]) {
+    const arena = new Arena(PAGE_SIZE);
+    for (let i = 0; i < 1000; i++) arena.store(KEY, Buffer.alloc(5000, i));
+    const cold: ReturnType<typeof stored>[] = [];
+    let hot = stored(arena, Buffer.alloc(size));
+    for (let i = 0; i < 20_000_000 / size; i++) {
+      if (i % 100 === 0) cold.push(stored(arena, Buffer.alloc(20, i)));
+      const before = hot.source;
+      arena.store(KEY, Buffer.alloc(size, i), true);
+      arena.forget(before);
+      hot = { source: arena.source, offset: arena.offset };
+    }
+    let byteCount = 0;
+    for (const { length } of new Set(arena.sources)) byteCount += length;
+    assert.ok(byteCount < 8 << 20, `${byteCount} bytes for values of ${size}`);
+    for (const [i, place] of cold.entries()) assert.deepEqual(valueAt(arena, place, 20), Buffer.alloc(20, i * 100));
+  }
+});
+
+test("so does one of a bucket", () => {
+  const db = openMemory();
+  db.update((tx) => {
+    const bucket = tx.createBucket("b");
+    for (let i = 0; i < 4000; i++) bucket.put(`filler ${i}`, Buffer.alloc(2000));
+    const before = process.memoryUsage().arrayBuffers;
+    for (let i = 0; i < 50_000; i++) {
+      bucket.put(`cold ${i}`, "");
+      bucket.put("hot", Buffer.alloc(4000, i));
+    }
+    // 200 MB were put. Some of it waits for the garbage collector.
+    assert.ok(process.memoryUsage().arrayBuffers - before < 100 << 20);
+  });
+  db.close();
+});
+
 test(`values of all sizes, forgotten in any order, take memory as those do that are left (SEED=${seed})`, () => {
   const random = new Random(seed);
   const arena = new Arena(PAGE_SIZE);
