@@ -30,7 +30,7 @@ export interface WalkedBucket {
 export interface PageVisit {
   readonly pgid: Pgid;
   readonly isLeaf: boolean;
-  /** The page with its overflow pages; of a broken overflow what can be told to belong to it. */
+  /** The page with its overflow pages, unless `needsKeysOnly`; of a broken overflow what can be told to belong to it. */
   readonly bytes: Uint8Array;
   /** Elements that can be looked at: the header's count, 0 when so many do not fit. */
   readonly count: number;
@@ -81,6 +81,8 @@ export interface Problem {
 
 /** What a walk tells. */
 export interface WalkVisitor {
+  /** Of a leaf that holds one large value, the bytes may end behind the key: who follows references does not have to read all that a file holds. */
+  readonly needsKeysOnly?: boolean;
   /** Behind the problems of the page and before its inline buckets and children. */
   readonly page?: (visit: PageVisit) => void;
   readonly inline?: (visit: InlineVisit) => void;

@@ -63,6 +63,8 @@ interface Frame {
 /** A page as far as it can be told to be one. */
 interface Extent {
   readonly bytes: Uint8Array;
+  /** Bytes that the page has, of which `bytes` may be the first. */
+  readonly size: number;
   /** Bytes behind these may belong to the page too: what lies outside is then no fault of its own. */
   readonly isCut: boolean;
 }
@@ -176,10 +178,10 @@ export class PageWalk {
   #visitElements(pgid: Pgid, isLeaf: boolean, first: Uint8Array, minKey: KeyRange | undefined, maxKey: KeyRange | undefined): boolean {
     const headerCount = readU16(first, PAGE_COUNT);
     const overflow = readU32(first, PAGE_OVERFLOW);
-    const extent = overflow === 0 ? { bytes: first, isCut: false } : this.#extent(pgid, overflow);
+    const extent = overflow === 0 ? { bytes: first, size: first.length, isCut: false } : this.#extent(pgid, overflow, this.#visitor.needsKeysOnly === true && isLeaf && isOneValue(first));
     if (extent === undefined) return false;
-    const { bytes, isCut } = extent;
-    const report = isLeaf ? examineLeaf(bytes, bytes.length, headerCount) : examineBranch(bytes, bytes.length, headerCount);
+    const { bytes, isCut, size } = extent;
+    const report = isLeaf ? examineLeaf(bytes, size, headerCount) : examineBranch(bytes, size, headerCount);
     this.#reportFaults(pgid, report, isCut);
     const count = arrayFits(report) ? headerCount : 0;
     const unreadable = unreadableKeys(report);
@@ -200,11 +202,11 @@ export class PageWalk {
   }
 
   /**
-   * Claims the overflow pages of a page and reads it whole. Stops at a page that belongs to another one, so that pages which
-   * claim each other are not read again and again.
+   * Claims the overflow pages of a page and reads it, whole or up to its first overflow page. Stops at a page that belongs to another one, so that
+   * pages which claim each other are not read again and again.
    */
-  #extent(pgid: Pgid, overflow: number): Extent | undefined {
-    const { highWaterMark } = this.#pages;
+  #extent(pgid: Pgid, overflow: number, isFirstEnough: boolean): Extent | undefined {
+    const { highWaterMark, pageSize } = this.#pages;
     let isCut = false;
     let pageCount = 1 + overflow;
     // The last page first: nothing may be counted up to a length that the file does not have.
@@ -221,8 +223,8 @@ export class PageWalk {
       isCut = true;
       pageCount = i;
     }
-    const bytes = this.#pages.read(pgid, pageCount);
-    return bytes === undefined ? undefined : { bytes, isCut };
+    const bytes = this.#pages.read(pgid, isFirstEnough ? 1 : pageCount);
+    return bytes === undefined ? undefined : { bytes, size: pageCount * pageSize, isCut };
   }
 
   #push(bytes: Uint8Array, count: number, unreadable: ReadonlySet<number> | undefined, minKey?: KeyRange, maxKey?: KeyRange): void {
@@ -286,6 +288,13 @@ function unreadableKeys(report: ElementReport): ReadonlySet<number> | undefined 
   return new Set(report.faults.filter((fault) => fault.outside).map((fault) => fault.index));
 }
 
+/** Whether a leaf holds a value alone, with the key on its first page: the overflow pages are of the value then. */
+function isOneValue(first: Uint8Array): boolean {
+  const element = elementAt(0, 0);
+  const keyEnd = element + readU32(first, element + LEAF_POS) + readU32(first, element + LEAF_KEY_SIZE);
+  return readU16(first, PAGE_COUNT) === 1 && readU32(first, element + LEAF_FLAGS) === 0 && keyEnd <= first.length;
+}
+
 /** Flags must name exactly one type: `unknown<03>` rather than the name of one of two. */
 function typeName(flags: number): string {
   if (flags === FLAG_META || flags === FLAG_FREELIST) return pageTypeName(flags);
@@ -307,7 +316,7 @@ export function bucketPath(bucket: WalkedBucket): Buffer[] {
 }
 
 /**
- * Walks a tree in which nothing may be wrong.
+ * Walks a tree in which nothing may be wrong, without reading large values unless the visitor asks for them.
  * @param skipped pages that are passed by with all below them
  * @returns the pages reached: the meta pages, branch and leaf pages, their overflow pages
  * @throws BoltError CORRUPT at the first problem
@@ -320,7 +329,7 @@ export function walkStrictly(pages: RawPages, root: Pgid, visitor: Omit<WalkVisi
     if (!visit.isLeaf && visit.count === 0) throw corrupt(visit.pgid, "branch page without elements");
     visitor.page?.(visit);
   };
-  const walk = new PageWalk(pages, root, { ...visitor, page, problem }, reached, skipped);
+  const walk = new PageWalk(pages, root, { needsKeysOnly: true, ...visitor, page, problem }, reached, skipped);
   while (walk.step());
   return reached;
 }

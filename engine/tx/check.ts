@@ -125,6 +125,7 @@ function stackText(stack: readonly Pgid[]): string {
 
 /** Turns what the walk tells into lines, and compares keys on the way. */
 class TreeCheck implements WalkVisitor {
+  readonly needsKeysOnly: boolean = true;
   readonly #pages: RawPages;
   readonly #text: KeyText;
   readonly #lines: string[];

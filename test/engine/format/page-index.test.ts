@@ -124,6 +124,7 @@ test("every element of every sound fixture passes", () => {
     if (readFixture(name).kind === "corrupt") continue;
     const { meta, pages } = fixtureInput(name);
     walkStrictly(pages, meta.root, {
+      needsKeysOnly: false,
       page: (visit) => {
         const index = indexed(visit.bytes);
         assert.equal(index[INDEX_COUNT]! & INDEX_COUNT_MASK, visit.count);

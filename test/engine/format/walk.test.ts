@@ -67,6 +67,29 @@ test("bounds of a page are the keys of the branch elements around it", () => {
   assert.deepEqual(bounds, ["2 -..- [2]", "3 a..m [2 3]", "5 a..g [2 3 5]", "6 g..m [2 3 6]", "4 m..- [2 4]"]);
 });
 
+test("of a large value that is alone on its leaf only the key's page is read, unless the visitor asks for the rest", () => {
+  const file = emptyFile(40);
+  const large = Buffer.alloc(7 * 4096, 1);
+  writeBranch(file, 2 * 4096, 2, [["a", 3], ["b", 11], ["c", 19], ["d", 27]]);
+  writeLeaf(file, 3 * 4096, 3, [{ key: "a", value: large }], 7);
+  writeLeaf(file, 11 * 4096, 11, [{ key: "b".repeat(5000), value: large.subarray(5000) }], 7);
+  writeLeaf(file, 19 * 4096, 19, [{ key: "c", value: large.subarray(10) }, { key: "ca" }], 7);
+  writeLeaf(file, 27 * 4096, 27, [{ key: "d", value: Buffer.concat([bucketValue(35), large]), flags: 1 }], 7);
+  writeLeaf(file, 35 * 4096, 35, [{ key: "deep" }]);
+  const pages = pagesOf(file, 4096, 40);
+  const reads: number[] = [];
+  const counted = { ...pages, read: (pgid: number, pageCount: number) => { if (pageCount > 1) reads.push(pgid); return pages.read(pgid, pageCount); } };
+  const lengths = new Map<number, number>();
+  const reached = walkStrictly(counted, 2, { page: ({ bytes, pgid }) => { lengths.set(pgid, bytes.length / 4096); } });
+  assert.deepEqual(reads, [11, 19, 27]);
+  assert.deepEqual([...lengths], [[2, 1], [3, 1], [11, 8], [19, 8], [27, 8], [35, 1]]);
+  assert.equal([...reached].length, 2 + 1 + 4 * 8 + 1);
+  walkStrictly(counted, 2, { needsKeysOnly: false, page: ({ bytes, pgid }) => { if (pgid === 3) assert.equal(bytes.length, 8 * 4096); } });
+  // A value that is longer than its pages is a fault, read or not.
+  new DataView(file.buffer, file.byteOffset).setUint32(3 * 4096 + 16 + 12, 8 * 4096, true);
+  assert.throws(() => walkStrictly(counted, 2, {}), /page 3: element 0/);
+});
+
 test("a page that points at itself or upwards is visited once", () => {
   const file = emptyFile(5);
   writeBranch(file, 2 * 4096, 2, [["a", 3], ["b", 2], ["c", 3]]);
