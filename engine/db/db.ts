@@ -19,17 +19,15 @@ import { Tx, type ReadTx, type TxOwner } from "../tx/tx.js";
 import { OpenTxs, TxState } from "../tx/tx-state.js";
 import { backUp, type BackupResult } from "./backup.js";
 import { Batch } from "./batch.js";
-import { refusePromise, runHooks } from "./callback.js";
+import { quietly, refusePromise, runHooks } from "./callback.js";
 import { compactTo, type CompactOptions, type CompactResult } from "./compact.js";
 import { publish, warnOfRecovery } from "./events.js";
+import { untilWhole } from "./live-view.js";
 import { openPager } from "./opening.js";
 import type { Settings } from "./options.js";
 import { modeOfCopy, requireTarget } from "./target.js";
 import { Shrinker, type ShrinkOptions, type ShrinkResult } from "./shrink.js";
 import { WriterQueue } from "./writer-queue.js";
-
-/** How often `view` begins again when the writer of a file that is read live has moved on. */
-const LIVE_VIEW_ATTEMPTS = 100;
 
 /** An open transaction: what it is to the engine and to the caller. */
 interface OpenTx {
@@ -125,14 +123,7 @@ export class DB {
    * @throws BoltError DATABASE_NOT_OPEN, TX_ASYNC_CALLBACK, and what the function throws
    */
   view<T>(fn: (tx: ReadTx) => T): T {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return this.#viewOnce(fn);
-      } catch (error) {
-        const isStale = this.#pager.options.live && error instanceof BoltError && error.code === "STALE_SNAPSHOT";
-        if (!isStale || attempt === LIVE_VIEW_ATTEMPTS) throw error;
-      }
-    }
+    return this.#pager.options.live ? untilWhole(() => this.#viewOnce(fn)) : this.#viewOnce(fn);
   }
 
   #viewOnce<T>(fn: (tx: ReadTx) => T): T {
@@ -301,7 +292,8 @@ export class DB {
     this.#writer = undefined;
     this.#openTxs.remove(state);
     addTxStats(this.#txStats, state.stats);
-    if (!this.#isOpen) this.#pager.close();
+    // What `close` has left to this commit. Should it fail, the commit is none the less what it is.
+    if (state.isCommittingLater && !this.#isOpen) quietly(() => this.#pager.close());
     this.#queue.kick();
   }
 
@@ -374,9 +366,12 @@ export class DB {
   close(): void {
     if (!this.#isOpen) return;
     this.#isOpen = this.#isAccepting = false;
-    for (const state of this.#openTxs.list()) if (!state.isCommitting) this.#rollback(state);
-    if (this.#writer?.isCommittingLater !== true) this.#pager.close();
-    this.#queue.close();
+    try {
+      for (const state of this.#openTxs.list()) if (!state.isCommitting) this.#rollback(state);
+      if (this.#writer?.isCommittingLater !== true) this.#pager.close();
+    } finally {
+      this.#queue.close();
+    }
   }
 
   /** Rolls back what `begin(true)` has left open, lets queued batches and asynchronous updates finish, then closes. Awaited inside one of these it would wait for itself. */

@@ -33,6 +33,49 @@ test("close leaves a file alone that somebody has emptied, so that it can become
   open(path).close();
 });
 
+/** A disk that cannot be closed, and whose asynchronous syncs wait. */
+class Unclosable extends MemoryStorage {
+  release: () => void = () => undefined;
+
+  override async syncAsync(): Promise<void> {
+    await new Promise<void>((resolve) => { this.release = resolve; });
+  }
+
+  override close(): void {
+    super.close();
+    throw new Error("close failed");
+  }
+}
+
+test("a commit on its way is what it is, though the storage cannot be closed behind it", async () => {
+  const storage = new Unclosable();
+  const db = open("unclosable.db", { storage });
+  let hookCount = 0;
+  const committing = db.updateAsync((tx) => {
+    tx.createBucket("b");
+    tx.onCommit(() => { hookCount++; });
+  });
+  let isSettled = false;
+  void committing.finally(() => { isSettled = true; });
+  await new Promise((resolve) => setImmediate(resolve));
+  db.close();
+  while (!isSettled) {
+    storage.release();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await committing;
+  assert.equal(hookCount, 1);
+});
+
+test("what waits is told of a close that throws", async () => {
+  const db = open("unclosable.db", { storage: new Unclosable() });
+  void db.updateAsync(() => new Promise(() => undefined));
+  const waiting = db.updateAsync(() => undefined);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.throws(() => db.close(), /close failed/);
+  await assert.rejects(waiting, boltError("DATABASE_NOT_OPEN", /^database not open/));
+});
+
 test("after a program was broken off in the middle of a call by a vm timeout, close gives up the lock, and the file is whole", () => {
   for (let round = 0; round < 20; round++) {
     const path = tempPath("broken-off.db");
