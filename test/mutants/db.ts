@@ -105,6 +105,11 @@ export const dbMutants: readonly Mutant[] = [
     harm: "calls that can never be made are never told so", tests: ["engine/db/closing"],
   },
   {
+    name: "a commit is called failed when the storage cannot be closed behind it", file: FILE,
+    find: "quietly(() => this.#pager.close());", replace: "this.#pager.close();",
+    harm: "what is durable is done once more", tests: ["engine/db/closing"],
+  },
+  {
     name: "a batch whose strict check found something forgets its hooks", file: "engine/db/batch.ts",
     find: "        tx.onCommit(() => { isCommitted = true; });\n", replace: "",
     harm: "what was to follow the commit does not, though it stays", tests: ["engine/db/db"],

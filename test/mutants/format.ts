@@ -62,4 +62,9 @@ export const formatMutants: readonly Mutant[] = [
     find: "if (this.#claimed.add(pgid + i)) continue;", replace: "if (i > 0) continue;",
     harm: "where no freelist is stored, large values are overwritten", tests: ["engine/format/walk", "engine/fixtures"],
   },
+  {
+    name: "of every leaf with overflow pages only the first is read", file: "engine/format/walk.ts",
+    find: "return readU16(first, PAGE_COUNT) === 1 && readU32(first, element + LEAF_FLAGS) === 0 && keyEnd <= first.length;", replace: "return keyEnd <= first.length;",
+    harm: "nested buckets behind a large value are not seen, and their pages are taken for free", tests: ["engine/format/walk"],
+  },
 ];

@@ -103,8 +103,13 @@ export const treeMutants: readonly Mutant[] = [
   },
   {
     name: "memory of new values is counted as empty while it is filled", file: "engine/tree/arena.ts",
-    find: "      this.#chunkElementCount++;\n", replace: "",
+    find: "      chunk.elementCount++;\n", replace: "",
     harm: "a large transaction loses values that it has put", tests: ["engine/tree/arena"],
+  },
+  {
+    name: "what is likely to be replaced lies beside what stays", file: "engine/tree/arena.ts",
+    find: "const chunk = isOverwrite && this.#byteChunkCount > KEPT_CHUNKS ? this.#overwriteChunk : this.#newChunk;", replace: "const chunk = isOverwrite && size < 0 ? this.#overwriteChunk : this.#newChunk;",
+    harm: "a transaction that overwrites some values often takes the memory of all that was put", tests: ["engine/tree/arena"],
   },
   {
     name: "fillPercent is ignored", file: "engine/tree/paginate.ts",
