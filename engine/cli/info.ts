@@ -1,9 +1,8 @@
 /** `hexbolt info`: the page size, as bbolt prints it, and on request the rest that the meta pages tell. */
 import { BoltError } from "../index.js";
-import type { Meta } from "../format/meta.js";
+import { FREELIST_NOT_STORED, type Meta } from "../format/meta.js";
 import { EXIT_OK, type Command } from "./command.js";
 import { writeJson } from "./io.js";
-import { NO_FREELIST } from "./meta-fields.js";
 import { viewRaw } from "./open-file.js";
 import type { RawFile } from "./raw-file.js";
 
@@ -45,7 +44,7 @@ export function infoOf(file: RawFile): Info {
 function lines(info: Info, file: RawFile): string {
   const metas = file.metas.map((fields, page) => {
     if (fields === undefined) return `Meta ${page}:    cut off`;
-    const freelist = fields.freelist === NO_FREELIST ? "not stored" : `<pgid=${fields.freelist}>`;
+    const freelist = fields.freelist === FREELIST_NOT_STORED ? "not stored" : `<pgid=${fields.freelist}>`;
     const state = fields.fault === undefined ? (info.metas[page]?.active === true ? "active" : "older") : `invalid (${fields.fault})`;
     return `Meta ${page}:    ${state}, txn ${fields.txid}, root <pgid=${fields.root}>, freelist ${freelist}`;
   });

@@ -1,14 +1,8 @@
 /** The fields of a meta page as they stand there, valid or not: what page, surgery and salvage look at. */
 import { readBigU64, readU32, writeBigU64, writeU32 } from "../base/bytes.js";
-import { fnv1a64 } from "../format/checksum.js";
-import { LARGEST_READABLE_PAGE_SIZE, MAGIC, PAGE_HEADER_SIZE, SMALLEST_READABLE_PAGE_SIZE, VERSION } from "../format/constants.js";
-import { decodeMeta, META_SIZE, type MetaFault } from "../format/meta.js";
+import { LARGEST_READABLE_PAGE_SIZE, MAGIC, PAGE_HEADER_SIZE, SMALLEST_READABLE_PAGE_SIZE } from "../format/constants.js";
+import { decodeMeta, META_AT, META_SIZE, sealMeta, type MetaFault } from "../format/meta.js";
 import { Failure } from "./command.js";
-
-const CHECKSUM = 56;
-
-/** Freelist field of a meta whose free pages are not stored. */
-export const NO_FREELIST = 0xffff_ffff_ffff_ffffn;
 
 /** What a meta page holds. */
 export interface MetaFields {
@@ -37,9 +31,10 @@ export function readMetaFields(page: Uint8Array): MetaFields | undefined {
   const at = PAGE_HEADER_SIZE;
   const decoded = decodeMeta(page, 0);
   return {
-    magic: readU32(page, at), version: readU32(page, at + 4), pageSize: readU32(page, at + 8), flags: readU32(page, at + 12),
-    root: readBigU64(page, at + 16), sequence: readBigU64(page, at + 24), freelist: readBigU64(page, at + 32),
-    highWaterMark: readBigU64(page, at + 40), txid: readBigU64(page, at + 48), checksum: readBigU64(page, at + CHECKSUM),
+    magic: readU32(page, at), version: readU32(page, at + META_AT.version),
+    pageSize: readU32(page, at + META_AT.pageSize), flags: readU32(page, at + META_AT.flags),
+    root: readBigU64(page, at + META_AT.root), sequence: readBigU64(page, at + META_AT.sequence), freelist: readBigU64(page, at + META_AT.freelist),
+    highWaterMark: readBigU64(page, at + META_AT.highWaterMark), txid: readBigU64(page, at + META_AT.txid), checksum: readBigU64(page, at + META_AT.checksum),
     fault: typeof decoded === "string" ? decoded : undefined,
   };
 }
@@ -68,18 +63,14 @@ export type MetaChange = Partial<Pick<MetaFields, "pageSize" | "root" | "freelis
 export function changeMeta(page: Uint8Array, change: MetaChange, flags?: number): boolean {
   const before = Buffer.from(page.subarray(0, META_SIZE));
   const at = PAGE_HEADER_SIZE;
-  writeU32(page, at, MAGIC);
-  writeU32(page, at + 4, VERSION);
-  if (flags !== undefined) writeU32(page, at + 12, flags);
-  if (change.pageSize !== undefined) writeU32(page, at + 8, change.pageSize);
+  if (flags !== undefined) writeU32(page, at + META_AT.flags, flags);
+  if (change.pageSize !== undefined) writeU32(page, at + META_AT.pageSize, change.pageSize);
   if (change.root !== undefined) {
-    writeBigU64(page, at + 16, change.root);
-    writeBigU64(page, at + 24, 0n);
+    writeBigU64(page, at + META_AT.root, change.root);
+    writeBigU64(page, at + META_AT.sequence, 0n);
   }
-  if (change.freelist !== undefined) writeBigU64(page, at + 32, change.freelist);
-  if (change.highWaterMark !== undefined) writeBigU64(page, at + 40, change.highWaterMark);
-  const sum = fnv1a64(page, at, CHECKSUM);
-  writeU32(page, at + CHECKSUM, sum.low);
-  writeU32(page, at + CHECKSUM + 4, sum.high);
+  if (change.freelist !== undefined) writeBigU64(page, at + META_AT.freelist, change.freelist);
+  if (change.highWaterMark !== undefined) writeBigU64(page, at + META_AT.highWaterMark, change.highWaterMark);
+  sealMeta(page, 0);
   return Object.keys(change).length > 0 || before.compare(page, 0, META_SIZE) !== 0;
 }

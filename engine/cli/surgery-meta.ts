@@ -2,10 +2,10 @@
 import { open } from "../index.js";
 import { DEFAULT_PAGE_SIZE, FLAG_META } from "../format/constants.js";
 import { isReadablePageSize } from "../format/page-size.js";
-import { META_SIZE } from "../format/meta.js";
+import { FREELIST_NOT_STORED, META_SIZE } from "../format/meta.js";
 import { EXIT_OK, Failure, OUTPUT_OPTION, UsageError, type Command } from "./command.js";
 import { writeJson } from "./io.js";
-import { changeMeta, FAULT_TEXTS, NO_FREELIST, type MetaChange, type MetaFields } from "./meta-fields.js";
+import { changeMeta, FAULT_TEXTS, type MetaChange, type MetaFields } from "./meta-fields.js";
 import { viewRaw } from "./open-file.js";
 import { withCopy } from "./surgery-file.js";
 
@@ -96,7 +96,7 @@ export const freelistAbandonCommand: Command = {
     for (const page of valid) {
       const position = page * file.needPageSize();
       const bytes = file.readBytes(position, META_SIZE);
-      changeMeta(bytes, { freelist: NO_FREELIST });
+      changeMeta(bytes, { freelist: FREELIST_NOT_STORED });
       file.patch(position, bytes);
     }
     return "The freelist was abandoned in both meta pages.\nIt may cause some delay on next startup because bbolt needs to scan the whole db to reconstruct the free list.\n";

@@ -4,12 +4,12 @@ import {
   BRANCH_KEY_SIZE, BRANCH_POS, ELEMENT_SIZE, FLAG_BRANCH, FLAG_LEAF, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, PAGE_COUNT, PAGE_HEADER_SIZE, PAGE_ID, PAGE_OVERFLOW,
 } from "../format/constants.js";
 import { examineLeaf } from "../format/element-faults.js";
+import { FREELIST_NOT_STORED } from "../format/meta.js";
 import { elementAt } from "../format/page-index.js";
 import { pageTypeName } from "../format/page.js";
 import { parseInteger, type Arguments } from "./args.js";
 import { Failure, OUTPUT_OPTION, UsageError, type Command, type OptionSpec } from "./command.js";
 import type { Io } from "./io.js";
-import { NO_FREELIST } from "./meta-fields.js";
 import { leafElements, refuseBrokenElements } from "./page-elements.js";
 import { FREELIST_WARNING, withCopy, type SurgeryFile } from "./surgery-file.js";
 
@@ -64,7 +64,7 @@ export const copyPageCommand: Command = {
       const { bytes } = file.page(from);
       writeU64(bytes, PAGE_ID, to);
       file.writePage(to, bytes);
-      const isStored = file.metas.some((meta) => meta !== undefined && meta.freelist !== NO_FREELIST);
+      const isStored = file.metas.some((meta) => meta !== undefined && meta.freelist !== FREELIST_NOT_STORED);
       const warning = isStored ? `WARNING: the free list might have changed.\n${FREELIST_WARNING}` : "";
       return `${warning}The page ${from} was successfully copied to page ${to}\n`;
     });
@@ -122,7 +122,7 @@ function clearElements(file: SurgeryFile, pgid: number, start: number, end: numb
   const hasBuckets = isLeaf && !isBroken(bytes) && [...leafElements(bytes)].some(({ bucket, index }) => bucket !== undefined && bucket.root !== 0 && index >= start && index < stop);
   const page = withoutElements(bytes, isLeaf, start, stop, file.needPageSize());
   file.writePage(pgid, page);
-  const isStored = file.metas.some((meta) => meta !== undefined && meta.freelist !== NO_FREELIST);
+  const isStored = file.metas.some((meta) => meta !== undefined && meta.freelist !== FREELIST_NOT_STORED);
   if (!isStored) return undefined;
   return readU32(page, PAGE_OVERFLOW) !== header.overflow || !isLeaf ? "pages" : hasBuckets ? "buckets" : undefined;
 }

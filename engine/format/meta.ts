@@ -10,13 +10,9 @@ import { FLAG_META, MAGIC, PAGE_HEADER_SIZE, VERSION, type Pgid } from "./consta
 import { isReadablePageSize } from "./page-size.js";
 import { writePageHeader } from "./page.js";
 
-const PAGE_SIZE = 8;
-const ROOT = 16;
-const SEQUENCE = 24;
-const FREELIST = 32;
-const HIGH_WATER_MARK = 40;
-const TXID = 48;
-const CHECKSUM = 56;
+/** Where the fields stand in the body of a meta page, which begins with the magic. */
+export const META_AT = { version: 4, pageSize: 8, flags: 12, root: 16, sequence: 24, freelist: 32, highWaterMark: 40, txid: 48, checksum: 56 } as const;
+
 const BODY_SIZE = 64;
 
 /** Bytes of a meta page that count, from the page's start: header and body. */
@@ -25,7 +21,8 @@ export const META_SIZE: number = PAGE_HEADER_SIZE + BODY_SIZE;
 /** No transaction can follow this one: its id would be 0, and the state before it would count as the newer. */
 export const MAX_TXID: bigint = 0xffff_ffff_ffff_ffffn;
 
-const FREELIST_NOT_STORED = 0xffff_ffff_ffff_ffffn;
+/** Freelist field of a meta whose free pages are not stored. */
+export const FREELIST_NOT_STORED: bigint = 0xffff_ffff_ffff_ffffn;
 
 /** One committed state: what a meta page says, decoded. */
 export interface Meta {
@@ -51,27 +48,27 @@ export function decodeMeta(bytes: Uint8Array, at: number): Meta | MetaFault {
   if (at + META_SIZE > bytes.length) return "INVALID";
   const body = at + PAGE_HEADER_SIZE;
   if (readU32(bytes, body) !== MAGIC) return "INVALID";
-  if (readU32(bytes, body + 4) !== VERSION) return "VERSION_MISMATCH";
+  if (readU32(bytes, body + META_AT.version) !== VERSION) return "VERSION_MISMATCH";
   if (!checksumMatches(bytes, body)) return "CHECKSUM";
-  const pageSize = readU32(bytes, body + PAGE_SIZE);
+  const pageSize = readU32(bytes, body + META_AT.pageSize);
   if (!isReadablePageSize(pageSize)) return "INVALID";
-  const freelist = readBigU64(bytes, body + FREELIST);
+  const freelist = readBigU64(bytes, body + META_AT.freelist);
   return {
     pageSize,
-    root: readU64(bytes, body + ROOT),
-    sequence: readBigU64(bytes, body + SEQUENCE),
+    root: readU64(bytes, body + META_AT.root),
+    sequence: readBigU64(bytes, body + META_AT.sequence),
     freelist: freelist === FREELIST_NOT_STORED ? undefined : Number(freelist),
-    highWaterMark: readU64(bytes, body + HIGH_WATER_MARK),
-    txid: readBigU64(bytes, body + TXID),
+    highWaterMark: readU64(bytes, body + META_AT.highWaterMark),
+    txid: readBigU64(bytes, body + META_AT.txid),
   };
 }
 
 /** bbolt up to 1.3.6 takes a checksum of 0 for "none"; files from then are read too. */
 function checksumMatches(bytes: Uint8Array, body: number): boolean {
-  const low = readU32(bytes, body + CHECKSUM);
-  const high = readU32(bytes, body + CHECKSUM + 4);
+  const low = readU32(bytes, body + META_AT.checksum);
+  const high = readU32(bytes, body + META_AT.checksum + 4);
   if (low === 0 && high === 0) return true;
-  const sum = fnv1a64(bytes, body, CHECKSUM);
+  const sum = fnv1a64(bytes, body, META_AT.checksum);
   return sum.low === low && sum.high === high;
 }
 
@@ -85,15 +82,21 @@ export function encodeMeta(bytes: Uint8Array, at: number, meta: Meta): void {
   bytes.fill(0, at, at + META_SIZE);
   writePageHeader(bytes, at, metaPageOf(meta.txid), FLAG_META, 0, 0);
   const body = at + PAGE_HEADER_SIZE;
+  writeU32(bytes, body + META_AT.pageSize, meta.pageSize);
+  writeU64(bytes, body + META_AT.root, meta.root);
+  writeBigU64(bytes, body + META_AT.sequence, meta.sequence);
+  writeBigU64(bytes, body + META_AT.freelist, meta.freelist === undefined ? FREELIST_NOT_STORED : BigInt(meta.freelist));
+  writeU64(bytes, body + META_AT.highWaterMark, meta.highWaterMark);
+  writeBigU64(bytes, body + META_AT.txid, meta.txid);
+  sealMeta(bytes, at);
+}
+
+/** Gives the meta whose page starts at `at` its magic and version, and the checksum of what it says. */
+export function sealMeta(bytes: Uint8Array, at: number): void {
+  const body = at + PAGE_HEADER_SIZE;
   writeU32(bytes, body, MAGIC);
-  writeU32(bytes, body + 4, VERSION);
-  writeU32(bytes, body + PAGE_SIZE, meta.pageSize);
-  writeU64(bytes, body + ROOT, meta.root);
-  writeBigU64(bytes, body + SEQUENCE, meta.sequence);
-  writeBigU64(bytes, body + FREELIST, meta.freelist === undefined ? FREELIST_NOT_STORED : BigInt(meta.freelist));
-  writeU64(bytes, body + HIGH_WATER_MARK, meta.highWaterMark);
-  writeBigU64(bytes, body + TXID, meta.txid);
-  const sum = fnv1a64(bytes, body, CHECKSUM);
-  writeU32(bytes, body + CHECKSUM, sum.low);
-  writeU32(bytes, body + CHECKSUM + 4, sum.high);
+  writeU32(bytes, body + META_AT.version, VERSION);
+  const sum = fnv1a64(bytes, body, META_AT.checksum);
+  writeU32(bytes, body + META_AT.checksum, sum.low);
+  writeU32(bytes, body + META_AT.checksum + 4, sum.high);
 }
