@@ -11,6 +11,7 @@
  * A commit in more ranges than fit has none. The last 16 bytes of the page say that the database was closed in order after it:
  * magic u64 "HXBCLOSE", txid u64. They stand in another sector than the meta (page sizes from 1 KiB on), so writing them cannot damage it.
  */
+import { assert } from "../base/assert.js";
 import { readBigU64, readU32, writeBigU64, writeU32 } from "../base/bytes.js";
 import type { Pieces } from "../base/turns.js";
 import { crc32 } from "./checksum.js";
@@ -103,10 +104,9 @@ function rangesFit(pageSize: number, ranges: readonly PageRange[]): boolean {
 /**
  * Writes a manifest into a meta page.
  * @param page the whole meta page
- * @returns false, with nothing written, when the ranges do not fit
+ * @param manifest its ranges are known to fit: `rangesOf` gives no others
  */
-export function encodeManifest(page: Uint8Array, { txid, ranges, pagesCrc }: Manifest): boolean {
-  if (!rangesFit(page.length, ranges)) return false;
+export function encodeManifest(page: Uint8Array, { txid, ranges, pagesCrc }: Manifest): void {
   let at = MANIFEST + RANGES;
   let end = 0;
   for (const { start, length } of ranges) {
@@ -114,13 +114,13 @@ export function encodeManifest(page: Uint8Array, { txid, ranges, pagesCrc }: Man
     at = writeVarint(page, at, length);
     end = start + length;
   }
+  assert(at <= page.length - CLOSE_MARK_SIZE, "a manifest ends before the close mark");
   writeU32(page, MANIFEST, MAGIC);
   writeBigU64(page, MANIFEST + TXID, txid);
   writeU32(page, MANIFEST + PAGES_CRC, pagesCrc);
   writeU32(page, MANIFEST + RANGE_COUNT, ranges.length);
   writeU32(page, MANIFEST + RANGES_SIZE, at - MANIFEST - RANGES);
   writeU32(page, MANIFEST + CRC, crc32(page.subarray(MANIFEST + TXID, at)));
-  return true;
 }
 
 /** Reads the manifest of a meta page; undefined when there is none, "torn" when it is not whole. */
