@@ -3,6 +3,7 @@
  * long list neither waits in memory nor is cut off when the process ends.
  */
 import { readSync, writeSync } from "node:fs";
+import { sleep } from "../base/sleep.js";
 
 /** Something to write to. */
 export interface Output {
@@ -89,7 +90,7 @@ export class DescriptorOutput implements Output {
       if (code === "EPIPE") throw new ClosedPipe("the reader of the output has gone", { cause: error });
       if (code !== "EAGAIN") throw error;
       // A pipe or terminal that somebody set to non-blocking, and is full.
-      pause(RETRY_MS);
+      sleep(RETRY_MS);
       return 0;
     }
   }
@@ -128,13 +129,9 @@ export function readStandardInput(target: Uint8Array): number {
       const code = error instanceof Error && "code" in error ? error.code : undefined;
       if (code === "EOF") return 0;
       if (code !== "EAGAIN") throw error;
-      pause(RETRY_MS);
+      sleep(RETRY_MS);
     }
   }
-}
-
-function pause(ms: number): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
 
 /** Writes a value as one line of JSON; bigints become strings. */

@@ -1,5 +1,6 @@
 /** From a path to an open pager: the storage, its lock, and what is in it. */
 import { boltError, ioError, wrapIo } from "../base/errors.js";
+import { sleep } from "../base/sleep.js";
 import { Pager } from "../pager/pager.js";
 import { type FileStorage, openFileStorage, REPLACED_MAX } from "../storage/file-storage.js";
 import type { Storage } from "../storage/storage.js";
@@ -74,9 +75,4 @@ function acquireLock(storage: Storage, path: string, { readOnly, timeout }: Sett
     if (left <= 0) throw boltError("TIMEOUT", `${path} is in use by another process or another DB; waited ${timeout} ms for its lock`);
     sleep(Math.min(LOCK_RETRY_MS, left));
   }
-}
-
-/** Blocks the thread. */
-function sleep(ms: number): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
