@@ -27,7 +27,7 @@ export function toFormattedJson(bytes: Uint8Array, format: string | undefined): 
 /** Reads the JSON form of bytes; also `{"base64": …}`, for files made by other programs. @throws Error for anything else */
 export function fromJsonBytes(value: unknown, what: string): Buffer {
   if (typeof value === "string") {
-    if (/\p{Surrogate}/u.test(value)) throw new Error(`${what} is a string with half a surrogate pair, which is not text`);
+    if (!value.isWellFormed()) throw new Error(`${what} is a string with half a surrogate pair, which is not text`);
     return Buffer.from(value, "utf8");
   }
   if (typeof value === "object" && value !== null) {

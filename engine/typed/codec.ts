@@ -69,8 +69,6 @@ function requireSize(name: string, bytes: Buffer, size: number): void {
   if (bytes.length !== size) throw new TypeError(`${name} has ${size} bytes, got ${bytes.length}: ${describeBytes(bytes)}`);
 }
 
-const LONE_SURROGATE = /\p{Surrogate}/u;
-
 /**
  * Text as UTF-8. Keeps the order of code points, which is that of `<` on strings except between U+E000–U+FFFF and what lies above.
  * Refuses strings with half a surrogate pair, and bytes that are no UTF-8: both would come back as something else.
@@ -78,7 +76,7 @@ const LONE_SURROGATE = /\p{Surrogate}/u;
 export const utf8: Codec<string> = {
   encode(value: string): string {
     if (typeof value !== "string") refuse("utf8 takes a string", value);
-    if (LONE_SURROGATE.test(value)) throw new TypeError("utf8 takes a string of whole characters, got one with half a surrogate pair");
+    if (!value.isWellFormed()) throw new TypeError("utf8 takes a string of whole characters, got one with half a surrogate pair");
     return value;
   },
   decode(bytes: Buffer): string {
