@@ -3,10 +3,7 @@ import type { Bucket, ReadBucket, ReadTx, Tx } from "../index.js";
 import type { Arguments } from "./args.js";
 import { Failure } from "./command.js";
 import { parseBytes, textOrHex } from "./go-text.js";
-import { didYouMean } from "./suggest.js";
-
-/** Names that are looked at for a suggestion, at most: a bucket can hold millions. */
-const SUGGESTION_LIMIT = 10_000;
+import { didYouMean, SUGGESTION_LIMIT } from "./suggest.js";
 
 /** What holds buckets: a transaction or a bucket. */
 interface BucketHolder<B> {
@@ -16,7 +13,7 @@ interface BucketHolder<B> {
 
 /** Reads names of buckets in the form that an option gives. @throws UsageError */
 export function bucketNames(args: Arguments, names: readonly string[], option = "bucket-format"): Buffer[] {
-  return names.map((name) => parseBytes(name, args.text(option) ?? "ascii-encoded"));
+  return names.map((name) => parseBytes(name, args.text(option)));
 }
 
 /** Opens the bucket at a path of at least one name. @throws Failure BUCKET_NOT_FOUND with a suggestion */

@@ -9,7 +9,7 @@ import { RawFile } from "./raw-file.js";
 import { paintFor, Progress } from "./terminal.js";
 
 /** Keys in lines of the check are in hexadecimal; bbolt's command prints those that are text as text. */
-export function withReadableKeys(line: string): string {
+function withReadableKeys(line: string): string {
   if (!line.includes("(hex)") && !line.includes("in the ancestor")) return line;
   const text = (digits: string): string => textOrHex(Buffer.from(digits, "hex"));
   return line

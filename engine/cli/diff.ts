@@ -9,11 +9,8 @@ import { toFormattedJson, toJsonBytes } from "./json-bytes.js";
 import { LiveTries, openForReading, type Reading } from "./open-file.js";
 import { paintFor, type Paint } from "./terminal.js";
 
-interface Content {
-  readonly sequence: bigint;
-  cursor(): Cursor;
-  bucket(name: Uint8Array): ReadBucket | undefined;
-}
+/** A bucket, or a transaction for the bucket of the top-level ones. */
+type Content = Pick<ReadBucket, "bucket" | "cursor" | "sequence">;
 
 /** One difference. `before` and `after` are undefined on the side that lacks the thing. */
 interface Difference {

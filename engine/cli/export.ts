@@ -21,11 +21,7 @@ import { Progress } from "./terminal.js";
 export const EXPORT_VERSION = 1;
 
 /** A bucket, or a transaction for the bucket of the top-level ones. */
-interface Content {
-  readonly sequence: bigint;
-  cursor(): Cursor;
-  bucket(name: Uint8Array): ReadBucket | undefined;
-}
+type Content = Pick<ReadBucket, "bucket" | "cursor" | "sequence">;
 
 /** A bucket that is being written. */
 interface Level {

@@ -6,10 +6,7 @@ import { writeJson } from "./io.js";
 import { toFormattedJson, toJsonBytes } from "./json-bytes.js";
 import { viewFile } from "./open-file.js";
 import type { ReadBucket } from "../index.js";
-import { didYouMean } from "./suggest.js";
-
-/** Keys that are looked at for a suggestion, at most. */
-const SUGGESTION_LIMIT = 10_000;
+import { didYouMean, SUGGESTION_LIMIT } from "./suggest.js";
 
 /** The error for a key that is not there, in bbolt's words. */
 export function keyNotFound(bucket: Pick<ReadBucket, "keys" | "bucket">, key: Buffer): Failure {
@@ -35,7 +32,7 @@ export const getCommand: Command = {
   ],
   minimum: 3, maximum: Infinity,
   run: (args, io) => {
-    const key = parseBytes(args.positionals.at(-1) ?? "", args.text("parse-format") ?? "ascii-encoded");
+    const key = parseBytes(args.positionals.at(-1) ?? "", args.text("parse-format"));
     if (args.has("raw") && args.has("format")) throw new UsageError("--raw or --format may be given, but not both");
     if (key.length === 0) throw new UsageError("key required");
     const path = bucketNames(args, args.positionals.slice(1, -1));

@@ -81,7 +81,7 @@ export function formatBytes(bytes: Uint8Array, format: string): string | Uint8Ar
 }
 
 /** Reads an argument in one of the PARSE_FORMATS. */
-export function parseBytes(text: string, format: string): Buffer {
+export function parseBytes(text: string, format = "ascii-encoded"): Buffer {
   if (format === "ascii-encoded") {
     // Node puts it in place of bytes that are no UTF-8.
     if (text.includes("\ufffd")) throw new UsageError(`${JSON.stringify(text)} has bytes that are not UTF-8, or U+FFFD: give it in hexadecimal, see the options of the command that end in -format`);

@@ -11,7 +11,7 @@ import { leafElements, type LeafElement } from "./page-elements.js";
 import type { RawPage } from "./raw-file.js";
 
 /** @throws Failure when the page is no leaf or has no such element */
-export function elementOfPage({ bytes, header }: RawPage, index: number): LeafElement {
+function elementOfPage({ bytes, header }: RawPage, index: number): LeafElement {
   if (index >= header.count) throw new Failure("NO_SUCH_ITEM", `leafPageElement: expected item index less than ${header.count}, but got ${index}.`);
   if (header.flags !== FLAG_LEAF) throw new Failure("NOT_A_LEAF", `leafPageElement: expected page type of 'leaf', but got '${pageTypeName(header.flags)}'`);
   for (const element of leafElements(bytes)) if (element.index === index) return element;

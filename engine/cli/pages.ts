@@ -43,7 +43,7 @@ export function freeSet(file: RawFile, meta: Meta): PgidSet {
 }
 
 /** Steps through the pages, each with its overflow pages as one. */
-export function* pageRows(file: RawFile): Generator<PageRow> {
+function* pageRows(file: RawFile): Generator<PageRow> {
   const meta = file.activeMeta();
   const free = freeSet(file, meta);
   const pages = file.pages(meta.highWaterMark);

@@ -49,7 +49,7 @@ function valueOf(args: Arguments, io: Io): { readonly value: Buffer; readonly wo
   const from = args.text("value-from");
   if (from !== undefined) return { value: readWhole(from, io), words };
   if (words.length < 3) throw new UsageError("not enough arguments: it takes FILE BUCKET... KEY VALUE");
-  return { value: parseBytes(words.at(-1) ?? "", args.text("value-format") ?? "ascii-encoded"), words: words.slice(0, -1) };
+  return { value: parseBytes(words.at(-1) ?? "", args.text("value-format")), words: words.slice(0, -1) };
 }
 
 /** The command. */
@@ -68,7 +68,7 @@ export const putCommand: Command = {
   run: async (args, io) => {
     const { value, words } = valueOf(args, io);
     if (words.length < 2) throw new UsageError("bucket required");
-    const key = parseBytes(words.at(-1) ?? "", args.text("parse-format") ?? "ascii-encoded");
+    const key = parseBytes(words.at(-1) ?? "", args.text("parse-format"));
     if (key.length === 0) throw new UsageError("key required");
     const path = bucketNames(args, words.slice(0, -1));
     const file = args.at(0);

@@ -9,7 +9,7 @@ import { viewFile } from "./open-file.js";
 type Sum = { -readonly [K in keyof BucketStats]: BucketStats[K] };
 
 /** Adds up statistics: of the depth the greatest counts. @see bbolt BucketStats.Add */
-export function sumStats(all: Iterable<BucketStats>): BucketStats {
+function sumStats(all: Iterable<BucketStats>): BucketStats {
   const sum: Sum = {
     branchPageN: 0, branchOverflowN: 0, leafPageN: 0, leafOverflowN: 0, keyN: 0, depth: 0, branchAlloc: 0, branchInuse: 0,
     leafAlloc: 0, leafInuse: 0, bucketN: 0, inlineBucketN: 0, inlineBucketInuse: 0,
@@ -56,7 +56,7 @@ export const statsCommand: Command = {
   options: [{ ...PARSE_OPTION, help: "what PREFIX is: ascii-encoded (default) or hex" }],
   minimum: 1, maximum: 2,
   run: (args, io) => viewFile(io, args.at(0), (tx, out) => {
-    const prefix = parseBytes(args.positionals[1] ?? "", args.text("parse-format") ?? "ascii-encoded");
+    const prefix = parseBytes(args.positionals[1] ?? "", args.text("parse-format"));
     const all: BucketStats[] = [];
     for (const name of tx.buckets()) {
       if (name.length >= prefix.length && name.subarray(0, prefix.length).equals(prefix)) all.push(requireListed(tx.bucket(name), name).stats());

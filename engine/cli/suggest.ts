@@ -1,5 +1,8 @@
 /** Finds what somebody may have meant who mistyped a name. */
 
+/** Names or keys that are looked at for a suggestion, at most: a bucket can hold millions. */
+export const SUGGESTION_LIMIT = 10_000;
+
 /** Edits (insert, delete, replace, swap of neighbours) between two words. */
 export function editDistance(a: string, b: string): number {
   let beforeLast: number[] = [];

@@ -8,7 +8,7 @@ import { writeJson } from "./io.js";
 const PACKAGE_FOLDER = new URL("../../../", import.meta.url);
 
 /** The version in the package's manifest. */
-export function packageVersion(): string {
+function packageVersion(): string {
   const manifest: unknown = JSON.parse(readFileSync(new URL("package.json", PACKAGE_FOLDER), "utf8"));
   const version = typeof manifest === "object" && manifest !== null && "version" in manifest ? manifest.version : undefined;
   return typeof version === "string" ? version : "unknown";
