@@ -162,8 +162,8 @@ export const benchCommand: Command = {
     const plan = planOf(args);
     const path = args.text("path") ?? join(tmpdir(), `hexbolt-bench-${process.pid}-${Date.now().toString(36)}`);
     refuseExisting(path);
-    const isKept = args.has("work");
-    if (isKept) io.stderr.write(`work: ${path}\n`);
+    const keepsFile = args.has("work");
+    if (keepsFile) io.stderr.write(`work: ${path}\n`);
     else io.temporary(path);
     const pageSize = args.pageSize("page-size");
     const db = open(path, { noSync: args.has("no-sync"), ...(pageSize === undefined ? {} : { pageSize }) });
@@ -171,7 +171,7 @@ export const benchCommand: Command = {
       return bench(db, plan, args, io);
     } finally {
       db.close();
-      if (!isKept) rmSync(path, { force: true });
+      if (!keepsFile) rmSync(path, { force: true });
     }
   },
 };

@@ -67,9 +67,9 @@ export class BucketState {
 
   /**
    * Opens a nested bucket; undefined when there is none of that name.
-   * @param isKept nobody will change the bytes of the name: they need not be copied
+   * @param isOwned nobody will change the bytes of the name: they need not be copied
    */
-  open(name: Uint8Array, isKept = false): BucketState | undefined {
+  open(name: Uint8Array, isOwned = false): BucketState | undefined {
     const { tx, tree } = this;
     const id = tx.isWritable ? childId(name) : "";
     const known = tx.isWritable ? this.children.get(id) : undefined;
@@ -80,7 +80,7 @@ export class BucketState {
     const header = readBucketHeader(tree.bytes, valueStart);
     const inline = header.root === 0 ? copyToKeep(tree.bytes, valueStart, tree.valueSize) : undefined;
     if (inline === undefined) this.#refuseCycle(header.root);
-    const child = new BucketState(tx, new Tree(tree.pages, tx.arena, header.root, inline, holder), this, isKept ? name : copyToKeep(name, 0, name.length), header.sequence);
+    const child = new BucketState(tx, new Tree(tree.pages, tx.arena, header.root, inline, holder), this, isOwned ? name : copyToKeep(name, 0, name.length), header.sequence);
     if (tx.isWritable) this.#noteChild(id, child);
     return child;
   }

@@ -143,7 +143,7 @@ export const txMutants: readonly Mutant[] = [
   },
   {
     name: "names of buckets lie beside what callers get", file: "engine/tx/bucket-state.ts",
-    find: "isKept ? name : copyToKeep(name, 0, name.length)", replace: "isKept ? name : copyOut(name, 0, name.length)",
+    find: "isOwned ? name : copyToKeep(name, 0, name.length)", replace: "isOwned ? name : copyOut(name, 0, name.length)",
     harm: "after a value was transferred to another thread a commit writes a bucket without a name", tests: ["engine/tx/transferred"],
   },
   {
