@@ -33,22 +33,10 @@ export interface OpenOptions {
   readonly storage?: Storage | undefined;
 }
 
-/** Options with their defaults. */
-export interface Settings {
-  readonly readOnly: boolean;
-  readonly timeout: number;
-  readonly noSync: boolean;
-  readonly noFreelistSync: boolean;
-  readonly noGrowSync: boolean;
-  readonly pageSize: number;
-  readonly mode: number;
-  readonly maxSize: number;
-  readonly cacheSize: number;
-  readonly strict: boolean;
-  readonly lock: "flock" | "none";
-  readonly durability: "two-sync" | "one-sync";
-  readonly storage: Storage | undefined;
-}
+/** Options with their defaults: every one has a value, but the storage where it is the file at the path. */
+export type Settings = {
+  readonly [Name in keyof OpenOptions]-?: Name extends "storage" ? OpenOptions[Name] : NonNullable<OpenOptions[Name]>;
+};
 
 const DEFAULT_CACHE_SIZE = 268_435_456;
 const DEFAULTS: Settings = {
