@@ -28,7 +28,10 @@ interface Outcome {
 
 /** What a batch needs of the database. */
 export interface BatchHost<Tx> {
-  /** Runs `work` in one write transaction, when it is its turn; rejects, with nothing changed, with what `work` throws or the commit fails with. */
+  /**
+   * Runs `work` in one write transaction, when it is its turn. Rejects with what `work` throws or the commit fails with, and then nothing has changed; or,
+   * after the commit, with what the strict check found or a function of `onCommit` throws.
+   */
   transact(work: (tx: Tx) => Promise<void>): Promise<void>;
 }
 

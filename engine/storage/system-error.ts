@@ -1,6 +1,6 @@
 /**
- * Errors that look like the operating system's, for what a storage refuses by itself or simulates: the same `code`,
- * `errno` and `syscall` that Node puts on the errors of real calls, so that a caller tells them apart by `code` alone.
+ * Errors that look like the operating system's, for what a storage refuses by itself or simulates: they have the `code`, `errno` and `syscall` that
+ * Node puts on the errors of real calls. `code` is the same on every system and what a caller goes by; `errno` is Node's on POSIX systems only.
  */
 import { constants } from "node:os";
 
@@ -11,7 +11,7 @@ export type ErrnoName = keyof typeof constants.errno;
 export class SystemError extends Error implements NodeJS.ErrnoException {
   override readonly name: string = "SystemError";
   readonly code: ErrnoName;
-  /** Negative, as Node gives it. */
+  /** Negative, as Node gives it on POSIX systems; on Windows Node has numbers of its own. */
   readonly errno: number;
   readonly syscall: string;
 
