@@ -1,6 +1,6 @@
 /** The fields of a meta page as they stand there, valid or not: what page, surgery and salvage look at. */
 import { readBigU64, readU32, writeBigU64, writeU32 } from "../base/bytes.js";
-import { LARGEST_READABLE_PAGE_SIZE, MAGIC, PAGE_HEADER_SIZE, SMALLEST_READABLE_PAGE_SIZE } from "../format/constants.js";
+import { LARGEST_READABLE_PAGE_SIZE, MAGIC, SMALLEST_READABLE_PAGE_SIZE } from "../format/constants.js";
 import { decodeMeta, META_AT, META_SIZE, sealMeta, type MetaFault } from "../format/meta.js";
 import { Failure } from "./command.js";
 
@@ -28,13 +28,12 @@ export const FAULT_TEXTS: Readonly<Record<MetaFault, string>> = {
 /** Reads the meta of the page that `page` starts with; undefined when it is cut off. */
 export function readMetaFields(page: Uint8Array): MetaFields | undefined {
   if (page.length < META_SIZE) return undefined;
-  const at = PAGE_HEADER_SIZE;
   const decoded = decodeMeta(page, 0);
   return {
-    magic: readU32(page, at), version: readU32(page, at + META_AT.version),
-    pageSize: readU32(page, at + META_AT.pageSize), flags: readU32(page, at + META_AT.flags),
-    root: readBigU64(page, at + META_AT.root), sequence: readBigU64(page, at + META_AT.sequence), freelist: readBigU64(page, at + META_AT.freelist),
-    highWaterMark: readBigU64(page, at + META_AT.highWaterMark), txid: readBigU64(page, at + META_AT.txid), checksum: readBigU64(page, at + META_AT.checksum),
+    magic: readU32(page, META_AT.magic), version: readU32(page, META_AT.version),
+    pageSize: readU32(page, META_AT.pageSize), flags: readU32(page, META_AT.flags),
+    root: readBigU64(page, META_AT.root), sequence: readBigU64(page, META_AT.sequence), freelist: readBigU64(page, META_AT.freelist),
+    highWaterMark: readBigU64(page, META_AT.highWaterMark), txid: readBigU64(page, META_AT.txid), checksum: readBigU64(page, META_AT.checksum),
     fault: typeof decoded === "string" ? decoded : undefined,
   };
 }
@@ -62,15 +61,14 @@ export type MetaChange = Partial<Pick<MetaFields, "pageSize" | "root" | "freelis
  */
 export function changeMeta(page: Uint8Array, change: MetaChange, flags?: number): boolean {
   const before = Buffer.from(page.subarray(0, META_SIZE));
-  const at = PAGE_HEADER_SIZE;
-  if (flags !== undefined) writeU32(page, at + META_AT.flags, flags);
-  if (change.pageSize !== undefined) writeU32(page, at + META_AT.pageSize, change.pageSize);
+  if (flags !== undefined) writeU32(page, META_AT.flags, flags);
+  if (change.pageSize !== undefined) writeU32(page, META_AT.pageSize, change.pageSize);
   if (change.root !== undefined) {
-    writeBigU64(page, at + META_AT.root, change.root);
-    writeBigU64(page, at + META_AT.sequence, 0n);
+    writeBigU64(page, META_AT.root, change.root);
+    writeBigU64(page, META_AT.sequence, 0n);
   }
-  if (change.freelist !== undefined) writeBigU64(page, at + META_AT.freelist, change.freelist);
-  if (change.highWaterMark !== undefined) writeBigU64(page, at + META_AT.highWaterMark, change.highWaterMark);
+  if (change.freelist !== undefined) writeBigU64(page, META_AT.freelist, change.freelist);
+  if (change.highWaterMark !== undefined) writeBigU64(page, META_AT.highWaterMark, change.highWaterMark);
   sealMeta(page, 0);
   return Object.keys(change).length > 0 || before.compare(page, 0, META_SIZE) !== 0;
 }

@@ -6,17 +6,18 @@
  */
 import { readBigU64, readU32, readU64, writeBigU64, writeU32, writeU64 } from "../base/bytes.js";
 import { fnv1a64 } from "./checksum.js";
-import { FLAG_META, MAGIC, PAGE_HEADER_SIZE, VERSION, type Pgid } from "./constants.js";
+import { FLAG_META, MAGIC, VERSION, type Pgid } from "./constants.js";
 import { isReadablePageSize } from "./page-size.js";
 import { writePageHeader } from "./page.js";
 
-/** Where the fields stand in the body of a meta page, which begins with the magic. */
-export const META_AT = { version: 4, pageSize: 8, flags: 12, root: 16, sequence: 24, freelist: 32, highWaterMark: 40, txid: 48, checksum: 56 } as const;
+/** Where the fields stand, from the start of a meta page. */
+export const META_AT = { magic: 16, version: 20, pageSize: 24, flags: 28, root: 32, sequence: 40, freelist: 48, highWaterMark: 56, txid: 64, checksum: 72 } as const;
 
-const BODY_SIZE = 64;
+/** Bytes that the checksum is over. */
+const SUMMED = META_AT.checksum - META_AT.magic;
 
 /** Bytes of a meta page that count, from the page's start: header and body. */
-export const META_SIZE: number = PAGE_HEADER_SIZE + BODY_SIZE;
+export const META_SIZE = 80;
 
 /** No transaction can follow this one: its id would be 0, and the state before it would count as the newer. */
 export const MAX_TXID: bigint = 0xffff_ffff_ffff_ffffn;
@@ -46,29 +47,28 @@ export type MetaFault = "INVALID" | "VERSION_MISMATCH" | "CHECKSUM";
  */
 export function decodeMeta(bytes: Uint8Array, at: number): Meta | MetaFault {
   if (at + META_SIZE > bytes.length) return "INVALID";
-  const body = at + PAGE_HEADER_SIZE;
-  if (readU32(bytes, body) !== MAGIC) return "INVALID";
-  if (readU32(bytes, body + META_AT.version) !== VERSION) return "VERSION_MISMATCH";
-  if (!checksumMatches(bytes, body)) return "CHECKSUM";
-  const pageSize = readU32(bytes, body + META_AT.pageSize);
+  if (readU32(bytes, at + META_AT.magic) !== MAGIC) return "INVALID";
+  if (readU32(bytes, at + META_AT.version) !== VERSION) return "VERSION_MISMATCH";
+  if (!checksumMatches(bytes, at)) return "CHECKSUM";
+  const pageSize = readU32(bytes, at + META_AT.pageSize);
   if (!isReadablePageSize(pageSize)) return "INVALID";
-  const freelist = readBigU64(bytes, body + META_AT.freelist);
+  const freelist = readBigU64(bytes, at + META_AT.freelist);
   return {
     pageSize,
-    root: readU64(bytes, body + META_AT.root),
-    sequence: readBigU64(bytes, body + META_AT.sequence),
+    root: readU64(bytes, at + META_AT.root),
+    sequence: readBigU64(bytes, at + META_AT.sequence),
     freelist: freelist === FREELIST_NOT_STORED ? undefined : Number(freelist),
-    highWaterMark: readU64(bytes, body + META_AT.highWaterMark),
-    txid: readBigU64(bytes, body + META_AT.txid),
+    highWaterMark: readU64(bytes, at + META_AT.highWaterMark),
+    txid: readBigU64(bytes, at + META_AT.txid),
   };
 }
 
 /** bbolt up to 1.3.6 takes a checksum of 0 for "none"; files from then are read too. */
-function checksumMatches(bytes: Uint8Array, body: number): boolean {
-  const low = readU32(bytes, body + META_AT.checksum);
-  const high = readU32(bytes, body + META_AT.checksum + 4);
+function checksumMatches(bytes: Uint8Array, at: number): boolean {
+  const low = readU32(bytes, at + META_AT.checksum);
+  const high = readU32(bytes, at + META_AT.checksum + 4);
   if (low === 0 && high === 0) return true;
-  const sum = fnv1a64(bytes, body, META_AT.checksum);
+  const sum = fnv1a64(bytes, at + META_AT.magic, SUMMED);
   return sum.low === low && sum.high === high;
 }
 
@@ -81,22 +81,20 @@ export function metaPageOf(txid: bigint): Pgid {
 export function encodeMeta(bytes: Uint8Array, at: number, meta: Meta): void {
   bytes.fill(0, at, at + META_SIZE);
   writePageHeader(bytes, at, metaPageOf(meta.txid), FLAG_META, 0, 0);
-  const body = at + PAGE_HEADER_SIZE;
-  writeU32(bytes, body + META_AT.pageSize, meta.pageSize);
-  writeU64(bytes, body + META_AT.root, meta.root);
-  writeBigU64(bytes, body + META_AT.sequence, meta.sequence);
-  writeBigU64(bytes, body + META_AT.freelist, meta.freelist === undefined ? FREELIST_NOT_STORED : BigInt(meta.freelist));
-  writeU64(bytes, body + META_AT.highWaterMark, meta.highWaterMark);
-  writeBigU64(bytes, body + META_AT.txid, meta.txid);
+  writeU32(bytes, at + META_AT.pageSize, meta.pageSize);
+  writeU64(bytes, at + META_AT.root, meta.root);
+  writeBigU64(bytes, at + META_AT.sequence, meta.sequence);
+  writeBigU64(bytes, at + META_AT.freelist, meta.freelist === undefined ? FREELIST_NOT_STORED : BigInt(meta.freelist));
+  writeU64(bytes, at + META_AT.highWaterMark, meta.highWaterMark);
+  writeBigU64(bytes, at + META_AT.txid, meta.txid);
   sealMeta(bytes, at);
 }
 
 /** Gives the meta whose page starts at `at` its magic and version, and the checksum of what it says. */
 export function sealMeta(bytes: Uint8Array, at: number): void {
-  const body = at + PAGE_HEADER_SIZE;
-  writeU32(bytes, body, MAGIC);
-  writeU32(bytes, body + META_AT.version, VERSION);
-  const sum = fnv1a64(bytes, body, META_AT.checksum);
-  writeU32(bytes, body + META_AT.checksum, sum.low);
-  writeU32(bytes, body + META_AT.checksum + 4, sum.high);
+  writeU32(bytes, at + META_AT.magic, MAGIC);
+  writeU32(bytes, at + META_AT.version, VERSION);
+  const sum = fnv1a64(bytes, at + META_AT.magic, SUMMED);
+  writeU32(bytes, at + META_AT.checksum, sum.low);
+  writeU32(bytes, at + META_AT.checksum + 4, sum.high);
 }
