@@ -114,7 +114,7 @@ export function encodeManifest(page: Uint8Array, { txid, ranges, pagesCrc }: Man
     at = writeVarint(page, at, length);
     end = start + length;
   }
-  assert(at <= page.length - CLOSE_MARK_SIZE, "a manifest ends before the close mark");
+  assert(at <= page.length - CLOSE_MARK_SIZE, "the manifest fits");
   writeU32(page, MANIFEST, MAGIC);
   writeBigU64(page, MANIFEST + TXID, txid);
   writeU32(page, MANIFEST + PAGES_CRC, pagesCrc);
