@@ -57,24 +57,20 @@ export function settingsFrom(options: OpenOptions = {}): Settings {
   requireOptions(options, OPTION_NAMES);
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
   const settings: Settings = { ...DEFAULTS, ...given };
-  for (const name of ["readOnly", "noSync", "noFreelistSync", "noGrowSync", "strict"] as const) {
-    requireOption(typeof settings[name] === "boolean", name, settings[name], "true or false");
-  }
-  for (const name of ["timeout", "maxSize", "cacheSize"] as const) {
-    requireOption(typeof settings[name] === "number" && settings[name] >= 0, name, settings[name], "a number of at least 0");
-  }
-  const { pageSize, mode, storage } = settings;
-  const isStorage = STORAGE_MEMBERS.every((name) => typeof storage?.[name] === "function");
-  requireOption(storage === undefined || isStorage, "storage", storage, "a Storage: MemoryStorage, SimulatedDisk or your own");
-  requireOption(isPageSize(pageSize), "pageSize", pageSize, `a power of two from ${MIN_PAGE_SIZE} to ${MAX_PAGE_SIZE}`);
-  requireOption(Number.isInteger(mode) && mode >= 0 && mode <= 0o7777, "mode", mode, "permission bits, 0 to 0o7777");
-  requireOption(settings.lock === "flock" || settings.lock === "none", "lock", settings.lock, `"flock" or "none"`);
-  requireOption(settings.durability === "two-sync" || settings.durability === "one-sync", "durability", settings.durability, `"two-sync" or "one-sync"`);
+  const demand = (isValid: boolean, name: keyof Settings, expected: string): void => {
+    const got: unknown = settings[name];
+    if (!isValid) throw new TypeError(`option ${name} must be ${expected}, got ${typeof got === "object" && got !== null ? "an object" : String(got)}`);
+  };
+  for (const name of ["readOnly", "noSync", "noFreelistSync", "noGrowSync", "strict"] as const) demand(typeof settings[name] === "boolean", name, "true or false");
+  for (const name of ["timeout", "maxSize", "cacheSize"] as const) demand(typeof settings[name] === "number" && settings[name] >= 0, name, "a number of at least 0");
+  const { durability, lock, mode, pageSize, storage } = settings;
+  // Whoever writes without types may give null.
+  demand(storage === undefined || STORAGE_MEMBERS.every((name) => typeof storage?.[name] === "function"), "storage", "a Storage: MemoryStorage, SimulatedDisk or your own");
+  demand(isPageSize(pageSize), "pageSize", `a power of two from ${MIN_PAGE_SIZE} to ${MAX_PAGE_SIZE}`);
+  demand(Number.isInteger(mode) && mode >= 0 && mode <= 0o7777, "mode", "permission bits, 0 to 0o7777");
+  demand(lock === "flock" || lock === "none", "lock", `"flock" or "none"`);
+  demand(durability === "two-sync" || durability === "one-sync", "durability", `"two-sync" or "one-sync"`);
   return settings.maxSize === 0 ? { ...settings, maxSize: DEFAULTS.maxSize } : settings;
-}
-
-function requireOption(condition: boolean, name: string, got: unknown, expected: string): void {
-  if (!condition) throw new TypeError(`option ${name} must be ${expected}, got ${typeof got === "object" && got !== null ? "an object" : String(got)}`);
 }
 
 /** @throws TypeError unless options are an object with no other names than these */
