@@ -35,6 +35,12 @@ function testFiles(): string[] {
   return files.sort();
 }
 
+/** Node 20.10 and newer. */
+function knowsConcurrency(): boolean {
+  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+  return major > 20 || minor >= 10;
+}
+
 function main(argv: readonly string[]): number {
   const [group, ...filters] = argv;
   if (group !== "unit" && group !== "interop" && group !== "long" && group !== "fuzz") {
@@ -49,7 +55,7 @@ function main(argv: readonly string[]): number {
   }
   const paths = chosen.map((file) => relative(process.cwd(), join(testFolder, file)));
   // Of two processors Node would use one.
-  const flags = group === "unit" ? [`--test-concurrency=${availableParallelism()}`] : [];
+  const flags = group === "unit" && knowsConcurrency() ? [`--test-concurrency=${availableParallelism()}`] : [];
   const run = spawnSync(process.execPath, ["--enable-source-maps", "--test", ...flags, ...paths], { stdio: "inherit" });
   if (run.error !== undefined) throw run.error;
   return run.status ?? 1;
