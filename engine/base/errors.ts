@@ -88,12 +88,18 @@ export function corrupt(pgid: number | bigint, fault: string): BoltError {
   return new BoltError("CORRUPT", `page ${pgid}: ${fault}`);
 }
 
+/** Reads the `code` of an error of the system; undefined for anything else. */
+export function systemCode(error: unknown): string | undefined {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+}
+
 /** Wraps an error of the operating system: what was being done, then the system's own message. */
 export function ioError(action: string, cause: unknown): BoltError {
   const message = cause instanceof Error ? cause.message : String(cause);
   // Node begins its messages with the code; Deno leaves it out of those of some calls, and people search for ENOSPC.
-  const code = cause instanceof Error && "code" in cause && typeof cause.code === "string" && !message.includes(cause.code) ? `${cause.code}: ` : "";
-  return new BoltError("IO", `${action}: ${code}${message}`, { cause });
+  const code = systemCode(cause);
+  const head = code === undefined || message.includes(code) ? "" : `${code}: `;
+  return new BoltError("IO", `${action}: ${head}${message}`, { cause });
 }
 
 /** Gives a bucket that a walk has listed. @throws BoltError CORRUPT when it was not found by its name: then the tree leads to it on a wrong way */

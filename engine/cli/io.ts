@@ -3,6 +3,7 @@
  * long list neither waits in memory nor is cut off when the process ends.
  */
 import { readSync, writeSync } from "node:fs";
+import { systemCode } from "../base/errors.js";
 import { sleep } from "../base/sleep.js";
 
 /** Something to write to. */
@@ -86,7 +87,7 @@ export class DescriptorOutput implements Output {
     try {
       return writeSync(this.#descriptor, bytes, at);
     } catch (error) {
-      const code = error instanceof Error && "code" in error ? error.code : undefined;
+      const code = systemCode(error);
       if (code === "EPIPE") throw new ClosedPipe("the reader of the output has gone", { cause: error });
       if (code !== "EAGAIN") throw error;
       // A pipe or terminal that somebody set to non-blocking, and is full.
@@ -126,7 +127,7 @@ export function readStandardInput(target: Uint8Array): number {
     try {
       return readSync(0, target, 0, target.length, null);
     } catch (error) {
-      const code = error instanceof Error && "code" in error ? error.code : undefined;
+      const code = systemCode(error);
       if (code === "EOF") return 0;
       if (code !== "EAGAIN") throw error;
       sleep(RETRY_MS);

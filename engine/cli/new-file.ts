@@ -5,6 +5,7 @@
 import { randomUUID } from "node:crypto";
 import { chmodSync, chownSync, closeSync, copyFileSync, existsSync, fsyncSync, linkSync, lstatSync, openSync, readdirSync, readSync, realpathSync, renameSync, rmSync, statSync, writeSync, type Stats } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { systemCode } from "../base/errors.js";
 import { Failure } from "./command.js";
 import type { Io } from "./io.js";
 import { Progress } from "./terminal.js";
@@ -96,7 +97,7 @@ function moveIntoPlace(temporary: string, path: string): void {
 }
 
 /** What systems say that cannot open or sync a folder, or may not: there is nothing to be done about it then. */
-const FOLDER_SYNC_REFUSALS: ReadonlySet<unknown> = new Set(["EACCES", "EBADF", "EINVAL", "EISDIR", "ENOTSUP", "EOPNOTSUPP", "EPERM"]);
+const FOLDER_SYNC_REFUSALS: ReadonlySet<string | undefined> = new Set(["EACCES", "EBADF", "EINVAL", "EISDIR", "ENOTSUP", "EOPNOTSUPP", "EPERM"]);
 
 function syncFolder(path: string): void {
   let descriptor: number | undefined;
@@ -104,7 +105,7 @@ function syncFolder(path: string): void {
     descriptor = openSync(path, "r");
     fsyncSync(descriptor);
   } catch (error) {
-    if (!(error instanceof Error && "code" in error && FOLDER_SYNC_REFUSALS.has(error.code))) throw error;
+    if (!FOLDER_SYNC_REFUSALS.has(systemCode(error))) throw error;
   } finally {
     if (descriptor !== undefined) closeSync(descriptor);
   }

@@ -4,6 +4,7 @@
  */
 import { readdirSync, readlinkSync, statSync, type Stats } from "node:fs";
 import { basename, dirname } from "node:path";
+import { systemCode } from "../base/errors.js";
 import { BoltError, open, type DB, type ReadTx, type Tx } from "../index.js";
 import { CheckStorage } from "./check-storage.js";
 import { Failure } from "./command.js";
@@ -55,7 +56,7 @@ export function statsOf(path: string): Stats | undefined {
   try {
     return statSync(path);
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+    if (systemCode(error) === "ENOENT") return undefined;
     throw error;
   }
 }

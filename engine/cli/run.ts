@@ -1,4 +1,5 @@
 /** From a command line to an exit status: finds the command, parses, runs, and turns errors into lines on standard error. */
+import { systemCode } from "../base/errors.js";
 import { BoltError } from "../index.js";
 import { parseArguments } from "./args.js";
 import { EXIT_FAILED, EXIT_OK, EXIT_USAGE, Failure, UsageError, type Command } from "./command.js";
@@ -97,7 +98,8 @@ function factsOf(error: unknown): ErrorFacts {
   if (error instanceof Failure) return { code: error.code, message: error.message, hint: error.hint };
   if (error instanceof BoltError) return { code: error.code, message: error.message, hint: hintFor(error) };
   // Whatever the system says of a file.
-  if (error instanceof Error && "code" in error && typeof error.code === "string") return { code: error.code, message: error.message, hint: SYSTEM_HINTS[error.code] };
+  const code = systemCode(error);
+  if (code !== undefined) return { code, message: (error as Error).message, hint: SYSTEM_HINTS[code] };
   // What V8 says where Node has its own error with a code.
   if (error instanceof RangeError && error.message === "Invalid string length") return { code: "ERR_STRING_TOO_LONG", message: error.message, hint: SYSTEM_HINTS["ERR_STRING_TOO_LONG"] };
   // Nothing that a user does should lead here.
@@ -120,7 +122,8 @@ const SYSTEM_HINTS: Readonly<Record<string, string>> = {
 };
 
 function hintFor({ cause, code, detail, message }: BoltError): string | undefined {
-  if (code === "IO" && cause instanceof Error && "code" in cause) return SYSTEM_HINTS[String(cause.code)] ?? detail;
+  const systemHint = code === "IO" ? SYSTEM_HINTS[systemCode(cause) ?? ""] : undefined;
+  if (systemHint !== undefined) return systemHint;
   if (code === "CORRUPT") return "`hexbolt check` tells more, `hexbolt surgery salvage` saves what can still be read";
   if (code === "INVALID" || code === "CHECKSUM" || code === "VERSION_MISMATCH") return "`hexbolt surgery meta validate` looks at the meta pages, `hexbolt surgery salvage` saves what can still be read";
   if (code === "STALE_SNAPSHOT") return "the other process committed again and again before all was read: try again, or hold it meanwhile with kill -STOP and kill -CONT";

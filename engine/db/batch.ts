@@ -26,14 +26,11 @@ interface Outcome {
   readonly hooks: readonly (() => void)[];
 }
 
-/** What a batch needs of the database. */
-export interface BatchHost<Tx> {
-  /**
-   * Runs `work` in one write transaction, when it is its turn. Rejects with what `work` throws or the commit fails with, and then nothing has changed; or,
-   * after the commit, with what the strict check found or a function of `onCommit` throws.
-   */
-  transact(work: (tx: Tx) => Promise<void>): Promise<void>;
-}
+/**
+ * Runs `work` in one write transaction, when it is its turn. Rejects with what `work` throws or the commit fails with, and then nothing has changed; or,
+ * after the commit, with what the strict check found or a function of `onCommit` throws.
+ */
+type Transact<Tx> = (work: (tx: Tx) => Promise<void>) => Promise<void>;
 
 /**
  * Collects calls until the writer's turn comes, then runs them in one transaction. A call that throws takes the transaction with it, so the rest
@@ -41,13 +38,13 @@ export interface BatchHost<Tx> {
  * that it wants to be called after the commit: what these throw rejects no other call.
  */
 export class Batch<Tx extends Hooked> {
-  readonly #host: BatchHost<Tx>;
+  readonly #begin: Transact<Tx>;
   #calls: Call<Tx>[] = [];
   #isScheduled = false;
   readonly #idle: (() => void)[] = [];
 
-  constructor(host: BatchHost<Tx>) {
-    this.#host = host;
+  constructor(transact: Transact<Tx>) {
+    this.#begin = transact;
   }
 
   /** @throws (rejects with) what the function throws; TypeError when it is none */
@@ -85,7 +82,7 @@ export class Batch<Tx extends Hooked> {
     let failing: Call<Tx> | undefined;
     let isCommitted = false;
     try {
-      await this.#host.transact(async (tx) => {
+      await this.#begin(async (tx) => {
         // What has arrived while the writer was busy comes along.
         if (again === undefined) calls = this.#calls.splice(0, MAX_BATCH_SIZE);
         outcomes = [];
@@ -123,7 +120,7 @@ export class Batch<Tx extends Hooked> {
   async #alone({ fn, resolve, reject }: Call<Tx>): Promise<void> {
     let result: unknown;
     try {
-      await this.#host.transact(async (tx) => {
+      await this.#begin(async (tx) => {
         result = refusePromise(fn(tx));
       });
     } catch (error) {

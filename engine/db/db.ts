@@ -77,7 +77,7 @@ export class DB {
       openMetas: () => this.#openTxs.list().map(({ snapshot }) => snapshot.meta),
     });
     this.#queue = new WriterQueue(() => this.#writer === undefined);
-    this.#batch = new Batch({ transact: (work) => this.#enqueue(work, storeInTurns) });
+    this.#batch = new Batch((work) => this.#enqueue(work, storeInTurns));
     publish("open", () => ({ path, readOnly: settings.readOnly, pageSize: this.pageSize, txid: this.#pager.meta.txid }));
     if (this.recovery !== undefined) warnOfRecovery(path, this.recovery);
     this.#settle();

@@ -5,10 +5,9 @@
 import { randomUUID } from "node:crypto";
 import { existsSync, lstatSync, renameSync, rmSync } from "node:fs";
 import { basename, dirname } from "node:path";
-import { BoltError, boltError, ioError } from "../base/errors.js";
+import { BoltError, boltError, ioError, systemCode } from "../base/errors.js";
 import { type FileStorage, openFileStorage, REPLACED_MAX, syncFolder } from "./file-storage.js";
 import type { Storage } from "./storage.js";
-import { systemCode } from "./system-error.js";
 
 /** Characters of a file's name that its temporary name begins with, at most: of four bytes each they leave room for the rest in the 255 of a name. */
 const MAX_KEPT_NAME = 55;

@@ -13,8 +13,8 @@
  */
 import { spawnSync } from "node:child_process";
 
+import { systemCode } from "../base/errors.js";
 import type { LockMode } from "./storage.js";
-import { systemCode } from "./system-error.js";
 
 /** Where flock(2) belongs to the open file description. */
 const PLATFORMS: ReadonlySet<string> = new Set(["linux", "android", "darwin", "freebsd", "openbsd", "netbsd"]);

@@ -14,12 +14,12 @@ import {
   write, writeSync, writev, writevSync,
 } from "node:fs";
 import { dirname, resolve } from "node:path";
-
+import { systemCode } from "../base/errors.js";
 import { tryLock } from "./file-lock.js";
 import { FlushGauge } from "./flush-gauge.js";
 import type { LockMode, Storage } from "./storage.js";
 import { SyncStarter } from "./sync-starter.js";
-import { SystemError, systemCode } from "./system-error.js";
+import { SystemError } from "./system-error.js";
 import { openLocked, openUnlessShut } from "./windows-lock.js";
 import { checkPosition, readWhole, totalLength, writeWhole, writeWholeAsync } from "./transfer.js";
 

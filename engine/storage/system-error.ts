@@ -22,8 +22,3 @@ export class SystemError extends Error implements NodeJS.ErrnoException {
     this.syscall = syscall;
   }
 }
-
-/** Reads the `code` of an error of the system; undefined for anything else. */
-export function systemCode(error: unknown): string | undefined {
-  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
-}

@@ -10,9 +10,9 @@
  */
 import { closeSync, constants, openSync } from "node:fs";
 
+import { systemCode } from "../base/errors.js";
 import { LockHelperMissingError } from "./file-lock.js";
 import type { LockMode } from "./storage.js";
-import { systemCode } from "./system-error.js";
 
 /** UV_FS_O_EXLOCK of libuv's uv/win.h: share mode 0. Not among Node's constants. */
 export const OPEN_UNSHARED = 0x10000000;

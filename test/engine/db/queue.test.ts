@@ -340,13 +340,11 @@ test("closeAsync rolls back what begin(true) has left open, so that those who wa
 test("a batch takes calls that arrive while it waits for its turn, a thousand at most", async () => {
   const sizes: number[] = [];
   let size = 0;
-  const batch = new Batch<{ onCommit(): void; takeCommitHooks(): [] }>({
-    transact: async (work) => {
-      await nextTurn();
-      size = 0;
-      await work({ onCommit: () => undefined, takeCommitHooks: () => [] });
-      sizes.push(size);
-    },
+  const batch = new Batch<{ onCommit(): void; takeCommitHooks(): [] }>(async (work) => {
+    await nextTurn();
+    size = 0;
+    await work({ onCommit: () => undefined, takeCommitHooks: () => [] });
+    sizes.push(size);
   });
   const calls = Array.from({ length: 2500 }, () => batch.add(() => ++size));
   await Promise.all(calls);
