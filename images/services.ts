@@ -87,11 +87,9 @@ function decoding(handler: Handler): Handler {
 }
 
 function namespaceOf(call: CallContext): string {
-  const header = call.headers[NAMESPACE_HEADER];
-  if (header === undefined || header === "") {
-    throw new GrpcError(Status.FAILED_PRECONDITION, "namespace is required: failed precondition");
-  }
-  const namespace = String(header);
+  // Of a header that comes more than once Node makes one text, joined by ", ", which no namespace has in it: containerd takes the first.
+  const [namespace = ""] = String(call.headers[NAMESPACE_HEADER] ?? "").split(", ");
+  if (namespace === "") throw new GrpcError(Status.FAILED_PRECONDITION, "namespace is required: failed precondition");
   validateNamespace(namespace);
   return namespace;
 }

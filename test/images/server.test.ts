@@ -95,6 +95,14 @@ describe("a server of images", () => {
     });
   }
 
+  it("takes the first of several namespaces, as containerd does", async () => {
+    const list = async (namespaces: string[]): Promise<number | undefined> =>
+      (await rawCall(session, LIST, frame(Buffer.alloc(0)), { "containerd-namespace": namespaces })).grpcStatus;
+    assert.equal(await list(["default", "../etc"]), Status.OK);
+    assert.equal(await list(["../etc", "default"]), Status.INVALID_ARGUMENT);
+    assert.equal(await list(["a,b"]), Status.INVALID_ARGUMENT);
+  });
+
   it("gives every one of many calls that are refused in one turn its status", async () => {
     const compressed = Buffer.from([1, 0, 0, 0, 0]);
     const answers = await Promise.all(Array.from({ length: 100 }, () => rawCall(session, LIST, compressed)));
