@@ -4,12 +4,14 @@
  */
 import { connect } from "node:net";
 import { givenUp, throwIfGivenUp } from "./errors.js";
+import { watchServer } from "./grpc-connection.js";
 import { MessageReader, frame } from "./grpc-frame.js";
 import { GrpcError, Status, decodeMessage, formatTimeout, parseStatus } from "./grpc-status.js";
 import { http2, loadHttp2 } from "./http2.js";
 import { Turns } from "./turns.js";
 import type { ClientHttp2Session, ClientHttp2Stream, IncomingHttpHeaders } from "node:http2";
 import type { Endpoint } from "./address.js";
+import type { PatienceLimits } from "./grpc-connection.js";
 
 /** How a call ended: its status, and the message where one came. */
 export interface Reply {
@@ -40,13 +42,16 @@ export class GrpcClient {
   readonly #turns = new Turns(CALLS_AT_ONCE);
   /** The one for new calls. */
   #session: ClientHttp2Session | undefined;
-  /** All that are open: calls may still be under way on one whose server goes away. */
-  readonly #sessions = new Set<ClientHttp2Session>();
+  /** All that are open, with what watches over each one's calls: they may still be under way on one whose server goes away. */
+  readonly #sessions = new Map<ClientHttp2Session, ReturnType<typeof watchServer>>();
+  readonly #patience: PatienceLimits | undefined;
   #callCount = 0;
   #closed = false;
 
-  constructor(endpoint: Endpoint) {
+  /** @param patience how long a server that has calls may be silent, where not as long as is usual */
+  constructor(endpoint: Endpoint, patience?: PatienceLimits) {
     this.#endpoint = endpoint;
+    this.#patience = patience;
   }
 
   /**
@@ -67,7 +72,7 @@ export class GrpcClient {
   /** Ends the connection; calls under way fail with UNAVAILABLE. */
   close(): void {
     this.#closed = true;
-    for (const session of this.#sessions) session.destroy();
+    for (const session of this.#sessions.keys()) session.destroy();
   }
 
   async #attempt(path: string, body: Buffer, options: RequestOptions): Promise<Reply | "refused"> {
@@ -83,13 +88,14 @@ export class GrpcClient {
       const stream = session.request({
         ":method": "POST", ":path": path, "content-type": "application/grpc", te: "trailers", ...timeout, ...options.headers,
       });
+      this.#sessions.get(session)?.(stream);
       return await exchange.run(stream, session, body);
     } catch (error) {
       // Node throws here for a session that was closed between the check and the request.
       if (error instanceof Error && "code" in error && REFUSALS.has(String(error.code))) return "refused";
       throw error;
     } finally {
-      if (--this.#callCount === 0) for (const each of this.#sessions) if (!each.destroyed) each.unref();
+      if (--this.#callCount === 0) for (const each of this.#sessions.keys()) if (!each.destroyed) each.unref();
     }
   }
 
@@ -119,7 +125,7 @@ export class GrpcClient {
       if (this.#session === session) this.#session = undefined;
     });
     this.#session = session;
-    this.#sessions.add(session);
+    this.#sessions.set(session, watchServer(session, this.#patience));
     return session;
   }
 }

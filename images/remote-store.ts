@@ -6,7 +6,7 @@
  * which takes any descriptor; whichever of the two a server lacks, the other does the work.
  */
 import { callTimeoutMs, withinLimits } from "./call.js";
-import { CorruptImagesError, ImageNotFoundError, ImagesError, isExists, isNotFound, notFound, quote } from "./errors.js";
+import { CorruptImagesError, ImageNotFoundError, ImagesError, invalid, isExists, isNotFound, notFound, quote } from "./errors.js";
 import { parseFilters } from "./filters.js";
 import { requireMs, requireOptions } from "./options.js";
 import { ownPut, ownTarget } from "./own.js";
@@ -85,6 +85,7 @@ export class RemoteImageStore implements EditableImageStore {
   /** Changes the image. @throws ImageNotFoundError */
   async update(name: string, change: ImageChange, options?: CallOptions): Promise<Image> {
     validate(name, change.target, change.labels);
+    for (const field of change.fields) requireShort("field", field.slice(field.indexOf(".") + 1));
     const image = { name, target: change.target, ...(change.labels === undefined ? {} : { labels: change.labels }) };
     const message = encodeUpdate(image, change.fields);
     return this.#within(options, async (limits) => this.#image(await this.#call(PRESENT_SERVICE, "Update", message, limits)));
@@ -191,13 +192,19 @@ export class RemoteImageStore implements EditableImageStore {
 function validate(name: string, target: Descriptor, labels: Image["labels"]): void {
   validateName(name);
   validateEarlyTarget(target);
+  requireShort("digest", target.digest);
   validateStrings("labels", labels);
   validateStrings("annotations", target.annotations);
 }
 
+/** Refuses what is in the errors of servers, too, and is too long for one: an answer with 64 KiB of headers ends the connection for all of its calls. */
+function requireShort(what: string, text: string): void {
+  if (!isShortEnough(text)) throw invalid(`the ${what} ${quote(`${text.slice(0, 10)}…`)} is too long`);
+}
+
 /**
- * Checks a name that an image is looked for by. One that is too long is nowhere, and a server need not be asked: its error would have the name in it, and
- * Node's client does not survive an answer with 64 KiB of headers.
+ * Checks a name that an image is looked for by. One that is too long is nowhere, and a server need not be asked: its error would have the name in it, as
+ * above.
  */
 function requireKnown(name: string): void {
   validateText(name);

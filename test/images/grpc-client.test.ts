@@ -65,3 +65,14 @@ test("a client that closes ends its calls on a connection whose server goes away
     await assert.rejects(call, { code: "UNAVAILABLE" });
   });
 });
+
+test("a digest or a field that no server could repeat in its error is INVALID before it is sent", async () => {
+  const client = connectImages("unix:/nonexistent/x", { namespace: "default" });
+  const target = { mediaType: "m", digest: "d", size: 1 };
+  const long = "x".repeat(80_000);
+  await assert.rejects(client.create("a", { ...target, digest: long }), { code: "INVALID", message: 'the digest "xxxxxxxxxx…" is too long' });
+  await assert.rejects(client.put("a", { ...target, digest: long }), { code: "INVALID" });
+  await assert.rejects(client.update("a", { target, fields: ["target", `labels.${long}`] }), { code: "INVALID", message: 'the field "xxxxxxxxxx…" is too long' });
+  await assert.rejects(client.update("a", { target, fields: [`annotations.${"k".repeat(32_768)}`] }), { code: "UNAVAILABLE" });
+  client.close();
+});

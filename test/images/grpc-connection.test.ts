@@ -7,11 +7,14 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { test } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
+import { GrpcClient } from "../../images/grpc-client.js";
 import { GrpcServer } from "../../images/grpc-server.js";
 import { loadHttp2 } from "../../images/http2.js";
 import { connectImages, serveImages } from "../../images/index.js";
 import { tempPath } from "../support/temp.js";
 import { MapImageStore } from "./map-store.js";
+import { FRAME, rawBegin, rawEnd, rawFrame, rawHeaders, rawServer } from "./raw-server.js";
+import type { RawServer } from "./raw-server.js";
 
 const IS_NODE = !("Bun" in globalThis || "Deno" in globalThis);
 const LIST = { ":method": "POST", ":path": "/containerd.services.images.v1.Images/List", "content-type": "application/grpc" };
@@ -75,4 +78,100 @@ test("a connection that HTTP/2 has ended, for very many calls were called off, g
     client.close();
     await server.close({ graceMs: 0 });
   }
+});
+
+const CALL = { headers: {}, signal: undefined, timeoutMs: undefined };
+
+/** Calls without a time limit on a server of the test's, with little patience. */
+async function withRawServer(use: (server: RawServer, client: GrpcClient) => Promise<void>): Promise<void> {
+  const path = tempPath("raw.sock");
+  const server = await rawServer(path);
+  const client = new GrpcClient({ path }, { quietMs: 20, answerMs: 200 });
+  try {
+    await use(server, client);
+  } finally {
+    client.close();
+    server.close();
+  }
+}
+
+/** Frames after which HTTP/2 is over on a connection, of which Node says nothing. */
+const BROKEN: readonly [string, (stream: number) => Buffer][] = [
+  ["headers of more than 64 KiB", (stream) => Buffer.concat([
+    rawFrame(FRAME.HEADERS, 0, stream, rawHeaders([[":status", "200"]])),
+    ...Array.from({ length: 60 }, (_, i) => rawFrame(FRAME.CONTINUATION, i === 59 ? 4 : 0, stream, rawHeaders(Array.from({ length: 20 }, () => ["x", "y".repeat(100)] as const)))),
+  ])],
+  ["data before its headers", (stream) => rawFrame(FRAME.DATA, 0, stream, Buffer.alloc(5))],
+  ["headers that cannot be decoded", (stream) => rawFrame(FRAME.HEADERS, 5, stream, Buffer.alloc(6, 0xff))],
+  ["a frame that is longer than was agreed", (stream) => rawFrame(FRAME.DATA, 0, stream, Buffer.alloc(20_000))],
+  ["a continuation of nothing", (stream) => rawFrame(FRAME.CONTINUATION, 4, stream, Buffer.alloc(1))],
+  ["nothing at all, not even to a ping", () => Buffer.alloc(0)],
+];
+
+for (const [what, answer] of BROKEN) {
+  test(`a call that is answered with ${what} ends with UNAVAILABLE, and the next one is made on a new connection`, async () => {
+    await withRawServer(async (server, client) => {
+      server.answersPings = false;
+      server.onCall = (socket, stream) => socket.write(answer(stream));
+      const replies = await Promise.all([client.call("/a/B", Buffer.alloc(0), CALL), client.call("/a/B", Buffer.alloc(0), CALL)]);
+      assert.ok(replies.every(({ error }) => error !== undefined));
+      // Some runtimes tell one call what is wrong with its answer; the connection is over all the same.
+      assert.ok("Bun" in globalThis || "Deno" in globalThis || replies.every(({ error }) => error?.status === 14), String(replies[0]?.error));
+      server.answersPings = true;
+      server.onCall = (socket, stream) => socket.write(Buffer.concat([rawBegin(stream), rawEnd(stream)]));
+      assert.equal((await client.call("/a/B", Buffer.alloc(0), CALL)).error, undefined);
+      assert.equal(server.seen.connections, 2);
+    });
+  });
+}
+
+test("callers that give up soon do not keep a connection that is over", async () => {
+  await withRawServer(async (server, client) => {
+    server.answersPings = false;
+    while (server.seen.connections < 2) {
+      await assert.rejects(async () => {
+        const { error } = await client.call("/a/B", Buffer.alloc(0), { ...CALL, signal: AbortSignal.timeout(10) });
+        throw error ?? new Error("no error");
+      });
+    }
+  });
+});
+
+test("a server that answers pings may take its time for a call, and is asked seldom", async () => {
+  await withRawServer(async (server, client) => {
+    server.onCall = (socket, stream) => {
+      const answering = setInterval(() => {
+        if (server.seen.pings === 0) return;
+        clearInterval(answering);
+        // Servers in Go end a connection that asks them many times while they are silent.
+        setTimeout(() => socket.write(Buffer.concat([rawBegin(stream), rawEnd(stream)])), 500);
+      }, 5);
+    };
+    assert.equal((await client.call("/a/B", Buffer.alloc(0), CALL)).error, undefined);
+    assert.ok(server.seen.pings <= 2, `${server.seen.pings} pings`);
+    assert.equal(server.seen.connections, 1);
+  });
+});
+
+test("an answer that comes slowly is no silence, though the ping's own answer is behind it", async () => {
+  await withRawServer(async (server, client) => {
+    server.answersPings = false;
+    server.onCall = (socket, stream) => {
+      socket.write(rawBegin(stream));
+      const asked = setInterval(() => {
+        if (server.seen.pings === 0) return;
+        clearInterval(asked);
+        const message = [0, 0, 0, 0, 20, ...Buffer.alloc(20)];
+        const sending = setInterval(() => {
+          socket.write(rawFrame(FRAME.DATA, 0, stream, Buffer.of(message.shift() ?? 0)));
+          if (message.length > 0) return;
+          clearInterval(sending);
+          socket.write(rawFrame(FRAME.HEADERS, 5, stream, rawHeaders([["grpc-status", "0"]])));
+        }, 25);
+      }, 5);
+    };
+    const { error, message } = await client.call("/a/B", Buffer.alloc(0), CALL);
+    assert.equal(error, undefined);
+    assert.equal(message?.length, 20);
+  });
 });
