@@ -11,7 +11,7 @@ import { Status } from "../../images/grpc-status.js";
 import { openMemory } from "../../engine/index.js";
 import { connectImages, ImagesError, LocalImageStore, serveImages } from "../../images/index.js";
 import { decodeImages, encodeCorrupt, encodeImageField, encodeName, encodeTexts } from "../../images/messages.js";
-import { EARLY_SERVICE, PRESENT_SERVICE } from "../../images/services.js";
+import { PRESENT_SERVICE } from "../../images/services.js";
 import { CorruptImagesError } from "../../images/errors.js";
 import { Turns } from "../../images/turns.js";
 import { tempPath } from "../support/temp.js";
@@ -94,14 +94,6 @@ describe("a server of images", () => {
       await stillServes();
     });
   }
-
-  it("takes the first of several namespaces, as containerd does", async () => {
-    const list = async (namespaces: string[]): Promise<number | undefined> =>
-      (await rawCall(session, LIST, frame(Buffer.alloc(0)), { "containerd-namespace": namespaces })).grpcStatus;
-    assert.equal(await list(["default", "../etc"]), Status.OK);
-    assert.equal(await list(["../etc", "default"]), Status.INVALID_ARGUMENT);
-    assert.equal(await list(["a,b"]), Status.INVALID_ARGUMENT);
-  });
 
   it("gives every one of many calls that are refused in one turn its status", async () => {
     const compressed = Buffer.from([1, 0, 0, 0, 0]);
@@ -370,35 +362,4 @@ test("a server's image with a text that is no UTF-8 is CORRUPT, named, and hides
   await assert.rejects(client.get("caf?"), { code: "CORRUPT", message: /UTF-8/ });
   client.close();
   server.close();
-});
-
-test("a filter that takes long holds up no other call, and ends at its deadline", async () => {
-  const store = new MapImageStore();
-  for (let i = 0; i < 400; i++) await store.put(`${"a".repeat(3000)}${i}`, target);
-  const server = await serveImages(store, {});
-  const session = rawSession(server.address);
-  const slow = rawCall(session, LIST, frame(encodeTexts([`name~="^(${"a?".repeat(600)})*!$"`])), { "grpc-timeout": "300m" });
-  const others: number[] = [];
-  for (let round = 0; round < 5; round++) {
-    const begin = performance.now();
-    assert.equal((await rawCall(session, GET, frame(encodeName("missing")))).grpcStatus, Status.NOT_FOUND);
-    others.push(performance.now() - begin);
-  }
-  assert.equal((await slow).grpcStatus, Status.DEADLINE_EXCEEDED);
-  assert.ok(Math.min(...others) < 5000, `${others}`);
-  session.destroy();
-  await server.close();
-});
-
-test("the early service puts what the present one refuses, on a store that takes it", async () => {
-  const server = await serveImages(new MapImageStore(), {});
-  const session = rawSession(server.address);
-  const image = { name: "early", target };
-  assert.equal((await rawCall(session, `/${EARLY_SERVICE}/Put`, frame(encodeImageField(image, true)), { "containerd-namespace": [] })).grpcStatus, Status.OK);
-  const got = await rawCall(session, `/${EARLY_SERVICE}/Get`, frame(encodeName("early")), { "containerd-namespace": [] });
-  assert.deepEqual(got.body, frame(encodeImageField(image, true)));
-  const missing = await rawCall(session, `/${EARLY_SERVICE}/Delete`, frame(encodeName("missing")), { "containerd-namespace": [] });
-  assert.equal(missing.grpcStatus, Status.NOT_FOUND);
-  session.destroy();
-  await server.close();
 });

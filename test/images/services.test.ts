@@ -1,0 +1,57 @@
+/** What the services do with a call that is well formed: its namespace, its filters, its image. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { frame } from "../../images/grpc-frame.js";
+import { Status } from "../../images/grpc-status.js";
+import { serveImages } from "../../images/index.js";
+import { encodeImageField, encodeName, encodeTexts } from "../../images/messages.js";
+import { EARLY_SERVICE, PRESENT_SERVICE } from "../../images/services.js";
+import { MapImageStore } from "./map-store.js";
+import { rawCall, rawSession } from "./raw-client.js";
+
+const GET = `/${PRESENT_SERVICE}/Get`;
+const LIST = `/${PRESENT_SERVICE}/List`;
+const target = { mediaType: "application/test", digest: `sha256:${"0".repeat(64)}`, size: 1 };
+
+test("of several namespaces the first counts, as to containerd", async () => {
+  const server = await serveImages(new MapImageStore(), {});
+  const session = rawSession(server.address);
+  const list = async (namespaces: string[]): Promise<number | undefined> =>
+    (await rawCall(session, LIST, frame(Buffer.alloc(0)), { "containerd-namespace": namespaces })).grpcStatus;
+  assert.equal(await list(["default", "../etc"]), Status.OK);
+  assert.equal(await list(["../etc", "default"]), Status.INVALID_ARGUMENT);
+  assert.equal(await list(["a,b"]), Status.INVALID_ARGUMENT);
+  session.destroy();
+  await server.close();
+});
+
+test("a filter that takes long holds up no other call, and ends at its deadline", async () => {
+  const store = new MapImageStore();
+  for (let i = 0; i < 400; i++) await store.put(`${"a".repeat(3000)}${i}`, target);
+  const server = await serveImages(store, {});
+  const session = rawSession(server.address);
+  const slow = rawCall(session, LIST, frame(encodeTexts([`name~="^(${"a?".repeat(600)})*!$"`])), { "grpc-timeout": "300m" });
+  const others: number[] = [];
+  for (let round = 0; round < 5; round++) {
+    const begin = performance.now();
+    assert.equal((await rawCall(session, GET, frame(encodeName("missing")))).grpcStatus, Status.NOT_FOUND);
+    others.push(performance.now() - begin);
+  }
+  assert.equal((await slow).grpcStatus, Status.DEADLINE_EXCEEDED);
+  assert.ok(Math.min(...others) < 5000, `${others}`);
+  session.destroy();
+  await server.close();
+});
+
+test("the early service puts what the present one refuses, on a store that takes it", async () => {
+  const server = await serveImages(new MapImageStore(), {});
+  const session = rawSession(server.address);
+  const image = { name: "early", target };
+  assert.equal((await rawCall(session, `/${EARLY_SERVICE}/Put`, frame(encodeImageField(image, true)), { "containerd-namespace": [] })).grpcStatus, Status.OK);
+  const got = await rawCall(session, `/${EARLY_SERVICE}/Get`, frame(encodeName("early")), { "containerd-namespace": [] });
+  assert.deepEqual(got.body, frame(encodeImageField(image, true)));
+  const missing = await rawCall(session, `/${EARLY_SERVICE}/Delete`, frame(encodeName("missing")), { "containerd-namespace": [] });
+  assert.equal(missing.grpcStatus, Status.NOT_FOUND);
+  session.destroy();
+  await server.close();
+});
