@@ -255,7 +255,7 @@ class Call {
       ":status": this.httpStatus,
       "content-type": "application/grpc",
       "grpc-status": String(status),
-      "grpc-message": encodeMessage(message.slice(0, MESSAGE_CHARACTERS_MAX)),
+      "grpc-message": encodeMessage(message),
     }, { endStream: true });
     // What the client still sends would be read by nobody: NO_ERROR tells it to stop. Not before the status is sent, which happens
     // ahead of the next turn's immediates: Node 22 drops headers that still wait when their stream is closed.
@@ -271,7 +271,7 @@ class Call {
     stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
     stream.once("wantTrailers", () => stream.sendTrailers({
       "grpc-status": String(status),
-      ...(message === "" ? {} : { "grpc-message": encodeMessage(message.slice(0, MESSAGE_CHARACTERS_MAX)) }),
+      ...(message === "" ? {} : { "grpc-message": encodeMessage(message) }),
       ...answer.trailers,
     }));
     if (this.#limits.answerMs !== Infinity) stream.setTimeout(this.#limits.answerMs, () => {
@@ -320,9 +320,6 @@ class Call {
     return timer;
   }
 }
-
-/** Headers are small: a message with a long name in it is cut. */
-const MESSAGE_CHARACTERS_MAX = 2000;
 
 function ignore(): void {
   // The event is heard so that it ends nothing but its own connection or call.

@@ -105,15 +105,22 @@ export function fromGrpcError(error: GrpcError): ImagesError {
   }
 }
 
-/** Encodes a message for the `grpc-message` header: printable ASCII as it is, other bytes as %XX. */
+/** gRPC's C core takes 8 KiB of headers together: a message with a long name in it is cut, and leaves room for the other trailers. */
+const MESSAGE_BYTES_MAX = 2048;
+
+/** Encodes a message for the `grpc-message` header: printable ASCII as it is, other bytes as %XX; as many whole characters as fit. */
 export function encodeMessage(message: string): string {
   let text = "";
-  for (const byte of Buffer.from(message)) {
-    text += byte >= 0x20 && byte <= 0x7e && byte !== 0x25
-      ? String.fromCharCode(byte)
-      : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
+  for (const character of message) {
+    const encoded = /^[ -$&-~]$/.test(character) ? character : percentEncode(character);
+    if (text.length + encoded.length > MESSAGE_BYTES_MAX) break;
+    text += encoded;
   }
   return text;
+}
+
+function percentEncode(character: string): string {
+  return Array.from(Buffer.from(character), (byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`).join("");
 }
 
 /** Decodes a `grpc-message` header; a stray % stays as it is. */

@@ -35,8 +35,8 @@ export const CORRUPT_TRAILER = "hexbolt-corrupt-bin";
 
 const LEASES_SERVICE = "containerd.services.leases.v1.Leases";
 const VERSION_SERVICE = "containerd.services.version.v1.Version";
-/** Bytes of the trailer that names damaged images: all headers together may have 64 KiB, base64 makes four of three. */
-const CORRUPT_BYTES_MAX = 6000;
+/** Bytes of the trailer that names damaged images: gRPC's C core takes 8 KiB of headers together, and base64 makes four bytes of three. */
+const CORRUPT_BYTES_MAX = 3000;
 const EMPTY: Answer = { message: Buffer.alloc(0) };
 
 /** One store for every namespace, or a store for each. */

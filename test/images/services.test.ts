@@ -1,6 +1,7 @@
 /** What the services do with a call that is well formed: its namespace, its filters, its image. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { CorruptImagesError } from "../../images/errors.js";
 import { frame } from "../../images/grpc-frame.js";
 import { Status } from "../../images/grpc-status.js";
 import { serveImages } from "../../images/index.js";
@@ -8,6 +9,7 @@ import { encodeImageField, encodeName, encodeTexts } from "../../images/messages
 import { EARLY_SERVICE, PRESENT_SERVICE } from "../../images/services.js";
 import { MapImageStore } from "./map-store.js";
 import { rawCall, rawSession } from "./raw-client.js";
+import type { Image } from "../../images/index.js";
 
 const GET = `/${PRESENT_SERVICE}/Get`;
 const LIST = `/${PRESENT_SERVICE}/List`;
@@ -24,6 +26,31 @@ test("of several namespaces the first counts, as to containerd", async () => {
   session.destroy();
   await server.close();
 });
+
+/** What clients of gRPC's C core take of headers: more is refused, at first by chance. */
+const CORE_HEADER_BYTES = 8192;
+
+for (const [what, reason] of [["texts of three bytes a character", "漢"], ["texts that are escaped", "\n"], ["plain texts", "x"]] as const) {
+  test(`a status and the names of damaged images, with ${what}, are not more headers than gRPC's C core takes`, async () => {
+    class DamagedStore extends MapImageStore {
+      override async list(): Promise<Image[]> {
+        throw new CorruptImagesError(Array.from({ length: 1000 }, (_, i) => ({ name: `${i}${reason.repeat(i % 400)}`, reason: reason.repeat(50) })), []);
+      }
+    }
+    const server = await serveImages(new DamagedStore(), {});
+    const session = rawSession(server.address);
+    const listed = await rawCall(session, LIST, frame(Buffer.alloc(0)));
+    const got = await rawCall(session, GET, frame(encodeName(reason.repeat(10_000))));
+    for (const { grpcMessage, trailers } of [listed, got]) {
+      // HTTP/2 counts 32 bytes more for each.
+      const byteCount = Object.entries(trailers).reduce((sum, [name, value]) => sum + name.length + String(value).length + 32, 0);
+      assert.ok(byteCount < CORE_HEADER_BYTES, `${byteCount}`);
+      assert.ok(grpcMessage.includes(reason.repeat(50)) && !grpcMessage.includes("\ufffd"));
+    }
+    session.destroy();
+    await server.close();
+  });
+}
 
 test("a filter that takes long holds up no other call, and ends at its deadline", async () => {
   const store = new MapImageStore();
