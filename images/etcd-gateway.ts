@@ -57,6 +57,7 @@ const PAUSE_MS = 100;
 /** Deno's fetch repeats a POST by itself when a connection that was used before is cut, and does not say so. */
 const FETCH_REPEATS = "Deno" in globalThis;
 
+const CANCELLED = 1;
 const UNKNOWN = 2;
 const UNAVAILABLE = 14;
 
@@ -148,8 +149,9 @@ function readAnswer(httpStatus: number, text: string): Attempt {
   if (httpStatus === 200) return { body: undefined, fault: "its answer is none of etcd's", sent: true, isEtcd: false };
   const message = typeof body?.["message"] === "string" ? body["message"] : `HTTP status ${httpStatus}`;
   const code = typeof body?.["code"] === "number" ? body["code"] : undefined;
-  // No leader, a leader that changed, a request that timed out inside: the cluster may be well again in a moment.
-  if (code === UNAVAILABLE || code === undefined) return { body: undefined, fault: message, sent: true, isEtcd: true };
+  // No leader, a leader that changed, a request that timed out inside: the cluster may be well again in a moment. A member that shuts down calls off
+  // what it has. And a page, or another server's error, says nothing about the images.
+  if (code === UNAVAILABLE || code === CANCELLED || code === undefined) return { body: undefined, fault: message, sent: true, isEtcd: body !== undefined };
   throw new EtcdError(code === 0 ? UNKNOWN : code, message);
 }
 
@@ -188,14 +190,20 @@ function checkedHeaders(headers: Readonly<Record<string, string>> = {}): Readonl
   return { ...headers };
 }
 
-/** Errors of a connection that was never made: the request did not reach anybody. */
-const REFUSED: ReadonlySet<string> = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH"]);
+/** Errors of a connection that was never made, or not trusted: the request did not reach anybody. */
+const REFUSED: ReadonlySet<string> = new Set([
+  "ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE", "UNABLE_TO_GET_ISSUER_CERT", "UNABLE_TO_GET_ISSUER_CERT_LOCALLY", "DEPTH_ZERO_SELF_SIGNED_CERT", "SELF_SIGNED_CERT_IN_CHAIN",
+  "CERT_HAS_EXPIRED", "CERT_NOT_YET_VALID", "ERR_TLS_CERT_ALTNAME_INVALID",
+]);
 
 function isRefusedConnection(error: unknown): boolean {
-  if (!(error instanceof Error && error.cause instanceof Error)) return false;
-  // fetch itself refuses some ports, before anything is sent.
-  if (error.cause.message === "bad port") return true;
-  return "code" in error.cause && REFUSED.has(String(error.cause.code));
+  if (!(error instanceof Error)) return false;
+  // Node's fetch says why in the cause, Bun's in the error itself.
+  const cause = error.cause instanceof Error ? error.cause : error;
+  // fetch itself refuses some ports, before anything is sent; and Deno's has a text of its own.
+  if (cause.message === "bad port" || cause.message.includes("client error (Connect)")) return true;
+  return "code" in cause && REFUSED.has(String(cause.code));
 }
 
 function explain(error: unknown): string {

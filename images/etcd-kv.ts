@@ -154,5 +154,7 @@ export function broken(): ImagesError {
 function refused(error: EtcdError): ImagesError {
   const message = `etcd refuses: ${error.message}`;
   if (error.status === OUT_OF_RANGE) return new CompactedError("UNAVAILABLE", message, { cause: error });
-  return new ImagesError(error.status === INVALID_ARGUMENT ? "INVALID" : "UNAVAILABLE", message, { cause: error });
+  // Of a request without a token, or with one from before the users' rights were changed, etcd says that too: it is no argument of the call's.
+  const isInvalid = error.status === INVALID_ARGUMENT && !/user name is empty|revision of auth store is old/.test(error.message);
+  return new ImagesError(isInvalid ? "INVALID" : "UNAVAILABLE", message, { cause: error });
 }

@@ -2,10 +2,13 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import { test } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { EtcdImageStore, ImagesError } from "../../images/index.js";
+import { withFakeEtcd } from "./fake-etcd.js";
+import { SELF_SIGNED } from "./self-signed.js";
 import type { Server } from "node:http";
 
 const target = { mediaType: "application/test", digest: `sha256:${"0".repeat(64)}`, size: 1 };
@@ -14,15 +17,17 @@ const base64 = (text: string): string => Buffer.from(text).toString("base64");
 const record = base64(JSON.stringify({ target: { mediaType: "m", digest: "d", size: "1" } }));
 
 /** Answers every request alike. */
-async function endpointOf(answer: unknown): Promise<{ readonly url: string; readonly server: Server }> {
+async function endpointOf(answer: unknown, httpStatus = 200): Promise<{ readonly url: string; readonly server: Server; readonly requestCount: () => number }> {
+  let requestCount = 0;
   const server = createServer((request, response) => {
+    requestCount++;
     request.resume();
-    request.once("end", () => response.end(typeof answer === "string" ? answer : JSON.stringify(answer)));
+    request.once("end", () => response.writeHead(httpStatus).end(typeof answer === "string" ? answer : JSON.stringify(answer)));
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
   const address = server.address();
   assert.ok(typeof address === "object" && address !== null);
-  return { url: `http://127.0.0.1:${address.port}`, server };
+  return { url: `http://127.0.0.1:${address.port}`, server, requestCount: () => requestCount };
 }
 
 const FOREIGN: readonly [string, unknown][] = [
@@ -54,6 +59,57 @@ test("an endpoint that is none of etcd's leads on to one that is", async () => {
   for (const { server } of [foreign, etcd]) {
     server.close();
     server.closeAllConnections();
+  }
+});
+
+test("what a member says that shuts down leads on to the next one, and a change that it was sent is looked for", async () => {
+  await withFakeEtcd(async (etcd) => {
+    const leaving = { code: 1, message: "grpc: the client connection is closing" };
+    let isCarriedOut = false;
+    etcd.intercept = async (request, carryOut) => {
+      if (!request.isChange || isCarriedOut) return carryOut();
+      isCarriedOut = true;
+      carryOut();
+      return leaving;
+    };
+    const store = new EtcdImageStore({ endpoints: etcd.url });
+    await store.create("a", target);
+    assert.ok(isCarriedOut);
+    assert.deepEqual((await store.list()).map(({ name }) => name), ["a"]);
+    const gone = await endpointOf(leaving, 499);
+    assert.equal((await new EtcdImageStore({ endpoints: [gone.url, etcd.url] }).get("a")).name, "a");
+    gone.server.close();
+    gone.server.closeAllConnections();
+  });
+});
+
+test("an endpoint that has only pages to answer with is not asked until the time is over", async () => {
+  const { requestCount, server, url } = await endpointOf("<html>no</html>", 404);
+  await assert.rejects(new EtcdImageStore({ endpoints: url }).get("a"), { code: "UNAVAILABLE", message: /HTTP status 404$/ });
+  assert.ok(requestCount() < 10, `${requestCount()}`);
+  server.close();
+  server.closeAllConnections();
+});
+
+test("an endpoint whose certificate nobody vouches for is told as that, and not asked until the time is over", async () => {
+  const server = createTlsServer(SELF_SIGNED, (_request, response) => response.end("{}"));
+  let connectionCount = 0;
+  server.on("connection", () => connectionCount++);
+  server.on("tlsClientError", () => undefined);
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const address = server.address();
+  assert.ok(typeof address === "object" && address !== null);
+  await assert.rejects(new EtcdImageStore({ endpoints: `https://127.0.0.1:${address.port}` }).get("a"), { code: "UNAVAILABLE", message: /certificate/ });
+  assert.ok(connectionCount < 10, `${connectionCount}`);
+  server.close();
+});
+
+test("a user that etcd misses, or whose rights have changed, is not the caller's argument", async () => {
+  for (const message of ["etcdserver: user name is empty", "etcdserver: revision of auth store is old"]) {
+    await withFakeEtcd(async (etcd) => {
+      etcd.intercept = async () => ({ code: 3, message });
+      await assert.rejects(new EtcdImageStore({ endpoints: etcd.url }).get("a"), { code: "UNAVAILABLE", message: `etcd refuses: ${message}` });
+    });
   }
 });
 
