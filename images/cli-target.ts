@@ -27,8 +27,13 @@ export interface CommandIo {
 
 type Env = CommandIo["env"];
 
+/** What was typed is no command; the exit status is 2. */
+export class UsageError extends Error {}
+
 const DEFAULT_NAMESPACE = "default";
 const STALE_ATTEMPTS = 10;
+/** Another short command, a put say, is over by then: it is waited for. Who holds a file for longer has a socket. */
+const LOCK_WAIT_MS = 1000;
 
 /** What a command does with its target: `change` needs a file that is there, `write` makes it. */
 export type Mode = "read" | "change" | "write";
@@ -58,12 +63,14 @@ export async function withTarget<T>(
 
 /** Lists the containerd namespaces of a database file. */
 export async function namespacesOfFile(path: string): Promise<string[]> {
+  requireNoAddress(path);
   requireFile(path);
   return readFile(path, async (db) => db.view(listNamespaces));
 }
 
 /** Serves a file until the signal comes. */
 export async function serveTarget(path: string, address: string, namespace: string | undefined, io: CommandIo): Promise<void> {
+  requireNoAddress(path);
   const endpoint = parseAddress(address);
   const isNew = statSync(path, { throwIfNoEntry: false }) === undefined;
   const db = openLocked(path);
@@ -79,13 +86,24 @@ export async function serveTarget(path: string, address: string, namespace: stri
       io.signal?.addEventListener("abort", () => resolve(), { once: true });
     });
   } finally {
-    // What could not be served is not left behind; nobody else has written there, for the file is still locked.
-    if (isNew && server === undefined) rmSync(path, { force: true });
+    // What could not be served is not left behind; nobody else has written there, for the file is still locked. Windows may want it closed first.
+    const isLeft = isNew && server === undefined && !removed(path);
     try {
       await server?.close();
     } finally {
       await db.closeAsync();
+      if (isLeft) removed(path);
     }
+  }
+}
+
+function removed(path: string): boolean {
+  try {
+    rmSync(path, { force: true });
+    return true;
+  } catch {
+    // An empty file that stays is less than what the command has to say.
+    return false;
   }
 }
 
@@ -102,12 +120,23 @@ function sourceOf(db: DB, namespace: string | undefined): StoreSource {
   };
 }
 
+const ADDRESS = /^(?:unix:|tcp:\/\/|http:\/\/)|^[^/]+:\d{1,5}$/;
+const URL_SCHEME = /^([a-z][a-z\d+.-]*):\/\//i;
+
 /** The address that a target is, or undefined for a file. */
 function addressOf(target: string): string | undefined {
   const found = statSync(target, { throwIfNoEntry: false });
   if (found !== undefined) return found.isSocket() ? `unix:${target}` : undefined;
-  if (/^(?:unix:|tcp:\/\/|http:\/\/)/.test(target) || /^[^/]+:\d{1,5}$/.test(target)) return formatAddress(parseAddress(target));
-  return undefined;
+  if (ADDRESS.test(target)) return formatAddress(parseAddress(target));
+  const scheme = URL_SCHEME.exec(target)?.[1];
+  if (scheme === undefined) return undefined;
+  throw new UsageError(`${target}: a target is a file, unix:, tcp://, http://, etcd+http:// or etcd+https://, and not ${scheme}://`);
+}
+
+/** A file may be called anything, but one that is not there and is called like an address was not meant to be made. */
+function requireNoAddress(path: string): void {
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found === undefined ? ADDRESS.test(path) || URL_SCHEME.test(path) : found.isSocket()) throw new UsageError(`${path} is an address, and a file is needed here`);
 }
 
 function requireFile(path: string): void {
@@ -165,7 +194,7 @@ async function changeAndClose<T>(
 
 function openLocked(path: string): DB {
   try {
-    return open(path);
+    return open(path, { timeout: LOCK_WAIT_MS });
   } catch (error) {
     if (!isBolt(error, "TIMEOUT")) throw error;
     throw new ImagesError("UNAVAILABLE", `${path} is held by another program; give that program's socket instead`, { cause: error });

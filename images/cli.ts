@@ -5,7 +5,7 @@
 import { parseArgs } from "node:util";
 import { CorruptImagesError, ImagesError } from "./errors.js";
 import { imageDetails, imageJson, imageTable } from "./cli-output.js";
-import { namespacesOfFile, serveTarget, withTarget } from "./cli-target.js";
+import { UsageError, namespacesOfFile, serveTarget, withTarget } from "./cli-target.js";
 import type { CommandIo } from "./cli-target.js";
 import type { Descriptor, Image, ListOptions } from "./types.js";
 
@@ -44,8 +44,6 @@ Exit status: 0 done, 1 failed, 2 wrong usage
 `;
 
 const DEFAULT_MEDIA_TYPE = "application/vnd.oci.image.manifest.v1+json";
-
-class UsageError extends Error {}
 
 interface Options {
   readonly namespace: string | undefined;

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readdirSync } from "node:fs";
+import fs, { existsSync, readdirSync } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import { createServer } from "node:net";
 import type { Socket } from "node:net";
 import { dirname, join } from "node:path";
@@ -203,6 +204,41 @@ test("serve leaves no new file where it cannot listen, and one that was there as
   assert.equal((await run("ls", "-q", path)).out, "a\n");
 });
 
+const IS_NODE = !("Bun" in globalThis || "Deno" in globalThis);
+
+test("serve that cannot remove its new file while it is open closes it, and says what went wrong", { skip: IS_NODE ? false : "replaces a function of node:fs" }, async () => {
+  const path = tempPath("busy.db");
+  const { rmSync } = fs;
+  fs.rmSync = () => {
+    fs.rmSync = rmSync;
+    syncBuiltinESMExports();
+    throw new Error("EBUSY");
+  };
+  syncBuiltinESMExports();
+  const { err, status } = await run("serve", path, "unix:/nonexistent/x");
+  assert.equal(fs.rmSync, rmSync);
+  assert.deepEqual([status, err.includes("cannot listen on /nonexistent/x")], [1, true], err);
+  assert.equal(existsSync(path), false);
+});
+
+test("an address in a file's place, and a scheme that there is not, are wrong usage, and make nothing", async () => {
+  for (const name of ["127.0.0.1:5000", "unix:x.sock", "tcp://127.0.0.1:5000", "etcd+http://127.0.0.1:2379"]) {
+    for (const args of [["serve", name, "unix:/nonexistent/x"], ["namespaces", name]]) {
+      const { err, status } = await run(...args);
+      assert.equal(status, 2, args.join(" "));
+      assert.match(err, /is an address, and a file is needed here\nTry: /);
+    }
+    assert.equal(existsSync(name), false);
+  }
+  for (const name of ["https://127.0.0.1:1", "etcd+ftp://a", "etcd+http://"]) {
+    for (const args of [["ls", name], ["rm", name, "a"], ["put", name, "a", "--digest", digest("a"), "--size", "1"]]) {
+      const { err, status } = await run(...args);
+      assert.equal(status, 2, args.join(" "));
+      assert.match(err, /a target is a file, unix:, .* etcd\+https:\/\/, and not /);
+    }
+  }
+});
+
 test("a word that looks like an option is no filter", async () => {
   const path = tempPath("dash.db");
   await put(path, "a");
@@ -252,6 +288,17 @@ test("the program says that it serves while it does, though its output is no ter
   assert.equal(await ended, 0);
 });
 
+test("commands that put into one file at once wait for each other", async () => {
+  const path = tempPath("at-once.db");
+  await put(path, "first");
+  const statuses = await Promise.all(["a", "b", "c", "d"].map(async (name) => {
+    const child = spawn(process.execPath, [PROGRAM, "images", "put", path, name, "--digest", digest("a"), "--size", "1"], { stdio: ["ignore", "ignore", "inherit"] });
+    return (await once(child, "exit") as [number | null])[0];
+  }));
+  assert.deepEqual(statuses, [0, 0, 0, 0]);
+  assert.equal((await run("ls", "-q", path)).out, "a\nb\nc\nd\nfirst\n");
+});
+
 test("a signal ends a command that waits for its server", async () => {
   const socket = tempPath("mute.sock");
   const mute = createServer((connection) => connection.resume()).listen(socket);
@@ -283,8 +330,7 @@ test("what would move the cursor is escaped in a message", async () => {
 test("serve serves a file as its own process until it is told to stop", async () => {
   const path = tempPath("serve.db");
   const socket = tempPath("serve.sock");
-  const main = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "images", "main.js");
-  const child = spawn(process.execPath, [main, "serve", path, `unix:${socket}`], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, [PROGRAM, "images", "serve", path, `unix:${socket}`], { stdio: ["ignore", "pipe", "inherit"] });
   const ended = new Promise<number | null>((resolve) => { child.once("exit", resolve); });
   await new Promise<void>((resolve) => { child.stdout.once("data", () => resolve()); });
   const store = connectImages(socket, { namespace: "team" });
