@@ -161,7 +161,7 @@ class Exchange {
       stream.once("close", () => {
         this.#signal?.removeEventListener("abort", abort);
         session.off("error", keepError);
-        resolve(this.#reply(stream.rstCode, session.closed || session.destroyed));
+        resolve(this.#reply(stream.rstCode, session.closed || session.destroyed, stream.readableEnded));
       });
       stream.end(body);
     });
@@ -169,7 +169,7 @@ class Exchange {
 
   #take(stream: ClientHttp2Stream, chunk: Buffer): void {
     // A page that says what is wrong is no message.
-    if (this.#fault !== undefined || !this.#isHttpOk()) return;
+    if (this.#fault !== undefined || !this.#isHttpOk() || this.#foreignType() !== undefined) return;
     try {
       this.#reader.push(chunk);
     } catch (error) {
@@ -178,12 +178,17 @@ class Exchange {
     }
   }
 
-  #reply(resetCode: number, isSessionOver: boolean): Reply | "refused" {
+  #reply(resetCode: number, isSessionOver: boolean, isWhole: boolean): Reply | "refused" {
     const trailers = { ...this.#headers, ...this.#trailers };
     const status = trailers["grpc-status"];
     if (status === undefined && !this.#isHttpOk()) return this.#withoutStatus(resetCode, isSessionOver);
+    const type = this.#foreignType();
+    if (this.#isHttpOk() && type !== undefined) return failed(Status.UNKNOWN, `the server answered with content-type ${JSON.stringify(type)}`);
     if (this.#fault !== undefined) return { message: undefined, error: this.#fault, trailers };
-    if (status === undefined) return this.#withoutStatus(resetCode, isSessionOver);
+    if (status === undefined) {
+      const isClean = isWhole && resetCode === http2().constants.NGHTTP2_NO_ERROR && !isSessionOver;
+      return isClean ? failed(Status.UNKNOWN, "the server ended the call without a status") : this.#withoutStatus(resetCode, isSessionOver);
+    }
     const code = parseStatus(String(status));
     const message = this.#reader.isEmpty ? undefined : this.#whole();
     if (message instanceof GrpcError) return { message: undefined, error: message, trailers };
@@ -199,6 +204,12 @@ class Exchange {
     return Number(this.#headers[":status"] ?? 200) === 200;
   }
 
+  /** What the answer is where it says that it is none of gRPC's. */
+  #foreignType(): string | undefined {
+    const type = this.#headers["content-type"];
+    return type === undefined || type.startsWith("application/grpc") ? undefined : type;
+  }
+
   #whole(): Buffer | GrpcError {
     try {
       return this.#reader.finish();
@@ -207,7 +218,7 @@ class Exchange {
     }
   }
 
-  /** The answer broke off, or never was one of gRPC's. */
+  /** The answer broke off, or is an HTTP error. */
   #withoutStatus(resetCode: number, isSessionOver: boolean): Reply | "refused" {
     const { NGHTTP2_CANCEL, NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_REFUSED_STREAM } = http2().constants;
     if (!this.#isHttpOk()) {

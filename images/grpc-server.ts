@@ -172,6 +172,7 @@ function checkProtocol(call: Call, headers: IncomingHttpHeaders): void {
   }
   const encoding = headers["grpc-encoding"];
   if (encoding !== undefined && encoding !== "identity") {
+    call.headers["grpc-accept-encoding"] = "identity";
     throw new GrpcError(Status.UNIMPLEMENTED, `no decompressor for grpc-encoding ${JSON.stringify(encoding)}`);
   }
 }
@@ -202,6 +203,8 @@ class Room {
 /** One call: gathers the request, runs the handler, answers once. */
 class Call {
   httpStatus = 200;
+  /** What goes along with a status without a message. */
+  readonly headers: Record<string, string> = {};
   readonly #stream: ServerHttp2Stream;
   readonly #limits: ServerLimits;
   readonly #controller = new AbortController();
@@ -256,6 +259,7 @@ class Call {
       "content-type": "application/grpc",
       "grpc-status": String(status),
       "grpc-message": encodeMessage(message),
+      ...this.headers,
     }, { endStream: true });
     // What the client still sends would be read by nobody: NO_ERROR tells it to stop. Not before the status is sent, which happens
     // ahead of the next turn's immediates: Node 22 drops headers that still wait when their stream is closed.

@@ -124,7 +124,7 @@ export function decodeName(message: Uint8Array): string {
   return name;
 }
 
-/** Encodes a request that names an image. */
+/** Encodes a message whose field 1 is a text: a request that names an image, a version, an id. */
 export function encodeName(name: string): Buffer {
   return new MessageWriter().text(1, name).finish();
 }

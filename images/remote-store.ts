@@ -103,13 +103,13 @@ export class RemoteImageStore implements EditableImageStore {
     const matches = parseFilters(filters);
     const message = encodeTexts(filters);
     const reply = await this.#within(options, (limits) => this.#either("List", message, limits));
+    // The early service knows no filters: what it lists is filtered here, and the rest once more to no effect.
     if (reply.error?.status === Status.DATA_LOSS && reply.message !== undefined) {
       const { corrupt, count } = decoded(Buffer.from(String(reply.trailers[CORRUPT_TRAILER] ?? ""), "base64"), decodeCorrupt);
       const { images, broken } = decoded(reply.message, decodeImages);
-      throw new CorruptImagesError([...corrupt, ...broken], images, { cause: reply.error, count: count + broken.length });
+      throw new CorruptImagesError([...corrupt, ...broken], images.filter(matches), { cause: reply.error, count: count + broken.length });
     }
     const { images, broken } = decoded(messageOf(reply), decodeImages);
-    // The early service knows no filters: what it lists is filtered here, and the rest once more to no effect.
     const found = images.filter(matches);
     if (broken.length > 0) throw new CorruptImagesError(broken, found);
     return found;

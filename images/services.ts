@@ -4,7 +4,7 @@
  * - `containerd.services.images.v1.Images`: what ctr and containerd's clients speak; the header `containerd-namespace`
  *   chooses the namespace;
  * - `containerd.v1.Images`: the service of early 2017 (Get, Put, List, Delete), without namespaces;
- * - `containerd.services.leases.v1.Leases` and `…version.v1.Version`: what `ctr images tag` and `ctr version` call beside it.
+ * - `containerd.services.leases.v1.Leases`, `…version.v1.Version` and `…introspection.v1.Introspection`: what `ctr images tag` and `ctr version` call beside it.
  *   A lease keeps content from being collected; there is no content here, so a lease is remembered and nothing more.
  */
 import { setImmediate } from "node:timers";
@@ -35,6 +35,7 @@ export const CORRUPT_TRAILER = "hexbolt-corrupt-bin";
 
 const LEASES_SERVICE = "containerd.services.leases.v1.Leases";
 const VERSION_SERVICE = "containerd.services.version.v1.Version";
+const INTROSPECTION_SERVICE = "containerd.services.introspection.v1.Introspection";
 /** Bytes of the trailer that names damaged images: gRPC's C core takes 8 KiB of headers together, and base64 makes four bytes of three. */
 const CORRUPT_BYTES_MAX = 3000;
 const EMPTY: Answer = { message: Buffer.alloc(0) };
@@ -45,6 +46,7 @@ export type StoreSource = ImageStore | ((namespace: string) => ImageStore);
 /** Makes the handlers of all services by their path. */
 export function imageServices(source: StoreSource): Map<string, Handler> {
   const leases = new Leases();
+  const uuid = crypto.randomUUID();
   const methods: [string, Handler][] = [
     [`${PRESENT_SERVICE}/Get`, (request, call) => get(request, present(source, call), call, false)],
     [`${PRESENT_SERVICE}/List`, (request, call) => list(decodeTexts(request), present(source, call), call, false)],
@@ -65,6 +67,7 @@ export function imageServices(source: StoreSource): Map<string, Handler> {
     }],
     [`${LEASES_SERVICE}/List`, (_request, call) => ({ message: encodeLeases(leases.list(namespaceOf(call))) })],
     [`${VERSION_SERVICE}/Version`, () => ({ message: encodeName("hexbolt") })],
+    [`${INTROSPECTION_SERVICE}/Server`, () => ({ message: encodeName(uuid) })],
   ];
   return new Map(methods.map(([path, handler]) => [`/${path}`, decoding(handler)]));
 }
@@ -109,10 +112,13 @@ async function get(request: Buffer, store: ImageStore, call: CallContext, isEarl
   return { message: encodeImageField(image, isEarly) };
 }
 
+/** So many filters more cost little more than the list itself. */
+const FILTERS_PASSED_MAX = 16;
+
 async function list(filters: readonly string[], store: ImageStore, call: CallContext, isEarly: boolean): Promise<Answer> {
   const matches = parseFilters(filters);
-  // Patterns stay here: a store would try them on all images in one turn of the event loop.
-  const passed = filters.some((filter) => filter.includes("~=")) ? [] : filters;
+  // Patterns, and many filters, stay here: a store would try them on all images in one turn of the event loop.
+  const passed = filters.length > FILTERS_PASSED_MAX || filters.some((filter) => filter.includes("~=")) ? [] : filters;
   try {
     // A store need not know filters: what it lists is filtered here, and the rest once more to no effect.
     const images = await store.list({ signal: call.signal, ...(passed.length === 0 ? {} : { filters: passed }) });

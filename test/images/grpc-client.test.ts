@@ -47,6 +47,32 @@ test("an HTTP error is told as that, whatever page comes with it", async () => {
   }
 });
 
+const STRAY: readonly [string, (stream: ServerHttp2Stream) => void, string][] = [
+  ["without a status", (stream) => {
+    stream.respond({ ":status": 200, "content-type": "application/grpc" });
+    stream.end(Buffer.alloc(5));
+  }, "UNKNOWN: the server ended the call without a status"],
+  ["with headers alone", (stream) => stream.respond({ ":status": 200, "content-type": "application/grpc" }, { endStream: true }), "UNKNOWN: the server ended the call without a status"],
+  ["with a page", (stream) => {
+    stream.respond({ ":status": 200, "content-type": "text/html" });
+    stream.end("<html>hello</html>");
+  }, 'UNKNOWN: the server answered with content-type "text/html"'],
+  ["with a status of another protocol", (stream) => {
+    stream.respond({ ":status": 200, "content-type": "application/json", "grpc-status": "0" });
+    stream.end("{}");
+  }, 'UNKNOWN: the server answered with content-type "application/json"'],
+];
+
+for (const [what, answer, message] of STRAY) {
+  test(`an answer ${what} is told as that`, async () => {
+    await withServer(answer, async (address) => {
+      const client = connectImages(address, { namespace: "default" });
+      await assert.rejects(client.create("a", { mediaType: "m", digest: "d", size: 1 }), { code: "UNAVAILABLE", message });
+      client.close();
+    });
+  });
+}
+
 test("a client that closes ends its calls on a connection whose server goes away, too", async () => {
   let hasCalled = (): void => undefined;
   const called = new Promise<void>((resolve) => { hasCalled = resolve; });

@@ -1,15 +1,19 @@
 /** What the services do with a call that is well formed: its namespace, its filters, its image. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { test } from "node:test";
 import { CorruptImagesError } from "../../images/errors.js";
 import { frame } from "../../images/grpc-frame.js";
 import { Status } from "../../images/grpc-status.js";
-import { serveImages } from "../../images/index.js";
-import { encodeImageField, encodeName, encodeTexts } from "../../images/messages.js";
-import { EARLY_SERVICE, PRESENT_SERVICE } from "../../images/services.js";
+import { GrpcServer } from "../../images/grpc-server.js";
+import { loadHttp2 } from "../../images/http2.js";
+import { connectImages, serveImages } from "../../images/index.js";
+import { decodeImages, decodeName, encodeImageField, encodeName, encodeTexts } from "../../images/messages.js";
+import { EARLY_SERVICE, PRESENT_SERVICE, imageServices } from "../../images/services.js";
+import { tempPath } from "../support/temp.js";
 import { MapImageStore } from "./map-store.js";
 import { rawCall, rawSession } from "./raw-client.js";
-import type { Image } from "../../images/index.js";
+import type { Image, ListOptions } from "../../images/index.js";
 
 const GET = `/${PRESENT_SERVICE}/Get`;
 const LIST = `/${PRESENT_SERVICE}/List`;
@@ -25,6 +29,68 @@ test("of several namespaces the first counts, as to containerd", async () => {
   assert.equal(await list(["a,b"]), Status.INVALID_ARGUMENT);
   session.destroy();
   await server.close();
+});
+
+test("a client that compresses hears what the server takes", async () => {
+  const server = await serveImages(new MapImageStore(), {});
+  const session = rawSession(server.address);
+  const answer = await rawCall(session, LIST, Buffer.from([1, 0, 0, 0, 0]), { "grpc-encoding": "gzip" });
+  assert.deepEqual([answer.grpcStatus, answer.trailers["grpc-accept-encoding"]], [Status.UNIMPLEMENTED, "identity"]);
+  assert.equal((await rawCall(session, "/a/B", frame(Buffer.alloc(0)))).trailers["grpc-accept-encoding"], undefined);
+  session.destroy();
+  await server.close();
+});
+
+test("the server has an id of its own, which ctr version asks for", async () => {
+  const server = await serveImages(new MapImageStore(), {});
+  const session = rawSession(server.address);
+  const id = async (): Promise<string> =>
+    decodeName((await rawCall(session, "/containerd.services.introspection.v1.Introspection/Server", frame(Buffer.alloc(0)))).body.subarray(5));
+  assert.match(await id(), /^[\da-f]{8}-[\da-f]{4}-4[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/);
+  assert.equal(await id(), await id());
+  session.destroy();
+  await server.close();
+});
+
+test("many filters that name images hold up no other call", async () => {
+  const asked: (number | undefined)[] = [];
+  class ListingStore extends MapImageStore {
+    override async list(options?: ListOptions): Promise<Image[]> {
+      asked.push(options?.filters?.length);
+      return super.list(options);
+    }
+  }
+  const store = new ListingStore();
+  for (const name of ["a", "b", "c"]) await store.put(name, target);
+  const server = await serveImages(store, {});
+  const session = rawSession(server.address);
+  for (const count of [1, 16, 17, 1000]) {
+    const filters = Array.from({ length: count }, (_, i) => `name==${i === 0 ? "b" : `x${i}`}`);
+    const { body } = await rawCall(session, LIST, frame(encodeTexts(filters)));
+    assert.deepEqual(decodeImages(body.subarray(5)).images.map(({ name }) => name), ["b"]);
+  }
+  assert.deepEqual(asked, [1, 16, undefined, undefined]);
+  session.destroy();
+  await server.close();
+});
+
+test("of a list with damaged images those that are whole are filtered, too, whatever the server did", async () => {
+  class DamagedStore extends MapImageStore {
+    override async list(): Promise<Image[]> {
+      throw new CorruptImagesError([{ name: "bad", reason: "damaged" }], ["a", "b"].map((name) => ({ name, target })));
+    }
+  }
+  const path = tempPath("early.sock");
+  // A server of early 2017 knows no filters.
+  const early = new Map([...imageServices(new DamagedStore())].filter(([method]) => method.startsWith(`/${EARLY_SERVICE}/`)));
+  await loadHttp2();
+  const server = new GrpcServer(early);
+  await once(server.http.listen(path), "listening");
+  const client = connectImages(path);
+  await assert.rejects(client.list({ filters: ["name==b"] }), (error) =>
+    error instanceof CorruptImagesError && error.corrupt.length === 1 && error.images.map(({ name }) => name).join() === "b");
+  client.close();
+  await server.close(0);
 });
 
 /** What clients of gRPC's C core take of headers: more is refused, at first by chance. */
