@@ -5,6 +5,7 @@
  * @see containerd metadata/images.go, imageStore.Update
  */
 import { invalid, quote } from "./errors.js";
+import { makeDescriptor } from "./make.js";
 import type { Descriptor, Image, ImageChange } from "./types.js";
 
 type Strings = Readonly<Record<string, string>>;
@@ -53,8 +54,7 @@ function withParts(image: Image, target: Descriptor, labels: Strings | undefined
 }
 
 function withAnnotations(target: Descriptor, annotations: Strings | undefined): Descriptor {
-  const { mediaType, digest, size } = target;
-  return annotations === undefined ? { mediaType, digest, size } : { mediaType, digest, size, annotations };
+  return makeDescriptor(target.mediaType, target.digest, target.size, annotations);
 }
 
 /** Takes one entry over; a key without a value in `from` is taken away, as an empty value is. */

@@ -5,6 +5,7 @@
 import { isUtf8 } from "node:buffer";
 import { filled } from "./change.js";
 import { isObject } from "./etcd-gateway.js";
+import { makeDescriptor, makeImage } from "./make.js";
 import { isInt64, narrow } from "./varint.js";
 import type { Image } from "./types.js";
 
@@ -43,13 +44,7 @@ export function decodeRecord(name: string, value: Buffer): Image | string {
   const updatedAt = parseTime(record["updatedAt"]);
   if (annotations === "bad" || labels === "bad") return "its labels or annotations are no texts";
   if (createdAt === "bad" || updatedAt === "bad") return "its times are no times";
-  return {
-    name,
-    target: { mediaType, digest, size, ...(annotations === undefined ? {} : { annotations }) },
-    ...(labels === undefined ? {} : { labels }),
-    ...(createdAt === undefined ? {} : { createdAt }),
-    ...(updatedAt === undefined ? {} : { updatedAt }),
-  };
+  return makeImage(name, makeDescriptor(mediaType, digest, size, annotations), labels, createdAt, updatedAt);
 }
 
 /** Tells whether a value was written by the call with this id. */

@@ -9,6 +9,11 @@
 /** Seconds from the first of January of the year 1 to that of 1970. */
 const EPOCH_SECONDS = 62_135_596_800n;
 
+/** Tells whether a time is Go's zero time, which stands for one that was never set. */
+export function isGoZeroTime(time: Date): boolean {
+  return time.getTime() === -1000 * Number(EPOCH_SECONDS);
+}
+
 /** Encodes a time in UTC. @throws RangeError for an invalid Date */
 export function encodeGoTime(time: Date): Buffer {
   const milliseconds = time.getTime();

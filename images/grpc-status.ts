@@ -31,8 +31,7 @@ export class GrpcError extends Error {
 
 const STATUS_NAMES: ReadonlyMap<number, string> = new Map(Object.entries(Status).map(([name, code]) => [code, name]));
 
-/** Gives a status its name, for messages. */
-export function statusName(status: number): string {
+function statusName(status: number): string {
   return STATUS_NAMES.get(status) ?? `status ${status}`;
 }
 

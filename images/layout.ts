@@ -9,8 +9,9 @@
  */
 import { isUtf8 } from "node:buffer";
 import { invalid } from "./errors.js";
-import { decodeGoTime, encodeGoTime } from "./go-time.js";
+import { decodeGoTime, encodeGoTime, isGoZeroTime } from "./go-time.js";
 import { copyBytes, decodeRepeated, decodeText, hex, REPLACEMENT } from "./decode.js";
+import { makeDescriptor, makeImage } from "./make.js";
 import { decodeVarint, encodeVarint } from "./varint.js";
 import type { Bucket } from "../engine/index.js";
 import type { Descriptor, Image } from "./types.js";
@@ -94,13 +95,7 @@ export const namespacedLayout: Layout = {
     const labels = readStrings(bucket, LABELS);
     const createdAt = readTime(bucket, CREATED_AT);
     const updatedAt = readTime(bucket, UPDATED_AT);
-    return {
-      name,
-      target: readTarget(target, readStrings(bucket, ANNOTATIONS)),
-      ...(labels === undefined ? {} : { labels }),
-      ...(createdAt === undefined ? {} : { createdAt }),
-      ...(updatedAt === undefined ? {} : { updatedAt }),
-    };
+    return makeImage(name, readTarget(target, readStrings(bucket, ANNOTATIONS)), labels, createdAt, updatedAt);
   },
   write(bucket, image) {
     requireKinds(bucket, [CREATED_AT, UPDATED_AT], [LABELS, ANNOTATIONS, TARGET]);
@@ -139,7 +134,7 @@ function readTarget(bucket: ImageBucket, annotations: Record<string, string> | u
   const size = bucket.read(SIZE, readSize) ?? 0;
   const mediaType = textOf(bucket, MEDIA_TYPE, decodeRepeated);
   const digest = textOf(bucket, DIGEST, decodeText);
-  return annotations === undefined ? { mediaType, digest, size } : { mediaType, digest, size, annotations };
+  return makeDescriptor(mediaType, digest, size, annotations);
 }
 
 /** Bytes that are no UTF-8 would come back as another text, and be lost with the next write. */
@@ -171,11 +166,8 @@ function readTime(bucket: ImageBucket, name: Buffer): Date | undefined {
   if (stored === undefined) return undefined;
   const time = decodeGoTime(stored);
   if (time === undefined) throw new UnreadableImage(`its ${name.toString()} 0x${stored.toString("hex")} is no time`);
-  // The year 1 is Go's zero time: it stands for a time that was never set.
-  return time.getTime() === GO_ZERO_TIME ? undefined : time;
+  return isGoZeroTime(time) ? undefined : time;
 }
-
-const GO_ZERO_TIME = -62_135_596_800_000;
 
 function readStrings(bucket: ImageBucket, name: Buffer): Record<string, string> | undefined {
   const entries: [string, string][] = [];

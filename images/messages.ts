@@ -12,6 +12,8 @@
  *
  * @see containerd api/services/images/v1/images.proto; of 2017, api/services/images/images.proto
  */
+import { isGoZeroTime } from "./go-time.js";
+import { makeDescriptor, makeImage } from "./make.js";
 import { MessageWriter, NoUtf8Error, ProtobufError, bytesOf, integerOf, readFields, textOf } from "./protobuf.js";
 import { narrow } from "./varint.js";
 import type { CorruptImage } from "./errors.js";
@@ -20,9 +22,6 @@ import type { Descriptor, Image } from "./types.js";
 
 type Strings = Record<string, string>;
 
-/** Seconds of Go's zero time, which stands for "not set". */
-const GO_ZERO_SECONDS = -62_135_596_800n;
-
 /** A field of the message that is asked for: the reader of each number that counts. */
 type Readers = Readonly<Record<number, (field: Field) => void>>;
 
@@ -30,14 +29,13 @@ function read(message: Uint8Array, readers: Readers): void {
   for (const field of readFields(message)) readers[field.number]?.(field);
 }
 
-/** Encodes a descriptor. */
-export function encodeDescriptor(target: Descriptor): Buffer {
+function encodeDescriptor(target: Descriptor): Buffer {
   return new MessageWriter()
     .text(1, target.mediaType).text(2, target.digest).integer(3, target.size).map(5, target.annotations).finish();
 }
 
 /** Decodes a descriptor; what is missing is empty or 0. */
-export function decodeDescriptor(message: Uint8Array): Descriptor {
+function decodeDescriptor(message: Uint8Array): Descriptor {
   let mediaType = "";
   let digest = "";
   let size: number | bigint = 0;
@@ -48,12 +46,11 @@ export function decodeDescriptor(message: Uint8Array): Descriptor {
     3: (field) => { size = narrow(integerOf(field)); },
     5: (field) => readEntry(field, annotations),
   });
-  const base = { mediaType, digest, size };
-  return annotations.size === 0 ? base : { ...base, annotations: Object.fromEntries(annotations) };
+  return makeDescriptor(mediaType, digest, size, entriesOf(annotations));
 }
 
 /** Encodes an image for containerd's present service, or, without labels and times, for the early one. */
-export function encodeImage(image: Image, early = false): Buffer {
+function encodeImage(image: Image, early = false): Buffer {
   const writer = new MessageWriter().text(1, image.name);
   if (!early) writer.map(2, image.labels);
   writer.bytes(3, encodeDescriptor(image.target));
@@ -76,18 +73,11 @@ export function decodeImage(message: Uint8Array, early = false): Image {
     7: (field) => { createdAt = decodeTimestamp(bytesOf(field)); },
     8: (field) => { updatedAt = decodeTimestamp(bytesOf(field)); },
   });
-  return {
-    name,
-    // A message that is there twice is merged, and merging is reading one behind the other.
-    target: decodeDescriptor(Buffer.concat(target)),
-    ...(labels.size === 0 ? {} : { labels: Object.fromEntries(labels) }),
-    ...(createdAt === undefined ? {} : { createdAt }),
-    ...(updatedAt === undefined ? {} : { updatedAt }),
-  };
+  // A message that is there twice is merged, and merging is reading one behind the other.
+  return makeImage(name, decodeDescriptor(Buffer.concat(target)), entriesOf(labels), createdAt, updatedAt);
 }
 
-/** Encodes a time. */
-export function encodeTimestamp(time: Date): Buffer {
+function encodeTimestamp(time: Date): Buffer {
   const seconds = Math.floor(time.getTime() / 1000);
   const nanos = (time.getTime() - seconds * 1000) * 1_000_000;
   return new MessageWriter().integer(1, seconds).integer(2, nanos).finish();
@@ -101,10 +91,13 @@ function decodeTimestamp(message: Uint8Array): Date | undefined {
     1: (field) => { seconds = integerOf(field); },
     2: (field) => { nanos = integerOf(field); },
   });
-  if (seconds === GO_ZERO_SECONDS && nanos === 0n) return undefined;
   const time = new Date(Number(seconds) * 1000 + Math.floor(Number(nanos) / 1_000_000));
   if (Number.isNaN(time.getTime())) throw new ProtobufError("a timestamp is out of range");
-  return time;
+  return isGoZeroTime(time) ? undefined : time;
+}
+
+function entriesOf(entries: ReadonlyMap<string, string>): Strings | undefined {
+  return entries.size === 0 ? undefined : Object.fromEntries(entries);
 }
 
 function readEntry(field: Field, into: Map<string, string>): void {

@@ -53,7 +53,7 @@ export function validateEarlyTarget(target: Descriptor): void {
 }
 
 /** Checks a descriptor as containerd does before it stores one. */
-export function validateTarget(target: Descriptor): void {
+function validateTarget(target: Descriptor): void {
   validateEarlyTarget(target);
   validateDigest(target.digest);
   if (target.size <= 0) throw invalid("target size must be greater than zero");

@@ -1,0 +1,20 @@
+/** Images and descriptors as stores give them: what there is not is no property, and those there are have the same order everywhere. */
+import type { Descriptor, Image } from "./types.js";
+
+type Strings = Readonly<Record<string, string>>;
+
+/** Makes a descriptor. */
+export function makeDescriptor(mediaType: string, digest: string, size: number | bigint, annotations: Strings | undefined): Descriptor {
+  return annotations === undefined ? { mediaType, digest, size } : { mediaType, digest, size, annotations };
+}
+
+/** Makes an image. */
+export function makeImage(name: string, target: Descriptor, labels: Strings | undefined, createdAt: Date | undefined, updatedAt: Date | undefined): Image {
+  return {
+    name,
+    target,
+    ...(labels === undefined ? {} : { labels }),
+    ...(createdAt === undefined ? {} : { createdAt }),
+    ...(updatedAt === undefined ? {} : { updatedAt }),
+  };
+}
