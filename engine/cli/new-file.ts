@@ -4,9 +4,9 @@
  */
 import { randomUUID } from "node:crypto";
 import { chmodSync, chownSync, closeSync, copyFileSync, existsSync, fsyncSync, linkSync, lstatSync, openSync, readdirSync, readSync, realpathSync, renameSync, rmSync, statSync, writeSync, type Stats } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, sep } from "node:path";
 import { systemCode } from "../base/errors.js";
-import { Failure } from "./command.js";
+import { Failure, UsageError } from "./command.js";
 import type { Io } from "./io.js";
 import { Progress } from "./terminal.js";
 
@@ -49,14 +49,27 @@ function temporaryName(path: string): string {
   return join(dirname(path), `${kept}.${randomUUID().slice(0, 13)}.tmp`);
 }
 
-/** Gives a file its permissions and makes it durable. Windows does that only for one that is open for writing. */
+/** Gives a file its permissions and makes it durable. */
 function finishFile(path: string, givePermissions: () => void): void {
-  const descriptor = openSync(path, "r+");
+  const { descriptor, isForWriting } = openToSync(path);
   try {
     givePermissions();
     fsyncSync(descriptor);
+  } catch (error) {
+    // Windows, where the engine has made durable what it has copied.
+    if (isForWriting || systemCode(error) !== "EPERM") throw error;
   } finally {
     closeSync(descriptor);
+  }
+}
+
+/** Windows makes durable only what is open for writing; and a copy of what may only be read may only be read. */
+function openToSync(path: string): { readonly descriptor: number; readonly isForWriting: boolean } {
+  try {
+    return { descriptor: openSync(path, "r+"), isForWriting: true };
+  } catch (error) {
+    if (!["EACCES", "EPERM"].includes(systemCode(error) ?? "")) throw error;
+    return { descriptor: openSync(path, "r"), isForWriting: false };
   }
 }
 
@@ -76,8 +89,9 @@ function makeLike(io: Io, path: string, { gid, mode, uid }: Stats, ownerMay: num
   chmodSync(path, permissions);
 }
 
-/** @throws Failure EXISTS, NO_FOLDER */
+/** @throws Failure EXISTS, NO_FOLDER; UsageError for the name of a folder */
 export function refuseExisting(path: string): void {
+  if (path.endsWith("/") || path.endsWith(sep)) throw new UsageError(`${JSON.stringify(path)} names a folder: name the file in it`);
   // A link that leads nowhere is a name that is taken too.
   if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) throw new Failure("EXISTS", `output file ${JSON.stringify(path)} already exists`, "name another file, or remove this one first");
   if (!existsSync(dirname(path))) throw new Failure("NO_FOLDER", `there is no folder ${JSON.stringify(dirname(path))} to write ${JSON.stringify(basename(path))} into`);

@@ -364,10 +364,10 @@ export class DB {
    * the lock is held until then. Idempotent.
    */
   close(): void {
-    if (!this.#isOpen) return;
     this.#isOpen = this.#isAccepting = false;
+    // All of it also for one that was closed: a `vm` timeout may have broken that off.
     try {
-      for (const state of this.#openTxs.list()) if (!state.isCommitting) this.#rollback(state);
+      for (const state of this.#openTxs.list()) if (state.isOpen && !state.isCommitting) this.#rollback(state);
       if (this.#writer?.isCommittingLater !== true) this.#pager.close();
     } finally {
       this.#queue.close();

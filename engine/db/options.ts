@@ -11,7 +11,7 @@ export interface OpenOptions {
   readonly timeout?: number | undefined;
   /** Commits do not wait for the disk: a power cut can lose or damage the file. Default false. */
   readonly noSync?: boolean | undefined;
-  /** Free pages are not stored; the next opening finds them by reading every page. Default false. */
+  /** Free pages are not stored; the next opening finds them by a walk over all keys. Default false. */
   readonly noFreelistSync?: boolean | undefined;
   /** Taken for bbolt's sake: growth is made durable by the commit's first sync, which noSync leaves out. Default false. */
   readonly noGrowSync?: boolean | undefined;

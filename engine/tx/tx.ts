@@ -185,7 +185,7 @@ export class Tx {
 
   /**
    * Finds what is wrong with the committed state that the transaction began with: one line a problem, none when all is well.
-   * Never throws on a broken tree. Changes of this transaction are not looked at.
+   * Never throws on a broken tree. Changes of this transaction are not looked at, and large values, which nothing refers from, are not read.
    * @see bbolt Tx.Check
    */
   check(): Generator<string, void, undefined> {

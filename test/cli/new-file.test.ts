@@ -12,7 +12,7 @@ import { outputHere } from "./command.js";
 test("a folder that may be written and not read takes new files", { skip: process.platform === "win32" ? "folders there have no such permissions" : false }, async () => {
   const source = tempPath("source.db");
   open(source).close();
-  chmodSync(source, 0o644);
+  chmodSync(source, 0o444);
   const folder = tempPath("write-only");
   mkdirSync(folder);
   chmodSync(folder, 0o333);

@@ -1,5 +1,6 @@
 /** Closing: what waits is told, a file that somebody has cut is left alone, and no descriptor stays. */
 import assert from "node:assert/strict";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { readdirSync, statSync, truncateSync } from "node:fs";
 import { test } from "node:test";
 import { runInNewContext } from "node:vm";
@@ -90,6 +91,20 @@ test("after a program was broken off in the middle of a call by a vm timeout, cl
     assert.deepEqual(again.view((tx) => [...tx.check()]), []);
     again.close();
   }
+});
+
+test("what a vm timeout has left of a close is done by the next one", () => {
+  const path = tempPath("half-closed.db");
+  const db = open(path);
+  const reader = db.begin();
+  const writer = db.begin(true);
+  const spin = (): void => { for (;;); };
+  subscribe("hexbolt:rollback", spin);
+  assert.throws(() => { runInNewContext("close()", { close: () => db.close() }, { timeout: 20 }); }, { code: "ERR_SCRIPT_EXECUTION_TIMEOUT" });
+  unsubscribe("hexbolt:rollback", spin);
+  db.close();
+  for (const tx of [reader, writer]) assert.throws(() => [...tx.buckets()], boltError("TX_CLOSED", /^tx closed/));
+  open(path, { timeout: 1 }).close();
 });
 
 test("databases that are opened, written and closed without a turn of the event loop leave few descriptors behind", { skip: process.platform !== "linux" && "counts the entries of /proc/self/fd" }, async (t) => {
