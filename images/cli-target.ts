@@ -38,10 +38,16 @@ const LOCK_WAIT_MS = 1000;
 /** What a command does with its target: `change` needs a file that is there, `write` makes it. */
 export type Mode = "read" | "change" | "write";
 
+/** What the command line says of the target. */
+export interface TargetOptions {
+  readonly namespace: string | undefined;
+  /** Milliseconds. */
+  readonly timeoutMs: number | undefined;
+}
+
 /** Opens the store on a target, runs `use`, closes. */
-export async function withTarget<T>(
-  target: string, mode: Mode, namespace: string | undefined, env: Env, use: (store: EditableImageStore) => Promise<T>,
-): Promise<T> {
+export async function withTarget<T>(target: string, mode: Mode, options: TargetOptions, env: Env, use: (store: EditableImageStore) => Promise<T>): Promise<T> {
+  const { namespace } = options;
   const wanted = namespace ?? namespaceOf(env);
   const etcd = /^etcd\+(https?):\/\/(.+)$/.exec(target);
   if (etcd !== null) {
@@ -58,7 +64,7 @@ export async function withTarget<T>(
     }
   }
   if (mode !== "write") requireFile(target);
-  return mode === "read" ? readFile(target, (db) => use(localStore(db, namespace, env))) : writeFile(target, namespace, env, use);
+  return mode === "read" ? readFile(target, (db) => use(localStore(db, namespace, env))) : writeFile(target, options, env, use);
 }
 
 /** Lists the containerd namespaces of a database file. */
@@ -86,8 +92,8 @@ export async function serveTarget(path: string, address: string, namespace: stri
       io.signal?.addEventListener("abort", () => resolve(), { once: true });
     });
   } finally {
-    // What could not be served is not left behind; nobody else has written there, for the file is still locked. Windows may want it closed first.
-    const isLeft = isNew && server === undefined && !removed(path);
+    // What could not be served is not left behind, unless somebody has written there before it was locked. Windows may want it closed first.
+    const isLeft = isNew && server === undefined && db.view((tx) => [...tx.buckets()].length === 0) && !removed(path);
     try {
       await server?.close();
     } finally {
@@ -121,7 +127,7 @@ function sourceOf(db: DB, namespace: string | undefined): StoreSource {
 }
 
 const ADDRESS = /^(?:unix:|tcp:\/\/|http:\/\/)|^[^/]+:\d{1,5}$/;
-const URL_SCHEME = /^([a-z][a-z\d+.-]*):\/\//i;
+const URL_SCHEME = /^([a-z][a-z\d+.-]*):\/\//;
 
 /** The address that a target is, or undefined for a file. */
 function addressOf(target: string): string | undefined {
@@ -136,7 +142,7 @@ function addressOf(target: string): string | undefined {
 /** A file may be called anything, but one that is not there and is called like an address was not meant to be made. */
 function requireNoAddress(path: string): void {
   const found = statSync(path, { throwIfNoEntry: false });
-  if (found === undefined ? ADDRESS.test(path) || URL_SCHEME.test(path) : found.isSocket()) throw new UsageError(`${path} is an address, and a file is needed here`);
+  if (found === undefined ? ADDRESS.test(path) || URL_SCHEME.test(path) : found.isSocket()) throw new UsageError(`${path} is an address, and a file is needed here (a new file of that name is ./${path})`);
 }
 
 function requireFile(path: string): void {
@@ -170,12 +176,10 @@ function openToRead(path: string): DB {
   }
 }
 
-async function writeFile<T>(
-  path: string, namespace: string | undefined, env: Env, use: (store: EditableImageStore) => Promise<T>,
-): Promise<T> {
+async function writeFile<T>(path: string, { namespace, timeoutMs }: TargetOptions, env: Env, use: (store: EditableImageStore) => Promise<T>): Promise<T> {
   // What cannot be done leaves no new file: it is tried in memory first.
   if (statSync(path, { throwIfNoEntry: false }) === undefined) await changeAndClose(openMemory(), namespace, env, use);
-  return changeAndClose(openLocked(path), namespace, env, use);
+  return changeAndClose(openLocked(path, timeoutMs), namespace, env, use);
 }
 
 async function changeAndClose<T>(
@@ -192,9 +196,9 @@ async function changeAndClose<T>(
   }
 }
 
-function openLocked(path: string): DB {
+function openLocked(path: string, timeoutMs = LOCK_WAIT_MS): DB {
   try {
-    return open(path, { timeout: LOCK_WAIT_MS });
+    return open(path, { timeout: Math.min(timeoutMs, LOCK_WAIT_MS) });
   } catch (error) {
     if (!isBolt(error, "TIMEOUT")) throw error;
     throw new ImagesError("UNAVAILABLE", `${path} is held by another program; give that program's socket instead`, { cause: error });

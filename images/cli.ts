@@ -100,7 +100,7 @@ async function list(values: readonly string[], options: Options, io: CommandIo):
   const [target, ...filters] = values;
   const wish: ListOptions = { ...limits(options), ...(filters.length === 0 ? {} : { filters }) };
   try {
-    const images = await withTarget(needed(target, "TARGET"), "read", options.namespace, io.env, (store) => store.list(wish));
+    const images = await withTarget(needed(target, "TARGET"), "read", options, io.env, (store) => store.list(wish));
     return print(io, listed(images, options));
   } catch (error) {
     // What is whole is shown all the same.
@@ -118,7 +118,7 @@ async function get(values: readonly string[], options: Options, io: CommandIo): 
   const [target, name, ...rest] = values;
   none(rest);
   const wanted = needed(name, "NAME");
-  const image = await withTarget(needed(target, "TARGET"), "read", options.namespace, io.env, (store) => store.get(wanted, limits(options)));
+  const image = await withTarget(needed(target, "TARGET"), "read", options, io.env, (store) => store.get(wanted, limits(options)));
   return print(io, options.json ? `${JSON.stringify(imageJson(image), undefined, 2)}\n` : imageDetails(image));
 }
 
@@ -133,7 +133,7 @@ async function put(values: readonly string[], options: Options, io: CommandIo): 
   };
   const labels = labelsOf(options.labels);
   const wish = { ...limits(options), ...(labels === undefined ? {} : { labels }) };
-  await withTarget(needed(target, "TARGET"), "write", options.namespace, io.env, (store) => store.put(wanted, descriptor, wish));
+  await withTarget(needed(target, "TARGET"), "write", options, io.env, (store) => store.put(wanted, descriptor, wish));
   return 0;
 }
 
@@ -141,7 +141,7 @@ async function put(values: readonly string[], options: Options, io: CommandIo): 
 async function remove(values: readonly string[], options: Options, io: CommandIo): Promise<number> {
   const [target, ...names] = values;
   needed(names[0], "NAME");
-  return withTarget(needed(target, "TARGET"), "change", options.namespace, io.env, async (store) => {
+  return withTarget(needed(target, "TARGET"), "change", options, io.env, async (store) => {
     let status = 0;
     const deleted: string[] = [];
     for (const name of names) {

@@ -57,6 +57,7 @@ const PAUSE_MS = 100;
 /** Deno's fetch repeats a POST by itself when a connection that was used before is cut, and does not say so. */
 const FETCH_REPEATS = "Deno" in globalThis;
 
+const TOO_MANY_REQUESTS = 429;
 const CANCELLED = 1;
 const UNKNOWN = 2;
 const UNAVAILABLE = 14;
@@ -149,9 +150,10 @@ function readAnswer(httpStatus: number, text: string): Attempt {
   if (httpStatus === 200) return { body: undefined, fault: "its answer is none of etcd's", sent: true, isEtcd: false };
   const message = typeof body?.["message"] === "string" ? body["message"] : `HTTP status ${httpStatus}`;
   const code = typeof body?.["code"] === "number" ? body["code"] : undefined;
-  // No leader, a leader that changed, a request that timed out inside: the cluster may be well again in a moment. A member that shuts down calls off
-  // what it has. And a page, or another server's error, says nothing about the images.
-  if (code === UNAVAILABLE || code === CANCELLED || code === undefined) return { body: undefined, fault: message, sent: true, isEtcd: body !== undefined };
+  // No leader, a leader that changed, a request that timed out inside, a proxy whose server begins anew: the cluster may be well again in a moment.
+  // A member that shuts down calls off what it has. And a page that there is none comes from somebody else.
+  const isTemporary = body !== undefined || httpStatus >= 500 || httpStatus === TOO_MANY_REQUESTS;
+  if (code === UNAVAILABLE || code === CANCELLED || code === undefined) return { body: undefined, fault: message, sent: true, isEtcd: isTemporary };
   throw new EtcdError(code === 0 ? UNKNOWN : code, message);
 }
 
@@ -203,7 +205,9 @@ function isRefusedConnection(error: unknown): boolean {
   const cause = error.cause instanceof Error ? error.cause : error;
   // fetch itself refuses some ports, before anything is sent; and Deno's has a text of its own.
   if (cause.message === "bad port" || cause.message.includes("client error (Connect)")) return true;
-  return "code" in cause && REFUSED.has(String(cause.code));
+  // A network may also be lost when the request is sent and its answer is read.
+  const isLater = "syscall" in cause && (cause.syscall === "read" || cause.syscall === "write");
+  return !isLater && "code" in cause && REFUSED.has(String(cause.code));
 }
 
 function explain(error: unknown): string {

@@ -44,12 +44,12 @@ export class GrpcClient {
   #session: ClientHttp2Session | undefined;
   /** All that are open, with what watches over each one's calls: they may still be under way on one whose server goes away. */
   readonly #sessions = new Map<ClientHttp2Session, ReturnType<typeof watchServer>>();
-  readonly #patience: PatienceLimits | undefined;
+  readonly #patience: PatienceLimits;
   #callCount = 0;
   #closed = false;
 
-  /** @param patience how long a server that has calls may be silent, where not as long as is usual */
-  constructor(endpoint: Endpoint, patience?: PatienceLimits) {
+  /** @param patience how long a server that has calls may be silent */
+  constructor(endpoint: Endpoint, patience: PatienceLimits) {
     this.#endpoint = endpoint;
     this.#patience = patience;
   }

@@ -59,11 +59,14 @@ export interface PatienceLimits {
   readonly answerMs: number;
 }
 
-/**
- * Both together are less than the 30 s of a call that names no limit: it still hears why it failed. A server that stands still for ten seconds, for its
- * machine is busy or its disk is slow, loses no call.
- */
-const PATIENCE: PatienceLimits = { quietMs: 5_000, answerMs: 15_000 };
+/** A server that stands still for ten seconds, for its machine is busy or its disk is slow, loses no call. */
+const ANSWER_MS_MIN = 15_000;
+const ANSWER_MS_MAX = 300_000;
+
+/** The limits for calls that may take so long: they still hear why they failed, and who has more time has more patience. */
+export function patienceOf(timeoutMs: number): PatienceLimits {
+  return { quietMs: 5_000, answerMs: Math.min(Math.max(timeoutMs / 2, ANSWER_MS_MIN), ANSWER_MS_MAX) };
+}
 
 /** Servers in Go end a connection that asks a fourth time while they say nothing: one word of theirs may have crossed a question, so that leaves two. */
 const QUESTIONS_AT_ONCE = 2;
@@ -75,7 +78,7 @@ const QUESTION_REST_MS = 310_000;
  * @returns what is to be told of every call's stream
  * @see grpc-go internal/transport/http2_server.go, handlePing
  */
-export function watchServer(session: ClientHttp2Session, { answerMs, quietMs }: PatienceLimits = PATIENCE): (stream: ClientHttp2Stream) => void {
+export function watchServer(session: ClientHttp2Session, { answerMs, quietMs }: PatienceLimits): (stream: ClientHttp2Stream) => void {
   const question = new Question(session, answerMs, () => session.destroy(new Error("the server answers neither the call nor a ping")));
   let calls = 0;
   let hasCalled = false;

@@ -18,6 +18,8 @@ import type { Socket } from "node:net";
 /** What a handler knows of its call besides the message. */
 export interface CallContext {
   readonly headers: IncomingHttpHeaders;
+  /** Names and values in turns, as they came. */
+  readonly rawHeaders: readonly string[];
   /** Aborts when the client leaves or its deadline passes. */
   readonly signal: AbortSignal;
 }
@@ -105,7 +107,7 @@ export class GrpcServer {
       socket.once("close", () => this.#sockets.delete(socket));
     });
     this.http.on("session", (session) => this.#watch(session));
-    this.http.on("stream", (stream, headers) => this.#serve(stream, headers));
+    this.http.on("stream", (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, _flags: number, rawHeaders: string[]) => this.#serve(stream, headers, rawHeaders));
     // A session that breaks HTTP/2 ends with an error of its own: it concerns nobody else.
     this.http.on("sessionError", ignore);
     this.http.on("error", ignore);
@@ -134,7 +136,7 @@ export class GrpcServer {
     watchConnection(session, this.#limits);
   }
 
-  #serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
+  #serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeaders: readonly string[]): void {
     stream.on("error", ignore);
     const call = new Call(stream, this.#limits, this.#rooms.get(stream.session ?? this) ?? this.#room);
     try {
@@ -142,7 +144,7 @@ export class GrpcServer {
       const handler = this.#handlerOf(headers);
       const timeout = headers["grpc-timeout"];
       if (timeout !== undefined) call.endAfter(Math.min(parseTimeout(String(timeout)), TIMER_MS_MAX));
-      void call.run(handler, headers);
+      void call.run(handler, { headers, rawHeaders });
     } catch (error) {
       call.fail(error);
     }
@@ -229,10 +231,10 @@ class Call {
     this.#after(milliseconds, "the call's deadline has passed");
   }
 
-  async run(handler: Handler, headers: IncomingHttpHeaders): Promise<void> {
+  async run(handler: Handler, headers: Pick<CallContext, "headers" | "rawHeaders">): Promise<void> {
     try {
       const request = await this.#request();
-      this.#answer(await handler(request, { headers, signal: this.#controller.signal }));
+      this.#answer(await handler(request, { ...headers, signal: this.#controller.signal }));
     } catch (error) {
       this.fail(error);
     } finally {

@@ -10,6 +10,7 @@ import { CorruptImagesError, ImageNotFoundError, ImagesError, invalid, isExists,
 import { parseFilters } from "./filters.js";
 import { requireMs, requireOptions } from "./options.js";
 import { ownPut, ownTarget } from "./own.js";
+import { patienceOf } from "./grpc-connection.js";
 import { GrpcClient } from "./grpc-client.js";
 import { GrpcError, Status, fromGrpcError } from "./grpc-status.js";
 import {
@@ -55,9 +56,9 @@ export class RemoteImageStore implements EditableImageStore {
   constructor(address: string, options: ConnectOptions = {}) {
     requireOptions(options, ["namespace", "timeoutMs"]);
     if (options.namespace !== undefined) validateNamespace(options.namespace);
-    this.#client = new GrpcClient(parseAddress(address));
     this.#namespace = options.namespace;
     this.#timeoutMs = requireMs("timeoutMs", options.timeoutMs ?? DEFAULT_TIMEOUT_MS, 1);
+    this.#client = new GrpcClient(parseAddress(address), patienceOf(this.#timeoutMs));
     this.#lacksEarly = options.namespace !== undefined;
   }
 

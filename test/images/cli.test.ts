@@ -226,7 +226,7 @@ test("an address in a file's place, and a scheme that there is not, are wrong us
     for (const args of [["serve", name, "unix:/nonexistent/x"], ["namespaces", name]]) {
       const { err, status } = await run(...args);
       assert.equal(status, 2, args.join(" "));
-      assert.match(err, /is an address, and a file is needed here\nTry: /);
+      assert.match(err, /is an address, and a file is needed here \(a new file of that name is \.\/\S+\)\nTry: /);
     }
     assert.equal(existsSync(name), false);
   }

@@ -91,6 +91,42 @@ test("an endpoint that has only pages to answer with is not asked until the time
   server.closeAllConnections();
 });
 
+test("a proxy whose server begins anew is waited for", async () => {
+  for (const httpStatus of [502, 503, 504, 429]) {
+    await withFakeEtcd(async (etcd) => {
+      const before = createServer((request, response) => {
+        request.resume();
+        request.once("end", () => { response.writeHead(httpStatus).end("<html>later</html>"); });
+      }).listen(0, "127.0.0.1");
+      await once(before, "listening");
+      const address = before.address();
+      assert.ok(typeof address === "object" && address !== null);
+      let requestCount = 0;
+      before.on("request", () => {
+        // As many as would end the call if nobody were there: one a round.
+        if (++requestCount === 4) before.emit("over");
+      });
+      const store = new EtcdImageStore({ endpoints: `http://127.0.0.1:${address.port}` });
+      const over = once(before, "over");
+      const put = store.put("a", target);
+      await over;
+      before.removeAllListeners("request");
+      before.on("request", (request, response) => {
+        void (async () => {
+          const parts: Uint8Array[] = [];
+          for await (const part of request) parts.push(part as Uint8Array);
+          const answer = await fetch(etcd.url + (request.url ?? ""), { method: "POST", body: Buffer.concat(parts) });
+          response.writeHead(answer.status).end(Buffer.from(await answer.arrayBuffer()));
+        })();
+      });
+      await put;
+      assert.equal((await store.get("a")).name, "a");
+      before.close();
+      before.closeAllConnections();
+    });
+  }
+});
+
 test("an endpoint whose certificate nobody vouches for is told as that, and not asked until the time is over", async () => {
   const server = createTlsServer(SELF_SIGNED, (_request, response) => response.end("{}"));
   let connectionCount = 0;

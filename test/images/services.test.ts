@@ -26,7 +26,7 @@ test("of several namespaces the first counts, as to containerd", async () => {
     (await rawCall(session, LIST, frame(Buffer.alloc(0)), { "containerd-namespace": namespaces })).grpcStatus;
   assert.equal(await list(["default", "../etc"]), Status.OK);
   assert.equal(await list(["../etc", "default"]), Status.INVALID_ARGUMENT);
-  assert.equal(await list(["a,b"]), Status.INVALID_ARGUMENT);
+  for (const one of ["a,b", "default, other", ""]) assert.notEqual(await list([one]), Status.OK, one);
   session.destroy();
   await server.close();
 });
@@ -64,12 +64,12 @@ test("many filters that name images hold up no other call", async () => {
   for (const name of ["a", "b", "c"]) await store.put(name, target);
   const server = await serveImages(store, {});
   const session = rawSession(server.address);
-  for (const count of [1, 16, 17, 1000]) {
+  for (const count of [1, 200, 201, 1000]) {
     const filters = Array.from({ length: count }, (_, i) => `name==${i === 0 ? "b" : `x${i}`}`);
     const { body } = await rawCall(session, LIST, frame(encodeTexts(filters)));
     assert.deepEqual(decodeImages(body.subarray(5)).images.map(({ name }) => name), ["b"]);
   }
-  assert.deepEqual(asked, [1, 16, undefined, undefined]);
+  assert.deepEqual(asked, [1, 200, undefined, undefined]);
   session.destroy();
   await server.close();
 });

@@ -16,7 +16,7 @@ export const dbMutants: readonly Mutant[] = [
   },
   {
     name: "close rolls back a commit that is on its way", file: FILE,
-    find: "for (const state of this.#openTxs.list()) if (!state.isCommitting) this.#rollback(state);", replace: "for (const state of this.#openTxs.list()) this.#rollback(state);",
+    find: "for (const state of this.#openTxs.list()) if (state.isOpen && !state.isCommitting) this.#rollback(state);", replace: "for (const state of this.#openTxs.list()) this.#rollback(state);",
     harm: "memory that is being written is used for something else", tests: ["engine/db/queue", "engine/misuse"],
   },
   {
