@@ -113,12 +113,17 @@ export function requireFunction(fn: unknown, member: string): void {
   if (typeof fn !== "function") throw new TypeError(`${member} takes a function`);
 }
 
-/** Lets BoltErrors pass and gives every other error of a storage the code IO. */
+/** Lets BoltErrors pass, and that the stack is full, and gives every other error of a storage the code IO. */
 export function wrapIo<T>(action: string, operate: () => T): T {
   try {
     return operate();
   } catch (error) {
-    if (error instanceof BoltError) throw error;
+    if (error instanceof BoltError || isFullStack(error)) throw error;
     throw ioError(action, error);
   }
+}
+
+/** What engines say of a caller's recursion: it is no error of the storage that happens to be called in it. */
+function isFullStack(error: unknown): boolean {
+  return error instanceof RangeError && error.message.startsWith("Maximum call stack size exceeded");
 }
