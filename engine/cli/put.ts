@@ -1,6 +1,6 @@
 /** `hexbolt put`: sets one key, in one durable transaction. */
 import { closeSync, openSync, readSync } from "node:fs";
-import { open, type Bucket, type DB, type Tx } from "../index.js";
+import { open, openMemory, type Bucket, type DB, type Tx } from "../index.js";
 import { bucketNames, bucketNotFound } from "./bucket-path.js";
 import { BUCKET_OPTION, EXIT_OK, Failure, PARSE_FORMATS, PARSE_OPTION, UsageError, type Command } from "./command.js";
 import { parseBytes } from "./go-text.js";
@@ -85,6 +85,8 @@ export const putCommand: Command = {
     };
     const isMissing = creates && file !== "" && statsOf(file) === undefined;
     const isEmpty = creates && !isMissing && requireFile(file) === 0;
+    // What cannot be put leaves an empty file as it is.
+    if (isEmpty) putInto(openMemory());
     const txid = isMissing ? await withNewFile(io, file, (temporary) => putInto(open(temporary))) : putInto(isEmpty ? open(file) : openForWriting(file));
     if (args.json) writeJson(io.stdout, { key: toJsonBytes(key), size: value.length, txid });
     return EXIT_OK;

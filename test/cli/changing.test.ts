@@ -45,6 +45,8 @@ test("put sets a key, delete takes it away, both durable in one transaction", as
   writeFileSync(refused, "");
   assert.match((await here(["put", refused, "b", "k", "v"])).stderr, /is empty: no database\n.*--create/);
   assert.equal(statSync(refused).size, 0);
+  assert.match((await here(["put", refused, "b", "", "k", "v", "--create"])).stderr, /bucket name required/);
+  assert.equal(statSync(refused).size, 0);
   await outputHere(["put", refused, "b", "k", "v", "--create"]);
   assert.equal(await outputHere(["get", refused, "b", "k"]), "v\n");
 });
