@@ -93,6 +93,13 @@ export function systemCode(error: unknown): string | undefined {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
 }
 
+const FOLDER_SYNC_REFUSALS: ReadonlySet<string | undefined> = new Set(["EACCES", "EINVAL", "EISDIR", "ENOTSUP", "EOPNOTSUPP", "EPERM"]);
+
+/** Whether the system says that it cannot open or sync a folder, or may not: there is nothing to be done about it then. */
+export function isFolderSyncRefused(error: unknown): boolean {
+  return FOLDER_SYNC_REFUSALS.has(systemCode(error));
+}
+
 /** Wraps an error of the operating system: what was being done, then the system's own message. */
 export function ioError(action: string, cause: unknown): BoltError {
   const message = cause instanceof Error ? cause.message : String(cause);

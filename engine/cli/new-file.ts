@@ -5,7 +5,7 @@
 import { randomUUID } from "node:crypto";
 import { chmodSync, chownSync, closeSync, copyFileSync, existsSync, fsyncSync, linkSync, lstatSync, openSync, readdirSync, readSync, realpathSync, renameSync, rmSync, statSync, writeSync, type Stats } from "node:fs";
 import { basename, dirname, join, sep } from "node:path";
-import { systemCode } from "../base/errors.js";
+import { isFolderSyncRefused, systemCode } from "../base/errors.js";
 import { Failure, UsageError } from "./command.js";
 import type { Io } from "./io.js";
 import { Progress } from "./terminal.js";
@@ -110,16 +110,13 @@ function moveIntoPlace(temporary: string, path: string): void {
   rmSync(temporary);
 }
 
-/** What systems say that cannot open or sync a folder, or may not: there is nothing to be done about it then. */
-const FOLDER_SYNC_REFUSALS: ReadonlySet<string | undefined> = new Set(["EACCES", "EBADF", "EINVAL", "EISDIR", "ENOTSUP", "EOPNOTSUPP", "EPERM"]);
-
 function syncFolder(path: string): void {
   let descriptor: number | undefined;
   try {
     descriptor = openSync(path, "r");
     fsyncSync(descriptor);
   } catch (error) {
-    if (!FOLDER_SYNC_REFUSALS.has(systemCode(error))) throw error;
+    if (!isFolderSyncRefused(error)) throw error;
   } finally {
     if (descriptor !== undefined) closeSync(descriptor);
   }

@@ -14,7 +14,7 @@ import {
   write, writeSync, writev, writevSync,
 } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { systemCode } from "../base/errors.js";
+import { isFolderSyncRefused, systemCode } from "../base/errors.js";
 import { tryLock } from "./file-lock.js";
 import { FlushGauge } from "./flush-gauge.js";
 import type { LockMode, Storage } from "./storage.js";
@@ -272,9 +272,6 @@ function writeOnceAsync(fd: number, batch: readonly Uint8Array[], position: numb
   });
 }
 
-/** What systems say that cannot open or sync a folder, or may not: there is nothing to be done about it then. */
-const FOLDER_SYNC_REFUSALS: ReadonlySet<string | undefined> = new Set(["EACCES", "EINVAL", "EISDIR", "ENOTSUP", "EOPNOTSUPP", "EPERM"]);
-
 /** So often a file is looked for again that has lost its name to another one before it was locked. */
 export const REPLACED_MAX = 100;
 
@@ -294,7 +291,7 @@ export function syncFolder(path: string): void {
     fd = openSync(path, constants.O_RDONLY);
     fsyncSync(fd);
   } catch (error) {
-    if (!FOLDER_SYNC_REFUSALS.has(systemCode(error))) throw error;
+    if (!isFolderSyncRefused(error)) throw error;
   } finally {
     if (fd !== undefined) closeSync(fd);
   }
