@@ -10,7 +10,7 @@
 import { ELEMENT_SIZE, type Pgid } from "../format/constants.js";
 import type { Arena } from "./arena.js";
 import { elementFlags, insertElement, removeElement, replaceValue, usedSize, valueGrowth } from "./leaf-edit.js";
-import { FLAGS, type LargePage, Node, OFFSET, SOURCE, VALUE_SIZE } from "./node.js";
+import { FLAGS, type LonePage, Node, OFFSET, SOURCE, VALUE_SIZE } from "./node.js";
 import { nodeOfImage, PageImage } from "./page-image.js";
 import type { Pages } from "./pages.js";
 import { pageElementCount, pageIsCompact, pageOverflow } from "./search.js";
@@ -33,9 +33,8 @@ export class DirtyLeaf {
   index = 0;
   /** 1 and the overflow pages it had. */
   readonly pageCount: number;
-  /** Set where it had overflow pages and one element, until that goes. */
-  largePage: LargePage | undefined;
-  #largeFrame = NO_IMAGE;
+  /** Set where it had one element and became nodes with its first change, until that element goes. */
+  lonePage: LonePage | undefined;
   /** The frame, or NO_IMAGE. */
   image: number = NO_IMAGE;
   /** In key order, none empty unless it is the only one. */
@@ -61,18 +60,19 @@ export class DirtyLeaf {
     return leaf;
   }
 
-  /** The located leaf page in `frame`. */
-  static ofPage(pages: Pages, arena: Arena, pgid: Pgid, frame: number): DirtyLeaf {
+  /** The located leaf page in `frame`, which is about to grow by so many bytes. */
+  static ofPage(pages: Pages, arena: Arena, pgid: Pgid, frame: number, growth: number): DirtyLeaf {
     const leaf = new DirtyLeaf(pages, arena, pgid, 1 + pageOverflow(pages, frame));
-    if (pageIsCompact(pages, frame) && pages.isTakeable(frame)) {
-      pages.take(frame, usedSize(pages, frame));
+    const used = pageIsCompact(pages, frame) && pages.isTakeable(frame) ? usedSize(pages, frame) : Infinity;
+    if (used + growth <= pages.pageSize) {
+      pages.take(frame, used);
       arena.taken.add(frame);
       leaf.image = frame;
     } else {
       pages.pin(frame);
       arena.pinned.add(frame);
       leaf.#decode(frame);
-      leaf.#noteLargePage(leaf.nodes[0]!, frame);
+      leaf.#noteLonePage(leaf.nodes[0]!, frame);
     }
     return leaf;
   }
@@ -161,15 +161,17 @@ export class DirtyLeaf {
     return false;
   }
 
-  /** Gives up the memory of an element that is about to go: of a large page all, for it has no other. */
+  /** Gives up the memory of an element that is about to go: of a page with overflow pages all, for it has no other. */
   #forget(node: Node, i: number): void {
     const source = node.column(i, SOURCE);
     this.#arena.forget(source);
-    if (source !== this.largePage?.source) return;
-    this.largePage = undefined;
+    const { lonePage } = this;
+    if (source !== lonePage?.source) return;
+    this.lonePage = undefined;
+    if (this.pageCount === 1) return;
     this.#arena.forgetSlab(source);
-    this.#arena.pinned.delete(this.#largeFrame);
-    this.#pages.unpin(this.#largeFrame);
+    this.#arena.pinned.delete(lonePage.frame);
+    this.#pages.unpin(lonePage.frame);
   }
 
   #noteGrowth(growth: number): void {
@@ -197,11 +199,9 @@ export class DirtyLeaf {
     node.byteSize += ELEMENT_SIZE + keySize + valueSize;
   }
 
-  #noteLargePage(node: Node, frame: number): void {
+  #noteLonePage(node: Node, frame: number): void {
     const { pgid, pageCount } = this;
-    if (pageCount === 1 || node.count !== 1) return;
-    this.#largeFrame = frame;
-    this.largePage = { pgid, pageCount, source: node.column(0, SOURCE), offset: node.column(0, OFFSET), isKept: false };
+    if (node.count === 1) this.lonePage = { pgid, pageCount, frame, source: node.column(0, SOURCE), offset: node.column(0, OFFSET), isKept: false };
   }
 
   /** Makes the leaf nodes, where it is not yet. The frame stays pinned: the nodes point into it. */

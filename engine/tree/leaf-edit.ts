@@ -36,6 +36,11 @@ export function valueGrowth(pages: Pages, frame: number, i: number, size: number
   return size - readU32(pages.slabBytes[frame >>> pages.frameBits]!, elementAt(pages.pageStart(frame), i) + LEAF_VALUE_SIZE);
 }
 
+/** Bytes by which a page grows with an element put in the place of element `i` (`exact`), or before it. */
+export function putGrowth(pages: Pages, frame: number, i: number, exact: boolean, key: Uint8Array, value: Uint8Array): number {
+  return exact ? valueGrowth(pages, frame, i, value.length) : ELEMENT_SIZE + key.length + value.length;
+}
+
 /** Puts an element before element `i`; false when the page has no room for it. */
 export function insertElement(pages: Pages, frame: number, i: number, key: Uint8Array, value: Uint8Array, flags: number): boolean {
   const bytes = pages.slabBytes[frame >>> pages.frameBits]!;

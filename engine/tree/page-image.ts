@@ -69,6 +69,7 @@ export function nodeOfImage(arena: Arena, { pages, frame, bytes, children }: Pag
   const count = pageElementCount(pages, frame);
   if (!pageIsBranch(pages, frame)) return decodeLeaf(arena, source, bytes, pages.pageStart(frame), count);
   const node = decodeBranch(arena, source, bytes, pages.pageStart(frame), count);
-  node.children = Array.from({ length: count }, (_, i) => children.get(i));
+  node.children = new Array<PageImage | undefined>(count).fill(undefined);
+  for (const [i, child] of children) node.children[i] = child;
   return node;
 }

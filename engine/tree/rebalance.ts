@@ -11,7 +11,7 @@ import type { Pgid } from "../format/constants.js";
 import type { Arena } from "./arena.js";
 import { type DirtyLeaf, NO_IMAGE } from "./dirty-leaf.js";
 import { usedSize } from "./leaf-edit.js";
-import { type LargePage, Node } from "./node.js";
+import { type LonePage, Node } from "./node.js";
 import { nodeOfImage, PageImage } from "./page-image.js";
 import type { Pages } from "./pages.js";
 import { pageElementCount, pageIsBranch, pageIsCompact, pageOverflow } from "./search.js";
@@ -44,17 +44,17 @@ export class Rebalancer {
   readonly #arena: Arena;
   readonly #releaser: PageReleaser;
   readonly #counts: RebalanceCounts;
-  /** Large pages among the changed leaves: to be released when all is planned, unless they are kept. */
-  readonly largePages: LargePage[] = [];
+  /** Pages of one element among the changed leaves: to be released when all is planned, unless they are kept. */
+  readonly lonePages: LonePage[] = [];
 
-  readonly #keepsLargePages: boolean;
+  readonly #keepsLonePages: boolean;
 
-  constructor(pages: Pages, arena: Arena, releaser: PageReleaser, counts: RebalanceCounts, keepsLargePages: boolean) {
+  constructor(pages: Pages, arena: Arena, releaser: PageReleaser, counts: RebalanceCounts, keepsLonePages: boolean) {
     this.#pages = pages;
     this.#arena = arena;
     this.#releaser = releaser;
     this.#counts = counts;
-    this.#keepsLargePages = keepsLargePages;
+    this.#keepsLonePages = keepsLonePages;
   }
 
   /** Turns the changes of a tree into nodes. */
@@ -131,11 +131,11 @@ export class Rebalancer {
     }
     node.shrunk = dirty.shrunk;
     node.appended = dirty.appended;
-    const { largePage } = dirty;
-    if (largePage !== undefined && this.#keepsLargePages) {
-      this.largePages.push((node.largePage = largePage));
+    const { lonePage } = dirty;
+    if (lonePage !== undefined && this.#keepsLonePages) {
+      this.lonePages.push((node.lonePage = lonePage));
     } else if (dirty.pgid !== 0) {
-      if (largePage !== undefined) this.#pages.complete(this.#arena.sources[largePage.source]!);
+      if (lonePage !== undefined) this.#pages.complete(this.#arena.sources[lonePage.source]!);
       this.#releaser.release(dirty.pgid, dirty.pageCount);
     }
     this.#counts.nodeCount++;

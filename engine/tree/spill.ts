@@ -60,10 +60,10 @@ function cut(node: Node, { pageSize, fillPercent }: SpillOptions, plans: PagePla
 /** Whether the plan is a large page as it stands in the file: then that page is kept. A value of megabytes is not written again because a neighbour of its key came. */
 function isKept(plan: NodePlan): boolean {
   const { node, from, to } = plan;
-  const { largePage } = node;
-  if (largePage === undefined || to - from !== 1 || node.column(from, SOURCE) !== largePage.source || node.column(from, OFFSET) !== largePage.offset) return false;
-  plan.pgid = largePage.pgid;
-  largePage.isKept = true;
+  const { lonePage } = node;
+  if (lonePage === undefined || to - from !== 1 || node.column(from, SOURCE) !== lonePage.source || node.column(from, OFFSET) !== lonePage.offset) return false;
+  plan.pgid = lonePage.pgid;
+  lonePage.isKept = true;
   return true;
 }
 

@@ -17,7 +17,7 @@ import { type Arena, MAX_DEPTH } from "./arena.js";
 import { type DirtyBranch, noteEmptied, noteFilled } from "./dirty-branch.js";
 import { DirtyLeaf, NO_IMAGE } from "./dirty-leaf.js";
 import { inlineCount, searchInline, validateInline } from "./inline-page.js";
-import { elementFlags } from "./leaf-edit.js";
+import { elementFlags, putGrowth } from "./leaf-edit.js";
 import { decodeLeaf, FLAGS, KEY_SIZE, Node, OFFSET, VALUE_SIZE } from "./node.js";
 import { type Pages, requireValue } from "./pages.js";
 import { alikeSizes, branchChild, childOf, foundExact, foundIndex, pageElementCount, pageIsAlike, pageIsBranch, provedBelow, searchPage } from "./search.js";
@@ -230,7 +230,7 @@ export class Tree {
     const arena = this.arena!;
     arena.beginChange();
     try {
-      if (this.#leafToFill().put(this.#nodeAt, this.#index, exact, key, value, flags)) this.version++;
+      if (this.#leafToFill(exact, key, value).put(this.#nodeAt, this.#index, exact, key, value, flags)) this.version++;
       arena.endChange();
     } catch (error) {
       arena.changeFailed(error);
@@ -243,7 +243,7 @@ export class Tree {
     const exact = this.#seekForWrite(key);
     if (exact) this.#requireFlags(key, flags);
     this.arena!.beginChange();
-    this.#leafToFill().putUnfinished(this.#nodeAt, this.#index, exact, key, value, flags);
+    this.#leafToFill(exact, key, value).putUnfinished(this.#nodeAt, this.#index, exact, key, value, flags);
     this.version++;
     this.arena!.endChange();
   }
@@ -275,7 +275,7 @@ export class Tree {
     const arena = this.arena!;
     arena.beginChange();
     try {
-      const leaf = changed ?? this.#change(this.#pageFrame);
+      const leaf = changed ?? this.#change(this.#pageFrame, 0);
       leaf.remove(nodeAt, index);
       this.version++;
       if (leaf.isEmpty) noteEmptied(leaf);
@@ -287,8 +287,8 @@ export class Tree {
   }
 
   /** The leaf that `#seekForWrite` came to, about to get an element. */
-  #leafToFill(): DirtyLeaf {
-    const leaf = this.#leaf ?? this.#change(this.#pageFrame);
+  #leafToFill(exact: boolean, key: Uint8Array, value: Uint8Array): DirtyLeaf {
+    const leaf = this.#leaf ?? this.#change(this.#pageFrame, putGrowth(this.pages, this.#pageFrame, this.#index, exact, key, value));
     noteFilled(leaf);
     return leaf;
   }
@@ -346,8 +346,8 @@ export class Tree {
   }
 
   /** Makes the leaf page that `#descend` came to a changed one. */
-  #change(frame: number): DirtyLeaf {
-    const leaf = DirtyLeaf.ofPage(this.pages, this.arena!, descent.leaf, frame);
+  #change(frame: number, growth: number): DirtyLeaf {
+    const leaf = DirtyLeaf.ofPage(this.pages, this.arena!, descent.leaf, frame, growth);
     this.#changes ??= { leaves: new Map(), branches: new Map() };
     this.#changes.leaves.set(descent.leaf, leaf);
     if (descent.rightmost) this.#edge = leaf;

@@ -145,7 +145,7 @@ class Preparation {
 
   *run(): Pieces<PreparedCommit> {
     const root = this.#planBuckets();
-    for (const { pgid, pageCount, isKept } of this.#rebalancer.largePages) if (!isKept) this.#pager.freelist.release(pgid, pageCount);
+    for (const { pgid, pageCount, isKept } of this.#rebalancer.lonePages) if (!isKept) this.#pager.freelist.release(pgid, pageCount);
     yield;
     const mark = this.#cutTail();
     const freelist = this.#planFreelist();

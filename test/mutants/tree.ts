@@ -18,7 +18,7 @@ export const treeMutants: readonly Mutant[] = [
   },
   {
     name: "a large value that nobody read is moved as it is in memory", file: REBALANCE,
-    find: "if (largePage !== undefined) this.#pages.complete(this.#arena.sources[largePage.source]!);", replace: "",
+    find: "if (lonePage !== undefined) this.#pages.complete(this.#arena.sources[lonePage.source]!);", replace: "",
     harm: "memory that holds anything is written as a value", tests: ["engine/tree/rebalance"],
   },
   {
@@ -28,7 +28,7 @@ export const treeMutants: readonly Mutant[] = [
   },
   {
     name: "a large value that was replaced counts as kept", file: "engine/tree/spill.ts",
-    find: " || node.column(from, SOURCE) !== largePage.source || node.column(from, OFFSET) !== largePage.offset", replace: "",
+    find: " || node.column(from, SOURCE) !== lonePage.source || node.column(from, OFFSET) !== lonePage.offset", replace: "",
     harm: "the old value comes back with the commit", tests: ["engine/pager/placement", "engine/tree/tree"],
   },
   {
@@ -254,8 +254,13 @@ export const treeMutants: readonly Mutant[] = [
   },
   {
     name: "the page of a large value that was replaced stays in memory", file: "engine/tree/dirty-leaf.ts",
-    find: "    if (source !== this.largePage?.source) return;\n", replace: "    if (source >= 0) return;\n",
+    find: "    if (source !== lonePage?.source) return;\n", replace: "    if (source >= 0) return;\n",
     harm: "a transaction that overwrites such values takes their memory once more", tests: ["engine/tree/dirty-leaf"],
+  },
+  {
+    name: "a value that is replaced takes the whole slab along that its page was in", file: "engine/tree/dirty-leaf.ts",
+    find: "    if (this.pageCount === 1) return;\n", replace: "",
+    harm: "keys of neighbours are lost on the way into their branch", tests: ["engine/tree/rebalance"],
   },
   {
     name: "memory of a large value that was replaced is kept", file: "engine/tree/arena.ts",

@@ -28,7 +28,7 @@ export const txMutants: readonly Mutant[] = [
   },
   {
     name: "a large page that is kept is given up as well", file: COMMIT,
-    find: "of this.#rebalancer.largePages) if (!isKept) this", replace: "of this.#rebalancer.largePages) this",
+    find: "of this.#rebalancer.lonePages) if (!isKept) this", replace: "of this.#rebalancer.lonePages) this",
     harm: "the next commits overwrite a value that is in use", tests: ["engine/pager/placement"],
   },
   {

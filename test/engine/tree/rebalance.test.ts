@@ -7,6 +7,7 @@ import { open } from "../../../engine/index.js";
 import { MemoryStorage } from "../../../engine/storage/memory-storage.js";
 import { rawProblems } from "../../support/raw-check.js";
 import { Random, seedOfRun } from "../../support/random.js";
+import type { Tree } from "../../../engine/tree/tree.js";
 import { TreeStore } from "./store.js";
 
 const seed = seedOfRun();
@@ -118,6 +119,47 @@ test("a small leaf beside one with overflow pages is left alone, and so is the l
   assert.deepEqual(leaves.map((page) => readPageHeader(page, 0).count).sort(), [1, 1, 1]);
 });
 
+/** Page ids and bytes of the leaves with one element. */
+function lonePages(store: TreeStore): Map<number, Uint8Array> {
+  return new Map([...store.pages].filter(([, page]) => !isBranch(page) && readPageHeader(page, 0).count === 1));
+}
+
+for (const size of [600, 900, 5000]) {
+  test(`the page of an element of ${size} bytes, alone on it, stays where it is until the element changes or goes`, () => {
+    const store = new TreeStore(1024);
+    const put = (tree: Tree, i: number, fill: number): void => { tree.put(keyOf(i), Buffer.alloc(size, fill), 0); };
+    const change = (work: (tree: Tree) => void): void => {
+      const tree = store.begin();
+      work(tree);
+      store.commit(tree);
+      store.verify();
+    };
+    change((tree) => { for (const i of [20, 40, 60]) put(tree, i, i); });
+    const before = lonePages(store);
+    assert.equal(before.size, 3);
+    change((tree) => { for (const i of [10, 30, 50, 70]) put(tree, i, i); });
+    for (const [pgid, page] of before) assert.equal(store.pages.get(pgid), page);
+    const [first, second, third] = before.keys();
+    change((tree) => {
+      put(tree, 15, 15);
+      tree.put(keyOf(20), Buffer.alloc(size + 500, 21), 0);
+      put(tree, 45, 45);
+      tree.put(keyOf(65), Buffer.alloc(5), 0);
+      tree.remove(keyOf(45), 0);
+      tree.remove(keyOf(60), 0);
+    });
+    assert.deepEqual([first!, second!, third!].map((pgid) => store.pages.get(pgid) === before.get(pgid)), [false, true, false]);
+    const read = store.read();
+    for (const [i, fill] of [[10, 10], [15, 15], [30, 30], [40, 40], [50, 50], [70, 70]] as const) {
+      assert.ok(read.lookup(keyOf(i)));
+      assert.deepEqual(read.copyValue(), Buffer.alloc(size, fill));
+    }
+    assert.ok(read.lookup(keyOf(20)));
+    assert.deepEqual(read.copyValue(), Buffer.alloc(size + 500, 21));
+    assert.ok(read.lookup(keyOf(65)) && !read.lookup(keyOf(60)) && !read.lookup(keyOf(45)));
+  });
+}
+
 test("a large value of which only the key is in memory is written anew with all its bytes where large pages are not kept", () => {
   const store = new TreeStore();
   const value = Buffer.alloc(5000, "large value;");
@@ -146,7 +188,7 @@ test(`after random deletions no page but a root is under a quarter full, but for
   }
 });
 
-test(`trees of both page sizes survive random inserts and deletions in turn, with large values between (SEED=${seed})`, () => {
+test(`trees of both page sizes survive random inserts and deletions in turn, with values of most of a page and of several (SEED=${seed})`, () => {
   const random = new Random(seed);
   for (const pageSize of [1024, 4096]) {
     const storage = new MemoryStorage();
@@ -160,7 +202,7 @@ test(`trees of both page sizes survive random inserts and deletions in turn, wit
         for (let i = 0; i < 150; i++) {
           const key = String(random.below(3000)).padStart(5, "0");
           if (random.below(10) < (isGrowing ? 8 : 1)) {
-            const size = random.pick([0, 10, 100, 300, 3000]);
+            const size = random.pick([0, 10, 100, 300, 800, 3000]);
             bucket?.put(key, Buffer.alloc(size, 1));
             model.set(key, size);
           } else for (const k of [...bucket?.keys({ gte: key, limit: 8 }) ?? []]) {

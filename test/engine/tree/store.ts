@@ -50,7 +50,7 @@ export class TreeStore {
   }
 
   /** Writes what has changed and drops what was released; the released pages must be in use, each once. */
-  commit(tree: Tree, fillPercent = 0.5, keepsLargePages = true): void {
+  commit(tree: Tree, fillPercent = 0.5, keepsLonePages = true): void {
     if (tree.isDirty) {
       const released: Pgid[] = [];
       const releaser = {
@@ -60,10 +60,10 @@ export class TreeStore {
           released.push(pgid);
         },
       };
-      const rebalancer = new Rebalancer(this.cache, this.arena, releaser, this.counts, keepsLargePages);
+      const rebalancer = new Rebalancer(this.cache, this.arena, releaser, this.counts, keepsLonePages);
       const root = rebalancer.rebalance(tree);
       this.root = "page" in root ? root.page : this.#write(root, fillPercent);
-      for (const { pgid, pageCount, isKept } of rebalancer.largePages) if (!isKept) releaser.release(pgid, pageCount);
+      for (const { pgid, pageCount, isKept } of rebalancer.lonePages) if (!isKept) releaser.release(pgid, pageCount);
       for (const pgid of released) this.#drop(pgid);
     }
     this.#end();
