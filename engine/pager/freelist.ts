@@ -17,6 +17,7 @@ import { corrupt } from "../base/errors.js";
 import type { Pgid } from "../format/constants.js";
 import { without } from "../format/pgid-list.js";
 import { Allocations } from "./allocations.js";
+import { FreelistEncoder } from "./freelist-encoder.js";
 import { PageSet, type Run } from "./page-set.js";
 
 /** Transactions that a freed page waits before it is used again. */
@@ -45,6 +46,7 @@ export class Freelist {
   #allocated: Run[] = [];
   /** Pages that the file ends before, once the transaction is committed. */
   #cut: Run[] = [];
+  readonly #encoder = new FreelistEncoder();
   readonly #discard: (pgid: Pgid) => void;
 
   /** @param discard is told each page that nobody can reach any more */
@@ -94,9 +96,10 @@ export class Freelist {
     return this.#free.has(pgid) || this.#pending.has(pgid);
   }
 
-  /** Writes every id to be stored, in ascending order, 8 bytes each; gives where the last one ends. */
-  writeStored(target: DataView, at: number): number {
-    return this.#free.writeUnion(this.#pending, target, at);
+  /** Gives the page, with `overflow` pages behind it, that holds every id to be stored. */
+  encodePage(pgid: Pgid, overflow: number, pageSize: number): Uint8Array {
+    const changes = { removed: [...this.#allocated, ...this.#cut], added: [...this.#freed] };
+    return this.#encoder.encode(pgid, overflow, pageSize, this.#free, this.#pending, changes);
   }
 
   /** Every id to be stored, in ascending order. */
@@ -214,6 +217,7 @@ export class Freelist {
       for (const { start, length } of this.#allocated) this.#allocatedBy.set(start, start + length, serial);
       this.#allocatedBy.set(grownFrom, grownTo, serial);
     }
+    this.#encoder.commit();
     this.#freed = [];
     this.#allocated = [];
     this.#cut = [];
@@ -225,6 +229,7 @@ export class Freelist {
     for (const runs of [this.#allocated, this.#cut]) {
       for (const { start, length } of runs) for (let id = start; id < start + length; id++) this.#free.add(id);
     }
+    this.#encoder.rollback();
     this.#freed = [];
     this.#allocated = [];
     this.#cut = [];

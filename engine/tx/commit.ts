@@ -15,7 +15,7 @@ import { BoltError, ioError } from "../base/errors.js";
 import { atOnce, inTurns, type Pieces } from "../base/turns.js";
 import { BUCKET_FLAG, BUCKET_HEADER_SIZE, FLAG_LEAF, MAX_INLINE_FRACTION, type Pgid } from "../format/constants.js";
 import { writeBucketHeader } from "../format/bucket-header.js";
-import { freelistByteSize, writeFreelistHeader } from "../format/freelist-page.js";
+import { freelistByteSize } from "../format/freelist-page.js";
 import type { Meta } from "../format/meta.js";
 import { writePageHeader } from "../format/page.js";
 import type { Step, WriteStep } from "../pager/commit-steps.js";
@@ -283,7 +283,7 @@ class Preparation {
         writes.push({ kind: "write", position: page.pgid * pageSize, chunks });
       }
       runEnd = page.pgid + page.pageCount;
-      appendChunk(chunks, page === freelist ? this.#encodeFreelist(freelist) : this.#encodePage(page as PagePlan));
+      appendChunk(chunks, page === freelist ? this.#pager.freelist.encodePage(freelist.pgid, freelist.pageCount - 1, pageSize) : this.#encodePage(page as PagePlan));
       this.#countPages(page.pageCount);
     }
     return writes;
@@ -309,14 +309,6 @@ class Preparation {
     writePage(plan, slab, cache.pageStart(frame), pageSize);
     this.#tx.arena!.pinned.add(frame);
     return plan.pageCount === 1 ? cache.pageView(frame) : slab;
-  }
-
-  #encodeFreelist({ pgid, pageCount }: Placeable): Uint8Array {
-    const { freelist, meta } = this.#pager;
-    const bytes = Buffer.allocUnsafe(pageCount * meta.pageSize);
-    const first = writeFreelistHeader(bytes, 0, pgid, freelist.storedCount, pageCount - 1);
-    bytes.fill(0, freelist.writeStored(new DataView(bytes.buffer, bytes.byteOffset), first));
-    return bytes;
   }
 }
 

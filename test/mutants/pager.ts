@@ -4,6 +4,7 @@ import type { Mutant } from "./mutant.js";
 const FILE = "engine/pager/pager.ts";
 const STEPS = "engine/pager/commit-steps.ts";
 const FREELIST = "engine/pager/freelist.ts";
+const FREELIST_ENCODER = "engine/pager/freelist-encoder.ts";
 const METAS = "engine/pager/meta-pages.ts";
 const RECOVERY = "engine/pager/recovery.ts";
 const CACHE = "engine/pager/page-cache.ts";
@@ -129,9 +130,29 @@ export const pagerMutants: readonly Mutant[] = [
     harm: "pages in use are stored as free", tests: ["engine/pager/freelist", "engine/isolation"],
   },
   {
-    name: "the stored freelist leaves out pages that wait", file: FREELIST,
-    find: "return this.#free.writeUnion(this.#pending, target, at);", replace: "return this.#free.writeUnion(this.#free, target, at);",
+    name: "the stored freelist leaves out pages that wait", file: FREELIST_ENCODER,
+    find: "free.writeUnion(pending, ", replace: "free.writeUnion(free, ",
     harm: "after reopening pages are neither in use nor free", tests: ["engine/pager/freelist"],
+  },
+  {
+    name: "a commit that failed leaves its freelist for the next one to go on from", file: FREELIST_ENCODER,
+    find: "  rollback(): void {\n    this.#next = undefined;", replace: "  rollback(): void {\n    this.commit();",
+    harm: "pages in use are stored as free", tests: ["engine/pager/freelist"],
+  },
+  {
+    name: "the freelist before last is written over too early", file: FREELIST_ENCODER,
+    find: "this.#spare = this.#stored?.memory;", replace: "this.#spare = this.#next?.memory;",
+    harm: "the next freelist is copied from itself", tests: ["engine/pager/freelist"],
+  },
+  {
+    name: "pages cut from the end of the file stay in the freelist that is made from the one before", file: FREELIST,
+    find: "[...this.#allocated, ...this.#cut]", replace: "[...this.#allocated]",
+    harm: "the next transaction is handed pages that the file does not have", tests: ["engine/pager/freelist"],
+  },
+  {
+    name: "the freelist lists what is added where the last change was", file: FREELIST_ENCODER,
+    find: "if (from === stored.length || readU64(stored, from) >= id) return from;", replace: "if (from === stored.length || readU64(stored, from) >= 0) return from;",
+    harm: "the list is not in order, and Go refuses the file or hands pages out twice", tests: ["engine/pager/freelist-encoder"],
   },
   {
     name: "pages that wait after opening are free as well", file: FREELIST,
