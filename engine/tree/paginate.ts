@@ -80,12 +80,19 @@ function cutBranch(node: Node, pageSize: number, threshold: number): NodePlan[] 
   return plans;
 }
 
-/** Takes elements from `from` on for one page: all up to `end` when they fit, else up to the threshold, but at least `atLeast`. */
+/**
+ * Takes elements from `from` on for one page: all up to `end` when they fit, else up to the threshold, but at least `atLeast`, and two where they fit: values of a
+ * quarter of a page and more would be left with a page each, half as full as bbolt's.
+ */
 function fillPage(node: Node, from: number, end: number, rest: number, pageSize: number, threshold: number, atLeast: number): { to: number; size: number } {
   if (rest <= pageSize && end - from <= MAX_ELEMENT_COUNT) return { to: end, size: rest };
   let to = from;
   let size = PAGE_HEADER_SIZE;
-  while (to < end && to - from < MAX_ELEMENT_COUNT && (to - from < atLeast || size + node.elementSize(to) <= threshold)) size += node.elementSize(to++);
+  for (; to < end && to - from < MAX_ELEMENT_COUNT; to++) {
+    const next = size + node.elementSize(to);
+    if (to - from >= atLeast && next > (to - from < 2 ? pageSize : threshold)) break;
+    size = next;
+  }
   return { to, size };
 }
 

@@ -117,6 +117,11 @@ export const treeMutants: readonly Mutant[] = [
     harm: "pages have no room left: every later insertion splits one", tests: ["engine/tree/paginate"],
   },
   {
+    name: "a page is closed with one element though two fit", file: "engine/tree/paginate.ts",
+    find: "next > (to - from < 2 ? pageSize : threshold)", replace: "next > threshold",
+    harm: "values of a quarter of a page and more have a page each: the file is twice as large", tests: ["engine/tree/paginate"],
+  },
+  {
     name: "a branch page may have one child", file: "engine/tree/paginate.ts",
     find: "const MIN_BRANCH_COUNT = 2;", replace: "const MIN_BRANCH_COUNT = 1;",
     harm: "a branch with one child makes Go panic", tests: ["engine/tree/paginate"],
