@@ -54,12 +54,13 @@ function ofOtherRealm(value: Uint8Array): Uint8Array {
   return new Uint8Array(value.buffer, value.byteOffset, value.length);
 }
 
-/** An array whose memory was transferred to another thread says that it is empty. */
+/** An array whose memory was transferred to another thread, or has shrunk, says that it is empty. */
 function requireMemoryOf(empty: Uint8Array, what: string): Uint8Array {
   try {
-    return new Uint8Array(empty.buffer, empty.byteOffset, 0);
+    Uint8Array.prototype.values.call(empty);
+    return empty;
   } catch {
-    throw new TypeError(`${what} has no bytes any more: its memory was transferred`);
+    throw new TypeError(`${what} has no bytes any more: its memory was transferred, or has shrunk`);
   }
 }
 

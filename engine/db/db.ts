@@ -205,8 +205,9 @@ export class DB {
    * @throws BoltError DATABASE_NOT_OPEN, DATABASE_READ_ONLY, TX_WRITER_BUSY, STALE_SNAPSHOT, IO
    */
   begin(writable = false): ReadTx | Tx {
+    this.#requireOpen();
     if (typeof writable !== "boolean") throw new TypeError(`begin takes true or false, got ${String(writable)}`);
-    if (writable && this.#isOpen && !this.#isAccepting) throw boltError("DATABASE_NOT_OPEN", "it is being closed");
+    if (writable && !this.#isAccepting) throw boltError("DATABASE_NOT_OPEN", "it is being closed");
     return writable ? this.#beginWrite().tx : this.#beginRead().tx;
   }
 

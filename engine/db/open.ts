@@ -15,9 +15,9 @@ export function open(path: string, options?: OpenOptions): DB {
 
 /** Opens a new database in memory: the same engine, nothing on disk. @throws TypeError for an option that is none, or makes no sense here */
 export function openMemory(options?: Omit<OpenOptions, "storage" | "lock" | "timeout" | "mode" | "readOnly">): DB {
-  settingsFrom(options);
+  const settings = settingsFrom(options);
   for (const name of ["readOnly", "storage", "lock", "timeout", "mode"]) {
     if (options !== undefined && Reflect.get(options, name)) throw new TypeError(`a database in memory is new and has no file: it takes no option "${name}"`);
   }
-  return new DB(":memory:", settingsFrom({ ...options, storage: new MemoryStorage() }));
+  return new DB(":memory:", { ...settings, storage: new MemoryStorage() });
 }

@@ -44,7 +44,7 @@ const DEFAULTS: Settings = {
   maxSize: Number.MAX_SAFE_INTEGER, cacheSize: DEFAULT_CACHE_SIZE, strict: false, lock: "flock", durability: "two-sync", storage: undefined,
 };
 
-const OPTION_NAMES: readonly string[] = Object.keys(DEFAULTS);
+const OPTION_NAMES = Object.keys(DEFAULTS) as (keyof Settings)[];
 
 /** What no database can do without: `updateAsync`, `batch` and `backup` want the asynchronous ones, too. */
 const STORAGE_MEMBERS = ["size", "read", "write", "truncate", "sync", "lock", "close"] as const;
@@ -55,8 +55,9 @@ const STORAGE_MEMBERS = ["size", "read", "write", "truncate", "sync", "lock", "c
  */
 export function settingsFrom(options: OpenOptions = {}): Settings {
   requireOptions(options, OPTION_NAMES);
-  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-  const settings: Settings = { ...DEFAULTS, ...given };
+  // By name, for what an object has inherited counts too.
+  const given = OPTION_NAMES.map((name) => [name, options[name]] as const).filter(([, value]) => value !== undefined);
+  const settings: Settings = { ...DEFAULTS, ...Object.fromEntries(given) };
   const demand = (isValid: boolean, name: keyof Settings, expected: string): void => {
     const got: unknown = settings[name];
     if (!isValid) throw new TypeError(`option ${name} must be ${expected}, got ${typeof got === "object" && got !== null ? "an object" : String(got)}`);
@@ -70,7 +71,8 @@ export function settingsFrom(options: OpenOptions = {}): Settings {
   demand(Number.isInteger(mode) && mode >= 0 && mode <= 0o7777, "mode", "permission bits, 0 to 0o7777");
   demand(lock === "flock" || lock === "none", "lock", `"flock" or "none"`);
   demand(durability === "two-sync" || durability === "one-sync", "durability", `"two-sync" or "one-sync"`);
-  return settings.maxSize === 0 ? { ...settings, maxSize: DEFAULTS.maxSize } : settings;
+  // Node ends the process where the bits are the number -0.
+  return { ...settings, mode: mode + 0, maxSize: settings.maxSize === 0 ? DEFAULTS.maxSize : settings.maxSize };
 }
 
 /** @throws TypeError unless options are an object with no other names than these */

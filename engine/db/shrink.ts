@@ -76,13 +76,12 @@ export class Shrinker {
   /** @throws BoltError DATABASE_READ_ONLY, TX_WRITER_BUSY, what commits throw, CORRUPT for a tree that cannot be walked; TypeError for an option that is none */
   run(options: ShrinkOptions | undefined): ShrinkResult {
     const { pager } = this.#host;
-    const budgetMs = budgetFrom(options);
     const start = performance.now();
-    const sizeBefore = pager.fileSize;
-    this.#deadline = start + budgetMs;
-    this.#movedPageCount = 0;
     // Also where there is nothing to do: refuses what no writer may do, and makes free what has waited long enough.
     this.#host.rollback(this.#host.begin());
+    const sizeBefore = pager.fileSize;
+    this.#deadline = start + budgetFrom(options);
+    this.#movedPageCount = 0;
     const isMoved = (this.#isAtGoal() && !this.#hasFreeTail() && pager.fileSize === this.#markSize()) || this.#shrinkInRounds();
     return {
       sizeBefore,

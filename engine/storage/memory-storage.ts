@@ -22,7 +22,9 @@ export class MemoryStorage implements Storage {
 
   /** @param initial the bytes to begin with; they are copied */
   constructor(initial?: Uint8Array) {
-    if (initial !== undefined) this.write([initial], 0);
+    if (initial === undefined) return;
+    if (!(initial instanceof Uint8Array)) throw new TypeError(`the bytes to begin with must be a Uint8Array, got ${initial === null ? "null" : typeof initial}`);
+    this.write([initial], 0);
   }
 
   size(): number {

@@ -82,8 +82,8 @@ export class Bucket {
   }
 
   set fillPercent(value: number) {
-    if (typeof value !== "number" || Number.isNaN(value)) throw new TypeError(`fillPercent must be a number, got ${value}`);
     this.#state.requireWritable();
+    if (typeof value !== "number" || Number.isNaN(value)) throw new TypeError(`fillPercent must be a number, got ${value}`);
     this.#state.fillPercent = value;
   }
 

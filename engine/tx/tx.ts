@@ -119,6 +119,7 @@ export class Tx {
    * @throws BoltError SAME_BUCKETS, DIFFERENT_DB, BUCKET_NOT_FOUND, BUCKET_EXISTS, INCOMPATIBLE_VALUE
    */
   moveBucket(name: BytesLike, source?: Bucket | Tx | null, target?: Bucket | Tx | null): void {
+    this.#state.requireWritable();
     const from = source ?? this;
     const to = target ?? this;
     if (!(from instanceof Bucket || from instanceof Tx)) throw new TypeError("the source must be a bucket or a transaction");
@@ -144,7 +145,7 @@ export class Tx {
 
   // ---- the end
 
-  /** Has a function called after the commit, when it is durable. What it throws, its caller gets: `commit`, `update` or that call of `batch`; the commit stays. */
+  /** Has a function called after the commit, when it is durable. What it throws, its caller gets: `commit`, `update` or that call of `batch`; the commit stays. A promise that it gives is nobody's. */
   onCommit(fn: () => void): void {
     this.#state.requireWritable();
     this.#state.commitHooks.push(inCallersContext<void, void>(fn, "onCommit"));

@@ -57,6 +57,8 @@ const DEPTH_SHOWN = 3;
 
 /** Says what bytes are, for messages. */
 export function describeBytes(bytes: Uint8Array): string {
+  // It may have no memory any more.
+  if (bytes.length === 0) return "(hex)";
   const hex = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, 32)).toString("hex");
   return `(hex)${hex}${bytes.length > 32 ? "…" : ""}`;
 }

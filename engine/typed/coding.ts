@@ -86,14 +86,12 @@ export class Coding<K, V> {
 
   /** @throws TypeError */
   encodeRange(range: TypedRange<K> | undefined): Range | undefined {
-    if (range === undefined || typeof range !== "object" || range === null) return range;
-    const encoded: Record<string, unknown> = { ...range };
-    for (const bound of ["gt", "gte", "lt", "lte"] as const) {
-      const key = range[bound];
-      if (key !== undefined) encoded[bound] = this.encodeKey(key);
-    }
-    const prefix: unknown = range.prefix;
-    if (Array.isArray(prefix)) encoded["prefix"] = this.#encodePrefix(prefix);
+    if (typeof range !== "object" || range === null || Array.isArray(range)) return range as Range | undefined;
+    // What it has of its own may be no member of a range, and is refused as such; what is inherited counts too.
+    const { gt, gte, lt, lte, prefix, limit, reverse } = range;
+    const encoded: Record<string, unknown> = { ...range, limit, reverse };
+    for (const [bound, key] of Object.entries({ gt, gte, lt, lte })) encoded[bound] = key === undefined ? undefined : this.encodeKey(key);
+    encoded["prefix"] = Array.isArray(prefix) ? this.#encodePrefix(prefix) : prefix;
     return encoded;
   }
 

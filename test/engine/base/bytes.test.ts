@@ -124,6 +124,17 @@ test("bytes whose memory was transferred are refused, empty ones are not", () =>
   for (const empty of [new Uint8Array(0), Buffer.alloc(0), new Uint8Array(8).subarray(3, 3), new Uint8Array(8).subarray(8)]) assert.equal(toBytes(empty, "value").length, 0);
 });
 
+test("bytes whose memory has shrunk away are refused", () => {
+  const memory = Reflect.construct(ArrayBuffer, [16, { maxByteLength: 16 }]) as ArrayBuffer;
+  const parts = [new Uint8Array(memory, 8, 8), Buffer.from(memory, 12)];
+  // Where the runtime cannot do that, nothing can shrink.
+  (memory as { resize?: (size: number) => void }).resize?.(4);
+  for (const part of parts) {
+    if (part.length > 0) assert.equal(toBytes(part, "key").length, part.length);
+    else assert.throws(() => toBytes(part, "key"), { name: "TypeError", message: /^key .*shrunk/ });
+  }
+});
+
 test("words are read little-endian wherever they stand, in a Buffer of Node's pool, too", () => {
   const pooled = Buffer.from("12 bytes and then some more of them", "latin1");
   for (const source of [pooled, new Uint8Array(pooled)]) {

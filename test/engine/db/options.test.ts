@@ -57,6 +57,19 @@ test("a database in memory is new and has no file, so it takes no option that is
   openMemory({ pageSize: 1024 }).close();
 });
 
+test("what an object of options has inherited counts as its own", () => {
+  class Settings {
+    get pageSize(): number {
+      return 1024;
+    }
+  }
+  for (const options of [new Settings(), Object.create({ pageSize: 1024 }) as object]) {
+    const db = openMemory(options);
+    assert.equal(db.pageSize, 1024);
+    db.close();
+  }
+});
+
 test("undefined stands for the default", () => {
   const names = Object.keys(WRONG).filter((name) => name !== "storage");
   const db = openWith("test.db", { ...Object.fromEntries(names.map((name) => [name, undefined])), storage: new MemoryStorage() });
@@ -77,6 +90,17 @@ test("pageSize counts for a new file only, every power of two from 1 KiB to 64 K
     assert.equal(again.view((tx) => requireBucket(tx.bucket("bucket")).get("key")?.length), 3 * pageSize);
     again.close();
   }
+});
+
+test("mode -0 is 0", () => {
+  const path = tempPath("mode.db");
+  assert.throws(() => {
+    open(path, { mode: -0 }).close();
+    // Root may read a file that nobody may.
+    open(path, { mode: -0 }).close();
+    throw Object.assign(new Error(), { code: "IO" });
+  }, { code: "IO" });
+  assert.equal(statSync(path).mode & 0o777, process.platform === "win32" ? 0o444 : 0);
 });
 
 test("mode is that of a new file", () => {

@@ -29,6 +29,12 @@ test("initial bytes and snapshots are copies", () => {
   assert.deepEqual([...storage.bytes()], [1, 2, 3]);
 });
 
+test("bytes to begin with that are none are a TypeError", () => {
+  for (const wrong of [new ArrayBuffer(8), new Uint16Array(4), "hello world", [1, 2], null]) {
+    assert.throws(() => new MemoryStorage(wrong as never), { name: "TypeError", message: /must be a Uint8Array/ });
+  }
+});
+
 test("the content outlives close", () => {
   const storage = new MemoryStorage();
   storage.write([Uint8Array.of(5)], 0);

@@ -225,6 +225,27 @@ describe("typed buckets", () => {
     });
   });
 
+  test("what a range has inherited counts as its own, and a key without memory is refused with its name", () => {
+    openMemory().update((tx) => {
+      const bucket = typed(tx.createBucket("b"), { key: utf8, value: utf8 });
+      for (const key of ["a1", "a2", "b1"]) bucket.put(key, "");
+      class Page {
+        get prefix(): string {
+          return "a";
+        }
+        get limit(): number {
+          return 1;
+        }
+      }
+      assert.deepEqual([...bucket.keys(new Page())], ["a1"]);
+      assert.deepEqual([...bucket.keys(Object.create({ gt: "a1" }) as object)], ["a2", "b1"]);
+      assert.throws(() => bucket.count([] as never), { name: "TypeError", message: /a range must be an object/ });
+      const gone = new Uint8Array(4);
+      structuredClone(gone, { transfer: [gone.buffer] });
+      assert.throws(() => typed(bucket.untyped, { key: bytes, value: utf8 }).get(gone), { name: "TypeError", message: /^bucket "b", key \(hex\)/ });
+    });
+  });
+
   test("what is no codec or no range is refused", () => {
     withBucket((bucket) => {
       assert.throws(() => typed(bucket, { key: utf8, value: { encode: String } as never }), /value must be a codec/);
