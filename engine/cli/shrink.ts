@@ -1,11 +1,14 @@
 /**
  * `hexbolt shrink`: makes a database file smaller where it is. Works in steps, each some ordinary transactions, so it can be ended after any of
  * them and goes on from there the next time; a crash in the middle leaves a whole database.
+ *
+ * It checks the file first: where free pages are pages in use, what moves there destroys them, and there is no other copy.
  */
 import { setImmediate } from "node:timers/promises";
-import { EXIT_OK, UsageError, type Command } from "./command.js";
+import { checkFile } from "./check.js";
+import { EXIT_OK, Failure, UsageError, type Command } from "./command.js";
 import { writeJson, type Io } from "./io.js";
-import { openForWriting, requireFile, viewRaw } from "./open-file.js";
+import { holdLock, openForWriting, requireFile, viewRaw } from "./open-file.js";
 import { freeSet } from "./pages.js";
 import { Progress } from "./terminal.js";
 import type { DB } from "../index.js";
@@ -22,6 +25,31 @@ export function parseMilliseconds(text: string, what: string): number {
   const value = digits === "" ? NaN : Number(digits) * (UNITS[unit] ?? 1000);
   if (!Number.isFinite(value)) throw new UsageError(`${what} must be a time such as 500ms, 10s or 5m, got ${JSON.stringify(text)}`);
   return value;
+}
+
+/** Problems that an error names. */
+const PROBLEMS_SHOWN = 5;
+
+/** @throws Failure CORRUPT for a file that shrinking could destroy; IN_USE */
+function requireSound(io: Io, path: string): void {
+  const shown: string[] = [];
+  let count = 0;
+  const { lock } = holdLock(io, path, "refuse");
+  try {
+    checkFile(io, path, undefined, (line) => {
+      // A page that nobody uses and no freelist names only stays where it is.
+      if (line.endsWith(": unreachable unfreed")) return;
+      count++;
+      if (shown.length < PROBLEMS_SHOWN) shown.push(line);
+    });
+  } finally {
+    lock?.close();
+  }
+  if (count === 0) return;
+  throw new Failure(
+    "CORRUPT", `${shown.join("; ")}${count > shown.length ? "; and more" : ""} (shrinking could destroy what can still be read: the file was left as it is)`,
+    "if only free pages are wrong, `hexbolt surgery freelist abandon` and then `rebuild` mend that, or `hexbolt compact` makes a copy that is small; otherwise `hexbolt surgery salvage` saves what is left",
+  );
 }
 
 interface Shrunk {
@@ -63,15 +91,20 @@ export const shrinkCommand: Command = {
   name: "shrink", summary: "make a database smaller where it is", usage: "FILE",
   details: "Moves pages from the end of the file into free ones further down, in ordinary transactions, and cuts the file behind the rest.\n"
     + "Needs no room for a copy; the file must not be in use. Ctrl-C or the end of the budget stops it after a step, and the next run goes on.\n"
+    + "Checks the file first, which neither the budget nor Ctrl-C ends early, and refuses one that is not sound.\n"
     + "`hexbolt compact` writes the smallest possible file.",
   example: "hexbolt shrink app.db --budget 30s",
-  options: [{ name: "budget", value: "TIME", help: "stop after this time, such as 500ms, 30s or 5m; default: when it is done" }],
+  options: [
+    { name: "budget", value: "TIME", help: "stop after this time, such as 500ms, 30s or 5m; default: when it is done" },
+    { name: "no-check", help: "do not check the file first: for one that was checked" },
+  ],
   minimum: 1, maximum: 1,
   run: async (args, io) => {
     const path = args.at(0);
     const budget = args.text("budget");
     const budgetMs = budget === undefined ? Infinity : parseMilliseconds(budget, "--budget");
     const before = requireFile(path);
+    if (before > 0 && !args.has("no-check")) requireSound(io, path);
     const progress = new Progress(io, "shrinking", io.stderr.isTerminal ? pagesToMove(io, path) : 0);
     const db = openForWriting(path);
     let shrunk: Shrunk;

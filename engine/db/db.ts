@@ -352,7 +352,8 @@ export class DB {
 
   /**
    * Makes the file smaller in place: moves pages from its end into free ones, in ordinary transactions, and cuts it. Stops when its time is over;
-   * the next call goes on. Open readers keep the pages they need, so it gains most without any.
+   * the next call goes on. Open readers keep the pages they need, so it gains most without any. A doubtful file is to be checked before: pages in use that
+   * the freelist lists are overwritten where it does not meet them first.
    * @throws BoltError DATABASE_NOT_OPEN, DATABASE_READ_ONLY, TX_WRITER_BUSY, CORRUPT, and what `Tx.commit` throws: what was committed before stays
    * @throws TypeError for an option that is none
    */

@@ -157,6 +157,8 @@ export class ShrinkWalk {
     const frame = frames[frames.length - 1]!;
     const leaf = leafOf(frame)!;
     const isUnmarked = ({ pgid }: Extent): boolean => !this.#marked.has(pgid);
+    const freed = leaf.path.find((extent) => isUnmarked(extent) && this.#freelist.isFree(extent.pgid));
+    if (freed !== undefined) throw corrupt(freed.pgid, "reachable freed");
     const high = leaf.path.filter((extent) => isUnmarked(extent) && extent.pgid + extent.pageCount > this.#goal);
     if (high.length === 0) return true;
     // The buckets around it are written too, for they say where it is.

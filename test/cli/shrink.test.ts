@@ -1,9 +1,10 @@
 /** `hexbolt shrink`: smaller in place, the same content, in steps that a budget or Ctrl-C ends. */
 import assert from "node:assert/strict";
-import { readFileSync, statSync } from "node:fs";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { parseMilliseconds } from "../../engine/cli/shrink.js";
 import { open } from "../../engine/index.js";
+import { fixtureCopy } from "../support/fixtures.js";
 import { tempPath } from "../support/temp.js";
 import { here, hexbolt, jsonLinesHere, outputHere, start } from "./command.js";
 import { soundContentHash } from "./sound-content.js";
@@ -66,6 +67,49 @@ test("shrink refuses what it cannot shrink and leaves it as it is", async () => 
   for (const budget of ["soon", "-1", "1e3", "5d", ""]) assert.equal((await here(["shrink", path, "--budget", budget])).status, 2, budget);
   assert.equal((await here(["shrink", tempPath("missing.db")])).status, 1);
   assert.deepEqual(readFileSync(path), bytes);
+});
+
+/** Has the stored freelist name pages in use in place of free ones. */
+async function listPagesInUse(path: string): Promise<void> {
+  const pages = await jsonLinesHere(["pages", path]) as readonly { readonly id: number; readonly type: string }[];
+  const [info] = await jsonLinesHere(["info", path]) as readonly { readonly freelist: number }[];
+  const bytes = readFileSync(path);
+  const first = info!.freelist * 4096 + 16;
+  const count = bytes.readUInt16LE(first - 6);
+  const ids = Array.from({ length: count }, (_, i) => Number(bytes.readBigUInt64LE(first + 8 * i)));
+  const leaves = pages.filter(({ type }) => type === "leaf").map(({ id }) => id);
+  const listed = [...leaves, ...ids].slice(0, count).sort((a, b) => a - b);
+  for (const [i, id] of listed.entries()) bytes.writeBigUInt64LE(BigInt(id), first + 8 * i);
+  writeFileSync(path, bytes);
+}
+
+test("shrink refuses a file whose free pages are in use, and says what mends it", async () => {
+  const path = fragmented("freed-in-use.db", 20_000);
+  await listPagesInUse(path);
+  const bytes = readFileSync(path);
+  const run = await here(["shrink", path]);
+  assert.equal(run.status, 1);
+  assert.match(run.stderr, /page \d+: reachable freed; .*and more \(shrinking could destroy what can still be read: the file was left as it is\)\n.*freelist abandon.*rebuild.*compact/s);
+  assert.deepEqual(readFileSync(path), bytes);
+  const [abandoned, rebuilt] = [tempPath("abandoned.db"), tempPath("rebuilt.db")];
+  await outputHere(["surgery", "freelist", "abandon", path, "-o", abandoned]);
+  await outputHere(["surgery", "freelist", "rebuild", abandoned, "-o", rebuilt]);
+  const hash = soundContentHash(rebuilt);
+  await outputHere(["shrink", rebuilt]);
+  assert.equal(soundContentHash(rebuilt), hash);
+});
+
+test("shrink refuses a file with a broken tree, and takes one that only has pages which nobody uses", async () => {
+  const broken = fixtureCopy("branch-child-is-freelist");
+  const bytes = readFileSync(broken);
+  const run = await here(["shrink", broken]);
+  assert.equal(run.status, 1);
+  assert.match(run.stderr, /invalid type: freelist.*salvage/s);
+  assert.deepEqual(readFileSync(broken), bytes);
+  const leaking = fixtureCopy("page-leaked");
+  assert.match((await here(["check", leaking])).stdout, /unreachable unfreed/);
+  await outputHere(["shrink", leaking]);
+  await outputHere(["shrink", fragmented("unchecked.db", 2000), "--no-check"]);
 });
 
 test("Ctrl-C ends shrinking after a step, with the status of the signal and a sound file", async () => {

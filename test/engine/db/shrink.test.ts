@@ -6,6 +6,7 @@ import { BoltError, MemoryStorage, open, openMemory, type Bucket, type DB, type 
 import { ShrinkWalk } from "../../../engine/db/shrink-walk.js";
 import { SimulatedDisk } from "../../../engine/testing.js";
 import { contentOf } from "../../support/content.js";
+import { fixtureCopy } from "../../support/fixtures.js";
 import { Random, seedOfRun } from "../../support/random.js";
 import { rawProblems } from "../../support/raw-check.js";
 import { tempPath } from "../../support/temp.js";
@@ -220,6 +221,16 @@ describe("shrink", () => {
     assert.throws(() => reader.shrink(), { code: "DATABASE_READ_ONLY" });
     reader.close();
   });
+});
+
+test("shrink moves nothing of a page that the freelist lists", () => {
+  const path = fixtureCopy("freelist-lists-used-page");
+  const db = open(path);
+  const moving = (): ShrinkResult => db.shrink();
+  const used = db.view((tx) => [...tx.check()].find((line) => line.endsWith("reachable freed")));
+  assert.ok(used !== undefined);
+  assert.throws(moving, { code: "CORRUPT", message: used });
+  db.close();
 });
 
 describe("shrink on a disk that fails", () => {
