@@ -1,4 +1,5 @@
 /** `hexbolt surgery revert-meta-page, copy-page, clear-page, clear-page-elements`: operations on single pages, each on a copy of the file. */
+import { BoltError } from "../base/errors.js";
 import { readU16, readU32, writeU16, writeU32, writeU64 } from "../base/bytes.js";
 import {
   BRANCH_KEY_SIZE, BRANCH_POS, ELEMENT_SIZE, FLAG_BRANCH, FLAG_LEAF, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, PAGE_COUNT, PAGE_HEADER_SIZE, PAGE_ID, PAGE_OVERFLOW,
@@ -8,6 +9,7 @@ import { FREELIST_NOT_STORED } from "../format/meta.js";
 import { elementAt } from "../format/page-index.js";
 import { pageTypeName } from "../format/page.js";
 import { parseInteger, type Arguments } from "./args.js";
+import { checkFile } from "./check.js";
 import { Failure, OUTPUT_OPTION, UsageError, type Command, type OptionSpec } from "./command.js";
 import type { Io } from "./io.js";
 import { leafElements, refuseBrokenElements } from "./page-elements.js";
@@ -127,10 +129,35 @@ function clearElements(file: SurgeryFile, pgid: number, start: number, end: numb
   return readU32(page, PAGE_OVERFLOW) !== header.overflow || !isLeaf ? "pages" : hasBuckets ? "buckets" : undefined;
 }
 
+/** What the check says of one page of a file; nothing of a file that cannot be opened, to which nobody can write either. */
+function problemsOfPage(io: Io, path: string, pgid: number): string[] {
+  const problems: string[] = [];
+  try {
+    checkFile(io, path, undefined, (line) => { if (line.startsWith(`page ${pgid}: `)) problems.push(line); });
+  } catch (error) {
+    if (!(error instanceof BoltError)) throw error;
+  }
+  return problems;
+}
+
+/**
+ * Warns where the page cannot stay as clearing leaves it: a Go program that writes to a page which is empty, or whose first key its branch does not know, finds the
+ * wrong element of the branch and destroys pages (docs/format.md, rules 1 to 3). Readers do not mind, so a compacted copy has all that is left.
+ */
+function warnBeforeWriting(io: Io, file: SurgeryFile, pgid: number): void {
+  const problems = problemsOfPage(io, file.path, pgid);
+  if (problems.length === 0) return;
+  const { count, flags } = file.page(pgid).header;
+  // Compacting refuses a branch that leads nowhere.
+  const command = flags === FLAG_BRANCH && count === 0 ? "surgery salvage" : "compact";
+  io.stderr.write(`WARNING: ${problems.join("; ")}\nAnother program that writes to the file may destroy more: execute \`hexbolt ${command} ...\` before.\n`);
+}
+
 /** Clears, and warns: of what bbolt warns of where it does, of more on standard error, so that the output stays the same. */
 function clearAndTell(io: Io, file: SurgeryFile, pgid: number, start: number, end: number): string {
   const abandoned = clearElements(file, pgid, start, end);
   if (abandoned === "buckets") io.stderr.write(CLEARING_WARNING);
+  warnBeforeWriting(io, file, pgid);
   return abandoned === "pages" ? CLEARING_WARNING : "";
 }
 
