@@ -2,7 +2,7 @@
 import { BoltError } from "../base/errors.js";
 import { readU16, readU32, writeU16, writeU32, writeU64 } from "../base/bytes.js";
 import {
-  BRANCH_KEY_SIZE, BRANCH_POS, ELEMENT_SIZE, FLAG_BRANCH, FLAG_LEAF, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, PAGE_COUNT, PAGE_HEADER_SIZE, PAGE_ID, PAGE_OVERFLOW,
+  BRANCH_KEY_SIZE, BRANCH_POS, ELEMENT_SIZE, FLAG_BRANCH, FLAG_LEAF, FLAG_META, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, PAGE_COUNT, PAGE_HEADER_SIZE, PAGE_ID, PAGE_OVERFLOW,
 } from "../format/constants.js";
 import { examineLeaf } from "../format/element-faults.js";
 import { FREELIST_NOT_STORED } from "../format/meta.js";
@@ -13,6 +13,7 @@ import { checkFile } from "./check.js";
 import { Failure, OUTPUT_OPTION, UsageError, type Command, type OptionSpec } from "./command.js";
 import type { Io } from "./io.js";
 import { leafElements, refuseBrokenElements } from "./page-elements.js";
+import { describePage, KINDS, makePageMap, type Kind, type PageMap } from "./page-map.js";
 import { FREELIST_WARNING, withCopy, type SurgeryFile } from "./surgery-file.js";
 
 const PAGE_OPTION: OptionSpec = { name: "pageId", value: "ID", help: "the page" };
@@ -51,10 +52,42 @@ export const revertMetaPageCommand: Command = {
   }),
 };
 
+/** Pages that a warning names. */
+const PAGES_SHOWN = 5;
+/** Kinds of pages that nothing in the newest state needs. */
+const UNUSED: readonly Kind[] = ["unreachable", "pending", "free"];
+
+/** What is said of the pages from `first` to `last` in use; nothing when there are none. */
+function describeUse(file: SurgeryFile, first: number, last: number): string {
+  let map: PageMap;
+  try {
+    map = makePageMap(file);
+  } catch (error) {
+    if (!(error instanceof BoltError)) throw error;
+    return "Which of them are in use is not known: neither meta page is valid.\n";
+  }
+  const used: number[] = [];
+  for (let pgid = first; pgid <= Math.min(last, map.pageCount - 1); pgid++) if (!UNUSED.includes(KINDS[map.kinds[pgid]!]!)) used.push(pgid);
+  if (used.length === 0) return "";
+  const more = used.length > PAGES_SHOWN ? `; and ${used.length - PAGES_SHOWN} more` : "";
+  return `In use: ${used.slice(0, PAGES_SHOWN).map((pgid) => describePage(map, pgid)).join("; ")}${more}.\n`;
+}
+
+/** Copies a page, with its overflow pages, and gives what is to be said of pages that nobody named and that are overwritten all the same. */
+function copyPage(file: SurgeryFile, from: number, to: number): string {
+  const { bytes, header } = file.page(from);
+  if (to < 2 && header.flags !== FLAG_META) throw new Failure("WRONG_TYPE", `page ${to} must be a meta page, and page ${from} is a "${pageTypeName(header.flags)}" page`);
+  const last = to + header.overflow;
+  const warning = last === to ? "" : `WARNING: page ${from} has ${header.overflow} overflow pages: pages ${to} to ${last} were overwritten.\n${describeUse(file, to, last)}`;
+  writeU64(bytes, PAGE_ID, to);
+  file.writePage(to, bytes);
+  return warning;
+}
+
 /** `surgery copy-page` */
 export const copyPageCommand: Command = {
   name: "surgery copy-page", summary: "copy a page over another one", usage: "FILE [NEW]",
-  details: "The page is copied with its overflow pages and gets the id of its new place.",
+  details: "The page is copied with its overflow pages and gets the id of its new place. A warning names what is overwritten behind that.\nOnly a meta page can be copied over page 0 or 1.",
   example: "hexbolt surgery copy-page app.db --output fixed.db --from-page 7 --to-page 12",
   options: [OUTPUT_OPTION, { name: "from-page", value: "ID", help: "the page to copy" }, { name: "to-page", value: "ID", help: "the page to overwrite" }],
   minimum: 1, maximum: 4, makesFile: true,
@@ -63,9 +96,7 @@ export const copyPageCommand: Command = {
     const to = numberOf(args, "to-page", 3, 0);
     if (from === to) throw new UsageError(`'--from-page' and '--to-page' have the same value: ${from}`);
     return withCopy(args, io, (file) => {
-      const { bytes } = file.page(from);
-      writeU64(bytes, PAGE_ID, to);
-      file.writePage(to, bytes);
+      io.stderr.write(copyPage(file, from, to));
       const isStored = file.metas.some((meta) => meta !== undefined && meta.freelist !== FREELIST_NOT_STORED);
       const warning = isStored ? `WARNING: the free list might have changed.\n${FREELIST_WARNING}` : "";
       return `${warning}The page ${from} was successfully copied to page ${to}\n`;

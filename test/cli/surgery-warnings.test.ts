@@ -1,5 +1,6 @@
 /** What the surgery commands say of damage that they may do, beyond bbolt's words, and what they refuse. */
 import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { open } from "../../engine/index.js";
 import { contentOf } from "../support/content.js";
@@ -53,4 +54,34 @@ test("clearing warns where Go would destroy pages at its next write, and compact
   const alone = fixtureOriginal("one-key");
   const only = (await rows(alone)).find((row) => row.type === "leaf" && row.count > 0)!;
   assert.doesNotMatch((await operate(alone, "clear-page", "--pageId", String(only.id))).stderr, /another program/i);
+});
+
+test("copy-page names the pages behind its target that it overwrites, and which of them are in use", async () => {
+  const path = tempPath("large-values.db");
+  const db = open(path, { pageSize: 4096 });
+  db.update((tx) => { for (let i = 0, bucket = tx.createBucket("b"); i < 20; i++) bucket.put(`k${1000 + i}`, Buffer.alloc(9000, i)); });
+  db.close();
+  const [from, , to] = (await rows(path)).filter(({ type, overflow }) => type === "leaf" && overflow === 2);
+  const target = to!.id - 1;
+  const copied = await operate(path, "copy-page", "--from-page", String(from!.id), "--to-page", String(target));
+  assert.equal(copied.status, 0);
+  const [warning, uses] = copied.stderr.split("\n");
+  assert.equal(warning, `WARNING: page ${from!.id} has 2 overflow pages: pages ${target} to ${target + 2} were overwritten.`);
+  assert.match(uses!, new RegExp(`^In use: page ${target}: overflow, bucket b, .*; page ${to!.id}: leaf, bucket b, .*; page ${to!.id + 1}: overflow, bucket b, `));
+  const bytes = readFileSync(path);
+  for (const at of [72, 4096 + 72]) bytes[at] = bytes[at]! ^ 1;
+  const headless = tempPath("no-meta.db");
+  writeFileSync(headless, bytes);
+  const unknown = await operate(headless, "copy-page", "--from-page", String(from!.id), "--to-page", String(target));
+  assert.match(unknown.stderr, /were overwritten\.\nWhich of them are in use is not known: neither meta page is valid\.\n/);
+});
+
+test("copy-page puts only a meta page over a meta page", async () => {
+  const source = fixtureOriginal("nested-5");
+  const leaf = (await rows(source)).find(({ type }) => type === "leaf")!;
+  const refused = await operate(source, "copy-page", "--from-page", String(leaf.id), "--to-page", "1");
+  assert.equal(refused.status, 1);
+  assert.match(refused.stderr, new RegExp(`page 1 must be a meta page, and page ${leaf.id} is a "leaf" page`));
+  const { path } = await operate(source, "copy-page", "--from-page", "0", "--to-page", "1");
+  assert.equal(await outputHere(["surgery", "meta", "validate", path]), "The meta page 0 is valid!\nThe meta page 1 is valid!\n");
 });
