@@ -1,11 +1,11 @@
 /** `hexbolt surgery meta validate, meta update` and `freelist abandon, freelist rebuild`. */
 import { open } from "../index.js";
-import { DEFAULT_PAGE_SIZE, FLAG_META } from "../format/constants.js";
+import { DEFAULT_PAGE_SIZE, FLAG_META, LARGEST_READABLE_PAGE_SIZE, SMALLEST_READABLE_PAGE_SIZE } from "../format/constants.js";
 import { isReadablePageSize } from "../format/page-size.js";
 import { FREELIST_NOT_STORED, META_SIZE } from "../format/meta.js";
 import { EXIT_OK, Failure, OUTPUT_OPTION, UsageError, type Command } from "./command.js";
 import { writeJson } from "./io.js";
-import { changeMeta, FAULT_TEXTS, type MetaChange, type MetaFields } from "./meta-fields.js";
+import { changeMeta, FAULT_TEXTS, readMetaFields, type MetaChange, type MetaFields } from "./meta-fields.js";
 import { viewRaw } from "./open-file.js";
 import { withCopy } from "./surgery-file.js";
 
@@ -39,7 +39,8 @@ function parseFields(texts: readonly string[]): MetaChange {
     if (target === undefined) throw new UsageError(`field "${name}" isn't allowed to be updated`);
     if (!/^\d+$/.test(value) || BigInt(value) >= U64_LIMIT) throw new UsageError(`invalid value "${value}" for field "${name}"`);
     if (target === "pageSize") {
-      if (BigInt(value) > 0xffff_ffffn) throw new UsageError(`invalid value "${value}" for field "${name}"`);
+      // Such a meta page would not count, and could make a file unreadable that is not.
+      if (!isReadablePageSize(Number(value))) throw new UsageError(`invalid value "${value}" for field "${name}": pages have a power of two bytes, from ${SMALLEST_READABLE_PAGE_SIZE} to ${LARGEST_READABLE_PAGE_SIZE}`);
       change.pageSize = Number(value);
     } else {
       change[target] = BigInt(value);
@@ -52,6 +53,22 @@ function parseFields(texts: readonly string[]): MetaChange {
 function pageSizeOf(meta: MetaFields | undefined): number {
   const size = meta?.pageSize ?? 0;
   return isReadablePageSize(size) ? size : DEFAULT_PAGE_SIZE;
+}
+
+/**
+ * Says what a meta page names that the file does not have. It may be right in the end, when other fields or the file's length are mended next: so it is no
+ * reason to refuse.
+ */
+function warningsOf({ freelist, highWaterMark, pageSize, root }: MetaFields, fileSize: number): string {
+  if (!isReadablePageSize(pageSize)) return `WARNING: the page size is ${pageSize}: the meta page does not count\n`;
+  const pageCount = BigInt(Math.floor(fileSize / pageSize));
+  const last = (highWaterMark < pageCount ? highWaterMark : pageCount) - 1n;
+  const isThere = (pgid: bigint): boolean => pgid >= 2n && pgid <= last;
+  let text = "";
+  if (highWaterMark > pageCount) text += `WARNING: the high-water mark is ${highWaterMark}, and the file has ${pageCount} pages\n`;
+  if (!isThere(root)) text += `WARNING: the root is page ${root}, and the pages of content are 2 to ${last}\n`;
+  if (freelist !== FREELIST_NOT_STORED && !isThere(freelist)) text += `WARNING: the freelist is page ${freelist}, and the pages of content are 2 to ${last}\n`;
+  return text;
 }
 
 /** `surgery meta update` */
@@ -75,6 +92,7 @@ export const metaUpdateCommand: Command = {
       if (bytes.length < META_SIZE) throw new Failure("INVALID", `read meta page ${page} failed: it is cut off`);
       if (!changeMeta(bytes, change, FLAG_META)) return "Nothing changed!\n";
       file.patch(page * pageSize, bytes);
+      io.stderr.write(warningsOf(readMetaFields(bytes)!, file.size));
       const other = change.pageSize !== undefined && page === 1 && change.pageSize !== pageSize;
       const warning = other ? `WARNING: The page size (${pageSize}) in the first meta page doesn't match the second meta page (${change.pageSize})\n` : "";
       return `${warning}The meta page ${page} has been updated!\n`;

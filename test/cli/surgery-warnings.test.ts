@@ -1,10 +1,10 @@
 /** What the surgery commands say of damage that they may do, beyond bbolt's words, and what they refuse. */
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { open } from "../../engine/index.js";
 import { contentOf } from "../support/content.js";
-import { fixtureOriginal } from "../support/fixtures.js";
+import { fixtureOriginal, readFixture } from "../support/fixtures.js";
 import { tempPath } from "../support/temp.js";
 import { here, jsonLinesHere, outputHere, type Run } from "./command.js";
 
@@ -84,4 +84,26 @@ test("copy-page puts only a meta page over a meta page", async () => {
   assert.match(refused.stderr, new RegExp(`page 1 must be a meta page, and page ${leaf.id} is a "leaf" page`));
   const { path } = await operate(source, "copy-page", "--from-page", "0", "--to-page", "1");
   assert.equal(await outputHere(["surgery", "meta", "validate", path]), "The meta page 0 is valid!\nThe meta page 1 is valid!\n");
+});
+
+test("meta update refuses a page size that cannot be read and warns of pages that the file does not have", async () => {
+  const source = fixtureOriginal("nested-5");
+  const pageCount = statSync(source).size / 4096;
+  const update = async (fields: string, path = source): ReturnType<typeof operate> => operate(path, "meta", "update", "--fields", fields);
+  for (const size of ["3000", "0", "256", "33554432", "99999999999"]) {
+    const { status, stderr } = await update(`pageSize:${size}`);
+    assert.equal(status, 2);
+    assert.match(stderr, new RegExp(`invalid value "${size}" for field "pageSize": pages have a power of two bytes, from 512 to 16777216`));
+  }
+  const mark = BigInt(readFixture("nested-5").meta!.highWater);
+  for (const [fields, warnings] of [
+    ["root:4,freelist:5", ""],
+    ["root:99999,freelist:1", `WARNING: the root is page 99999, and the pages of content are 2 to ${mark - 1n}\nWARNING: the freelist is page 1, and the pages of content are 2 to ${mark - 1n}\n`],
+    ["root:4,freelist:18446744073709551615,pgid:18446744073709551615", `WARNING: the high-water mark is 18446744073709551615, and the file has ${pageCount} pages\n`],
+  ] as const) {
+    const { status, stderr } = await update(fields);
+    assert.deepEqual([status, stderr], [0, warnings], fields);
+  }
+  const sizeless = await update("root:4", fixtureOriginal("meta-page-size-0"));
+  assert.match(sizeless.stderr, /WARNING: the page size is 0: the meta page does not count/);
 });
