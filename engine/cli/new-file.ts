@@ -3,7 +3,7 @@
  * whole file or for none. A name that is taken is never replaced.
  */
 import { randomUUID } from "node:crypto";
-import { chmodSync, chownSync, closeSync, copyFileSync, existsSync, fsyncSync, linkSync, lstatSync, openSync, readdirSync, readSync, realpathSync, renameSync, rmSync, statSync, writeSync, type Stats } from "node:fs";
+import { chmodSync, chownSync, closeSync, copyFileSync, existsSync, fsyncSync, ftruncateSync, linkSync, lstatSync, openSync, readdirSync, readSync, realpathSync, renameSync, rmSync, statSync, writeSync, type Stats } from "node:fs";
 import { basename, dirname, join, sep } from "node:path";
 import { isFolderSyncRefused, systemCode } from "../base/errors.js";
 import { Failure, UsageError } from "./command.js";
@@ -124,29 +124,37 @@ function syncFolder(path: string): void {
 
 /** Files from this size on are copied in blocks where somebody watches: smaller ones are there before a bar would be. */
 const WATCHED_SIZE = 64 << 20;
-const COPY_BLOCK_SIZE = 8 << 20;
+const COPY_BLOCK_SIZE = 256 << 10;
+/** What `Stats` counts in. */
+const STAT_BLOCK_SIZE = 512;
 
-/** Copies a file into one that its owner can write, though the original may only be read; on a terminal a bar shows how far a large one is. */
+/**
+ * Copies a file into one that its owner can write, though the original may only be read; on a terminal a bar shows how far a large one is. A file with holes is
+ * copied with them: its length can be more than the disk has room for.
+ */
 export function copyFile(io: Io, source: string, target: string): void {
-  const { size } = statSync(source);
-  if (!io.stderr.isTerminal || size < WATCHED_SIZE) copyFileSync(source, target);
-  else copyWatched(io, source, target, size);
+  const { blocks, size } = statSync(source);
+  const hasHoles = blocks * STAT_BLOCK_SIZE < size;
+  if (!hasHoles && (!io.stderr.isTerminal || size < WATCHED_SIZE)) copyFileSync(source, target);
+  else copyInBlocks(io, source, target, size);
   chmodSync(target, OWNER_WRITES);
 }
 
-function copyWatched(io: Io, source: string, target: string, size: number): void {
+/** Writes no block of zeros: what is not written reads as zeros. */
+function copyInBlocks(io: Io, source: string, target: string, size: number): void {
   const progress = new Progress(io, "copying", size);
   const from = openSync(source, "r");
   const to = openSync(target, "wx", 0o600);
   try {
     const block = Buffer.allocUnsafe(COPY_BLOCK_SIZE);
-    for (let at = 0; ;) {
-      const count = readSync(from, block, 0, block.length, at);
-      if (count === 0) return;
-      for (let done = 0; done < count;) done += writeSync(to, block, done, count - done, at + done);
-      at += count;
+    const zeros = Buffer.alloc(COPY_BLOCK_SIZE);
+    let at = 0;
+    for (let count: number; (count = readSync(from, block, 0, block.length, at)) > 0; at += count) {
+      const isHole = block.compare(zeros, 0, count, 0, count) === 0;
+      for (let done = 0; !isHole && done < count;) done += writeSync(to, block, done, count - done, at + done);
       progress.show(at);
     }
+    ftruncateSync(to, at);
   } finally {
     progress.end();
     closeSync(to);

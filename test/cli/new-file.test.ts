@@ -1,6 +1,6 @@
 /** Where a new file may be made, and where one that was begun is found again. */
 import assert from "node:assert/strict";
-import { chmodSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { appendFileSync, chmodSync, mkdirSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { removeTemporary } from "../../engine/cli/new-file.js";
@@ -46,4 +46,23 @@ test("what is removed with a temporary file are those that begin with its name",
   removeTemporary(join(folder, "a.tmp"));
   assert.deepEqual(readdirSync(folder).sort(), ["a.tm", "b.a.tmp"]);
   removeTemporary(join(folder, "nowhere", "a.tmp"));
+});
+
+test("a copy that surgery works on has the holes of its original, and is as long", { skip: process.platform === "linux" ? false : "needs a file system with holes" }, async () => {
+  const source = tempPath("sparse.db");
+  const db = open(source);
+  db.update((tx) => tx.createBucket("b").put("k", "v"));
+  db.close();
+  // Content behind the hole, too.
+  truncateSync(source, 256 << 20);
+  appendFileSync(source, "behind it");
+  const path = tempPath("abandoned.db");
+  await outputHere(["surgery", "freelist", "abandon", source, "-o", path]);
+  const [original, copy] = [statSync(source), statSync(path)];
+  assert.equal(copy.size, original.size);
+  assert.ok(copy.blocks * 512 < 2 << 20, `${copy.blocks} blocks of 512 bytes, the original has ${original.blocks}`);
+  const [before, after] = [readFileSync(source), readFileSync(path)];
+  assert.equal(after.subarray(-9).toString(), "behind it");
+  assert.ok(after.subarray(8192).equals(before.subarray(8192)));
+  assert.equal(await outputHere(["get", path, "b", "k"]), "v\n");
 });
