@@ -1,8 +1,10 @@
-/** Leases: known by namespace and id, listed in order, gone when they say so. */
+/** Leases: known by namespace and id, listed in order, gone when they say so, and never more than there is memory for. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Leases } from "../../images/leases.js";
+import { frame } from "../../images/grpc-frame.js";
 import { Status } from "../../images/grpc-status.js";
+import { Leases } from "../../images/leases.js";
+import { encodeLeases } from "../../images/messages.js";
 
 test("leases are listed by namespace, in byte order of their ids, without labels that are empty", () => {
   const leases = new Leases();
@@ -24,4 +26,29 @@ test("a lease is there until it is deleted or its time is over, and once", () =>
   leases.create("one", "short", { "containerd.io/gc.expire": new Date(Date.now() - 1).toISOString() });
   assert.deepEqual(leases.list("one"), []);
   assert.notEqual(leases.create("one", "", {}).id, leases.create("one", "", {}).id);
+});
+
+test("clients that never give their leases back keep no other client from one: the oldest leases are dropped", () => {
+  const leases = new Leases();
+  for (let i = 0; i < 1500; i++) leases.create("vanished", `lease-${i}`, {});
+  leases.create("other", "a", {});
+  const ids = new Set(leases.list("vanished").map(({ id }) => id));
+  assert.equal(ids.size, 999);
+  assert.ok(ids.has("lease-1499") && !ids.has("lease-500"));
+  assert.deepEqual(leases.list("other").map(({ id }) => id), ["a"]);
+});
+
+test("a lease may have labels as an image may, and few enough that the answer to List holds all leases", () => {
+  const leases = new Leases();
+  const refusals: [string, Record<string, string>][] = [
+    ["a", { k: "v".repeat(4096) }], ["i".repeat(16_385), {}], ["é".repeat(8193), {}],
+    ["a", Object.fromEntries(Array.from({ length: 5 }, (_, i) => [`k${i}`, "v".repeat(4000)]))],
+    ["a", Object.fromEntries(Array.from({ length: 200 }, (_, i) => [`k${i}`, ""]))],
+  ];
+  for (const [id, labels] of refusals) assert.throws(() => leases.create("one", id, labels), { code: "INVALID" });
+  assert.deepEqual(leases.list("one"), []);
+  assert.deepEqual(leases.create("one", "labelled", { full: "v".repeat(4092) }).labels, { full: "v".repeat(4092) });
+  for (let i = 0; i < 1000; i++) leases.create("one", `${i}`.padStart(16_384, "i"), {});
+  const answer = frame(encodeLeases(leases.list("one")));
+  assert.ok(answer.length > 16_384_000);
 });
