@@ -67,24 +67,52 @@ export class LocalImageStore implements EditableImageStore {
   #write<T>(options: CallOptions | undefined, change: (store: TxImageStore) => T): Promise<T> {
     return withinLimits(options, undefined, async (signal) => {
       throwIfGivenUp(signal);
-      let hasBegun = false;
-      const result = this.#db.batch((tx) => {
-        throwIfGivenUp(signal);
-        hasBegun = true;
-        return change(new TxImageStore(tx, this.#options));
-      });
-      return signal === undefined ? result : untilGivenUp(result, signal, () => hasBegun);
+      if (signal === undefined) return this.#db.batch((tx) => change(new TxImageStore(tx, this.#options)));
+      return new Promise<T>((resolve, reject) => new WaitingChange({ change, signal, resolve, reject }).enter(this.#db, this.#options));
     });
   }
 }
 
-/** Rejects as soon as the signal comes, unless the change is under way: then as that ends. */
-function untilGivenUp<T>(result: Promise<T>, signal: AbortSignal, hasBegun: () => boolean): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const giveUp = (): void => {
-      if (!hasBegun()) reject(givenUp(signal));
-    };
-    signal.addEventListener("abort", giveUp, { once: true });
-    result.then(resolve, reject).finally(() => signal.removeEventListener("abort", giveUp));
-  });
+/** A call that waits for the end of its change. */
+interface WaitingCall<T> {
+  readonly change: (store: TxImageStore) => T;
+  readonly signal: AbortSignal;
+  readonly resolve: (result: T) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * A change among those that wait for the writer, who may be busy for long. Of a call that is given up before its change has begun nothing stays in
+ * memory: the batch holds this object, and this object then nothing.
+ */
+class WaitingChange<T> {
+  #call: WaitingCall<T> | undefined;
+  #hasBegun = false;
+
+  constructor(call: WaitingCall<T>) {
+    this.#call = call;
+    call.signal.addEventListener("abort", () => this.#giveUp(), { once: true });
+  }
+
+  /** Joins the next shared commit. */
+  enter(db: DB, options: LayoutOptions): void {
+    db.batch((tx) => this.#run(new TxImageStore(tx, options)))
+      // There is a result: of a call that is still there the change was run.
+      .then((result) => this.#call?.resolve(result as T), (error: unknown) => this.#call?.reject(error));
+  }
+
+  /** A change that is under way decides the call itself. */
+  #giveUp(): void {
+    if (this.#call === undefined || this.#hasBegun) return;
+    this.#call.reject(givenUp(this.#call.signal));
+    this.#call = undefined;
+  }
+
+  /** A batch may run it more than once. What was given up does nothing, instead of failing: that would make the others run again. */
+  #run(store: TxImageStore): T | undefined {
+    if (this.#call === undefined) return undefined;
+    throwIfGivenUp(this.#call.signal);
+    this.#hasBegun = true;
+    return this.#call.change(store);
+  }
 }
