@@ -233,8 +233,10 @@ class Call {
 
   async run(handler: Handler, headers: Pick<CallContext, "headers" | "rawHeaders">): Promise<void> {
     try {
-      const request = await this.#request();
-      this.#answer(await handler(request, { ...headers, signal: this.#controller.signal }));
+      await this.#bodyEnd();
+      const request = this.#reader?.finish();
+      this.#reader = undefined;
+      if (request !== undefined) this.#answer(await handler(request, { ...headers, signal: this.#controller.signal }));
     } catch (error) {
       this.fail(error);
     } finally {
@@ -288,7 +290,8 @@ class Call {
     stream.end(body);
   }
 
-  #request(): Promise<Buffer> {
+  /** Resolves without the request: the stream's listeners keep the promise, and would keep the request until the answer is read. */
+  #bodyEnd(): Promise<void> {
     const stream = this.#stream;
     const waiting = this.#after(this.#limits.requestMs, "the request did not come in time");
     return new Promise((resolve, reject) => {
@@ -305,13 +308,7 @@ class Call {
       });
       stream.once("end", () => {
         clearTimeout(waiting);
-        try {
-          const reader = this.#reader;
-          this.#reader = undefined;
-          if (reader !== undefined) resolve(reader.finish());
-        } catch (error) {
-          reject(error instanceof Error ? error : new Error(String(error)));
-        }
+        resolve();
       });
       stream.once("close", () => reject(new GrpcError(Status.CANCELLED, "the client has left")));
     });
