@@ -50,6 +50,8 @@ export interface ServerLimits {
   readonly connections: number;
   /** Bytes of all requests that are not answered yet; a connection's are a quarter of them at most. */
   readonly requestBytes: number;
+  /** Bytes of all answers that are not read yet; a connection's are a quarter of them at most. What is longer than 1 KiB and has no room is refused. */
+  readonly answerBytes: number;
 }
 
 /** Some of the limits; what is not given has its default. */
@@ -57,13 +59,17 @@ export type GivenLimits = { readonly [Name in keyof ServerLimits]?: ServerLimits
 
 const DEFAULT_LIMITS: ServerLimits = {
   requestMs: 30_000, answerMs: 30_000, handshakeMs: 10_000, idleMs: 600_000, callsPerConnection: 100, connections: 1000, requestBytes: 256 << 20,
+  answerBytes: 256 << 20,
 };
 
 /** Milliseconds in which a reset that is sent has ended its stream. */
 const RESET_MS = 1000;
 
-/** A connection may have a quarter of the bytes of requests, so that one client alone does not keep all others out. */
+/** A connection may have a quarter of the bytes of requests and of answers, so that one client alone does not keep all others out. */
 const CONNECTION_SHARE = 4;
+
+/** An answer that takes no more than its call does anyway is not refused: most of those that say that a change was made are as short. */
+const SHORT_ANSWER_BYTES = 1024;
 
 /** What HTTP/2 can say of calls at once. */
 const CALLS_MAX = 2 ** 32 - 1;
@@ -74,7 +80,7 @@ function checkedLimits(limits: GivenLimits): ServerLimits {
   const given = Object.fromEntries(Object.entries(limits).filter(([, value]) => value !== undefined));
   const checked: Record<keyof ServerLimits, number> = { ...DEFAULT_LIMITS, ...given };
   for (const name of ["requestMs", "answerMs", "handshakeMs", "idleMs"] as const) checked[name] = requireMs(`limits.${name}`, checked[name], 1);
-  for (const name of ["callsPerConnection", "connections", "requestBytes"] as const) {
+  for (const name of ["callsPerConnection", "connections", "requestBytes", "answerBytes"] as const) {
     const count = checked[name];
     if (count !== Infinity && !(Number.isSafeInteger(count) && count > 0)) throw invalid(`limits.${name} ${String(count)} is not a positive integer`);
   }
@@ -89,14 +95,14 @@ export class GrpcServer {
   readonly #limits: ServerLimits;
   readonly #sessions = new Set<ServerHttp2Session>();
   readonly #sockets = new Set<Socket>();
-  readonly #room: Room;
-  readonly #rooms = new WeakMap<object, Room>();
+  readonly #rooms: Rooms;
+  readonly #roomsOf = new WeakMap<object, Rooms>();
 
   constructor(methods: ReadonlyMap<string, Handler>, limits: GivenLimits = {}) {
     this.#methods = methods;
     this.#services = new Set(Array.from(methods.keys(), (path) => path.split("/")[1] ?? ""));
     this.#limits = checkedLimits(limits);
-    this.#room = new Room(this.#limits.requestBytes);
+    this.#rooms = { requests: new Room(this.#limits.requestBytes), answers: new Room(this.#limits.answerBytes) };
     this.http = http2().createServer({
       maxSessionMemory: 64,
       settings: { maxConcurrentStreams: Math.min(this.#limits.callsPerConnection, CALLS_MAX), maxHeaderListSize: 16_384, initialWindowSize: 1 << 20 },
@@ -130,7 +136,7 @@ export class GrpcServer {
 
   #watch(session: ServerHttp2Session): void {
     this.#sessions.add(session);
-    this.#rooms.set(session, new Room(this.#limits.requestBytes / CONNECTION_SHARE, this.#room));
+    this.#roomsOf.set(session, { requests: this.#rooms.requests.share(), answers: this.#rooms.answers.share() });
     session.on("error", ignore);
     session.once("close", () => this.#sessions.delete(session));
     watchConnection(session, this.#limits);
@@ -138,7 +144,7 @@ export class GrpcServer {
 
   #serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeaders: readonly string[]): void {
     stream.on("error", ignore);
-    const call = new Call(stream, this.#limits, this.#rooms.get(stream.session ?? this) ?? this.#room);
+    const call = new Call(stream, this.#limits, this.#roomsOf.get(stream.session ?? this) ?? this.#rooms);
     try {
       checkProtocol(call, headers);
       const handler = this.#handlerOf(headers);
@@ -179,27 +185,41 @@ function checkProtocol(call: Call, headers: IncomingHttpHeaders): void {
   }
 }
 
-/** What is left of the bytes that requests may take: those of a connection, a quarter of those of all. */
+/** What is left of the bytes that requests, or answers, may take: those of a connection, a quarter of those of all. */
 class Room {
   readonly #whole: Room | undefined;
+  readonly #byteCount: number;
   #left: number;
 
   constructor(byteCount: number, whole?: Room) {
+    this.#byteCount = byteCount;
     this.#left = byteCount;
     this.#whole = whole;
   }
 
-  /** @throws GrpcError RESOURCE_EXHAUSTED when there are not so many; they count as taken all the same */
+  /** Makes the room of a connection: what is taken there is taken here, too. */
+  share(): Room {
+    return new Room(this.#byteCount / CONNECTION_SHARE, this);
+  }
+
+  has(byteCount: number): boolean {
+    return byteCount <= this.#left && this.#whole?.has(byteCount) !== false;
+  }
+
   take(byteCount: number): void {
     this.#left -= byteCount;
     this.#whole?.take(byteCount);
-    if (this.#left < 0) throw new GrpcError(Status.RESOURCE_EXHAUSTED, "the server holds as many requests as it may; try again");
   }
 
   give(byteCount: number): void {
-    this.#left += byteCount;
-    this.#whole?.give(byteCount);
+    this.take(-byteCount);
   }
+}
+
+/** The rooms of a connection, or of all. */
+interface Rooms {
+  readonly requests: Room;
+  readonly answers: Room;
 }
 
 /** One call: gathers the request, runs the handler, answers once. */
@@ -212,14 +232,14 @@ class Call {
   readonly #controller = new AbortController();
   readonly #timers: NodeJS.Timeout[] = [];
   #answered = false;
-  readonly #room: Room;
+  readonly #rooms: Rooms;
   #reader: MessageReader | undefined = new MessageReader();
   #byteCount = 0;
 
-  constructor(stream: ServerHttp2Stream, limits: ServerLimits, room: Room) {
+  constructor(stream: ServerHttp2Stream, limits: ServerLimits, rooms: Rooms) {
     this.#stream = stream;
     this.#limits = limits;
-    this.#room = room;
+    this.#rooms = rooms;
     stream.once("close", () => {
       for (const timer of this.#timers) clearTimeout(timer);
       this.#controller.abort(new Error("the client has left"));
@@ -247,7 +267,7 @@ class Call {
   /** Gives back what the request took: once it is answered, or given up, though the client may hear of neither. */
   #giveRoom(): void {
     this.#reader = undefined;
-    this.#room.give(this.#byteCount);
+    this.#rooms.requests.give(this.#byteCount);
     this.#byteCount = 0;
   }
 
@@ -272,9 +292,10 @@ class Call {
 
   #answer(answer: Answer): void {
     const body = frame(answer.message);
-    if (this.#answered || this.#stream.destroyed) return;
-    this.#answered = true;
     const stream = this.#stream;
+    if (this.#answered || stream.destroyed) return;
+    this.#takeAnswerRoom(body.length);
+    this.#answered = true;
     const { status, message } = answer.error ?? { status: Status.OK, message: "" };
     stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
     stream.once("wantTrailers", () => stream.sendTrailers({
@@ -290,6 +311,16 @@ class Call {
     stream.end(body);
   }
 
+  /** Takes what an answer needs until its stream is closed, read or not. @throws GrpcError RESOURCE_EXHAUSTED for a long one that there is no room for */
+  #takeAnswerRoom(byteCount: number): void {
+    const room = this.#rooms.answers;
+    if (byteCount > SHORT_ANSWER_BYTES && !room.has(byteCount)) {
+      throw new GrpcError(Status.RESOURCE_EXHAUSTED, "the server holds as many unread answers as it may: the call was carried out, but there is no room for its answer");
+    }
+    room.take(byteCount);
+    this.#stream.once("close", () => room.give(byteCount));
+  }
+
   /** Resolves without the request: the stream's listeners keep the promise, and would keep the request until the answer is read. */
   #bodyEnd(): Promise<void> {
     const stream = this.#stream;
@@ -298,8 +329,9 @@ class Call {
       stream.on("data", (chunk: Buffer) => {
         try {
           if (this.#reader === undefined) return;
+          if (!this.#rooms.requests.has(chunk.length)) throw new GrpcError(Status.RESOURCE_EXHAUSTED, "the server holds as many requests as it may; try again");
+          this.#rooms.requests.take(chunk.length);
           this.#byteCount += chunk.length;
-          this.#room.take(chunk.length);
           this.#reader.push(chunk);
         } catch (error) {
           stream.removeAllListeners("data");

@@ -47,6 +47,7 @@ test("a server with an infinite grace waits for the calls that are under way", a
 test("infinite limits are no limits", async () => {
   const limits = {
     requestMs: Infinity, answerMs: Infinity, handshakeMs: Infinity, idleMs: Infinity, callsPerConnection: Infinity, connections: Infinity, requestBytes: Infinity,
+    answerBytes: Infinity,
   };
   const server = await serveImages(new MapImageStore(), { path: tempPath("infinite.sock"), limits });
   const session = rawSession(server.address);
@@ -63,7 +64,7 @@ test("infinite limits are no limits", async () => {
 });
 
 test("a limit that is none is INVALID, and an unknown one a TypeError", async () => {
-  for (const limits of [{ idleMs: Number.NaN }, { requestMs: -1 }, { answerMs: 0 }, { connections: 0 }, { callsPerConnection: 1.5 }, { requestBytes: -Infinity }]) {
+  for (const limits of [{ idleMs: Number.NaN }, { requestMs: -1 }, { answerMs: 0 }, { connections: 0 }, { callsPerConnection: 1.5 }, { requestBytes: -Infinity }, { answerBytes: 0 }]) {
     await assert.rejects(serveImages(new MapImageStore(), { limits }), { code: "INVALID", message: new RegExp(`limits.${Object.keys(limits)[0] ?? ""} `) });
   }
   const limits = { idle: 1, idleMs: 1 };

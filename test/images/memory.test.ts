@@ -1,8 +1,6 @@
 /** What calls keep in memory that nobody waits for any more. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { connect as connectSocket } from "node:net";
-import { connect as connectHttp2 } from "node:http2";
 import { setTimeout as sleep } from "node:timers/promises";
 import { test } from "node:test";
 import { setFlagsFromString } from "node:v8";
@@ -13,6 +11,7 @@ import { GrpcServer } from "../../images/grpc-server.js";
 import { loadHttp2 } from "../../images/http2.js";
 import { connectImages, LocalImageStore, serveImages } from "../../images/index.js";
 import { tempPath } from "../support/temp.js";
+import { rawSession, rawStream } from "./raw-client.js";
 
 const IS_NODE = !("Bun" in globalThis || "Deno" in globalThis);
 const onNode = { skip: IS_NODE ? false : "asks for a garbage collection as Node knows it" };
@@ -95,12 +94,11 @@ test("a server keeps no request whose answer is not read", onNode, async () => {
   }]]));
   server.http.listen(path);
   await once(server.http, "listening");
-  const session = connectHttp2("http://localhost", { createConnection: () => connectSocket(path), settings: { initialWindowSize: 0 } });
+  const session = rawSession(path, { initialWindowSize: 0 });
   await once(session, "remoteSettings");
   const before = await usedBytes();
   for (let i = 0; i < 20; i++) {
-    const stream = session.request({ ":method": "POST", ":path": "/s/m", "content-type": "application/grpc" });
-    stream.on("error", () => undefined);
+    const stream = rawStream(session, "/s/m");
     stream.end(frame(Buffer.alloc(MEGABYTE)));
     await once(stream, "response");
   }

@@ -1,7 +1,7 @@
 /** Speaks HTTP/2 to a server by hand, also wrongly, and says how it answered. */
 import { connect as connectHttp2, constants } from "node:http2";
 import { connect as connectSocket } from "node:net";
-import type { ClientHttp2Session, ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http2";
+import type { ClientHttp2Session, ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders, Settings } from "node:http2";
 import { parseAddress } from "../../images/address.js";
 
 /** How a call ended. */
@@ -14,10 +14,11 @@ export interface RawAnswer {
   readonly resetCode: number;
 }
 
-/** Opens a connection; errors on it end its calls and nothing else. */
-export function rawSession(address: string): ClientHttp2Session {
+/** Opens a connection; errors on it end its calls and nothing else. @param settings what it tells the server at once: without a window it takes headers only */
+export function rawSession(address: string, settings: Settings = {}): ClientHttp2Session {
   const endpoint = parseAddress(address);
   const session = connectHttp2("http://localhost", {
+    settings,
     createConnection: () => connectSocket(endpoint.path === undefined ? { host: endpoint.host, port: endpoint.port } : { path: endpoint.path }),
   });
   session.on("error", () => undefined);
