@@ -6,15 +6,18 @@
  */
 import { invalid, quote } from "./errors.js";
 import { makeDescriptor } from "./make.js";
+import { requireRecord } from "./validate.js";
 import type { Descriptor, Image, ImageChange } from "./types.js";
 
 type Strings = Readonly<Record<string, string>>;
 
 /**
  * Gives the image after the change; the times are left to the store.
- * @throws ImagesError INVALID for a field that cannot be changed
+ * @throws ImagesError INVALID for a field that cannot be changed; TypeError for labels or annotations that are no object
  */
 export function applyChange(image: Image, change: ImageChange): Image {
+  requireRecord("labels", change.labels);
+  requireRecord("annotations", change.target?.annotations);
   let { target, labels }: { target: Descriptor; labels?: Strings } = image;
   if (change.fields.length === 0) return withParts(image, change.target, change.labels);
   for (const field of change.fields) {

@@ -2,6 +2,7 @@
  * A caller's objects as they are when the call is made, for use after it has waited: the caller may have changed them by then. A value of the wrong kind is
  * kept as it is, to be refused later.
  */
+import { isRecord } from "./validate.js";
 import type { DeleteOptions, Descriptor, Image, ImageChange, PutOptions } from "./types.js";
 
 /** Copies a descriptor. */
@@ -29,5 +30,5 @@ export function ownDelete(options: DeleteOptions | undefined): Pick<DeleteOption
 }
 
 function ownStrings(strings: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-  return typeof strings === "object" && strings !== null && !Array.isArray(strings) ? { ...strings } : strings;
+  return isRecord(strings) ? { ...strings } : strings;
 }

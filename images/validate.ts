@@ -72,8 +72,19 @@ export function validateDigest(digest: string): void {
   if (fault !== undefined) throw invalid(`target digest ${quote(digest)} invalid: ${fault}`);
 }
 
-/** Checks labels or annotations: strings, keys that can be stored; of labels also the length of key and value. */
+/** Whether something can be labels or annotations. What is iterated over, as an array or a Map, has its entries elsewhere than in properties. */
+export function isRecord(strings: unknown): strings is Readonly<Record<string, unknown>> {
+  return typeof strings === "object" && strings !== null && !(Symbol.iterator in strings);
+}
+
+/** Checks that labels or annotations, where there are any, are an object. @throws TypeError */
+export function requireRecord(what: "labels" | "annotations", strings: unknown): void {
+  if (strings !== undefined && !isRecord(strings)) throw new TypeError(`${what} are an object of strings, not null, an array, a Map or another iterable`);
+}
+
+/** Checks labels or annotations: an object of strings, keys that can be stored; of labels also the length of key and value. */
 export function validateStrings(what: "labels" | "annotations", strings: Readonly<Record<string, string>> | undefined): void {
+  requireRecord(what, strings);
   for (const [key, value] of Object.entries(strings ?? {})) {
     if (typeof value !== "string") throw new TypeError(`${what}: the value of ${quote(key)} is a string`);
     requireWhole(`${what}: key`, key);
