@@ -74,15 +74,25 @@ const SHORT_ANSWER_BYTES = 1024;
 /** What HTTP/2 can say of calls at once. */
 const CALLS_MAX = 2 ** 32 - 1;
 
-/** @throws ImagesError INVALID for a limit that is none, TypeError for an unknown one */
+const TIME_LIMITS = ["requestMs", "answerMs", "handshakeMs", "idleMs"] as const;
+const COUNT_LIMITS = ["callsPerConnection", "connections", "requestBytes", "answerBytes"] as const;
+
+/**
+ * Reads each limit by its name, as other options are read: an object may have it from its class or its prototype.
+ * @throws ImagesError INVALID for a limit that is none, TypeError for an unknown one
+ */
 function checkedLimits(limits: GivenLimits): ServerLimits {
-  requireOptions(limits, Object.keys(DEFAULT_LIMITS));
-  const given = Object.fromEntries(Object.entries(limits).filter(([, value]) => value !== undefined));
-  const checked: Record<keyof ServerLimits, number> = { ...DEFAULT_LIMITS, ...given };
-  for (const name of ["requestMs", "answerMs", "handshakeMs", "idleMs"] as const) checked[name] = requireMs(`limits.${name}`, checked[name], 1);
-  for (const name of ["callsPerConnection", "connections", "requestBytes", "answerBytes"] as const) {
-    const count = checked[name];
+  requireOptions(limits, [...TIME_LIMITS, ...COUNT_LIMITS]);
+  const checked: Record<keyof ServerLimits, number> = { ...DEFAULT_LIMITS };
+  for (const name of TIME_LIMITS) {
+    const time = limits[name];
+    if (time !== undefined) checked[name] = requireMs(`limits.${name}`, time, 1);
+  }
+  for (const name of COUNT_LIMITS) {
+    const count = limits[name];
+    if (count === undefined) continue;
     if (count !== Infinity && !(Number.isSafeInteger(count) && count > 0)) throw invalid(`limits.${name} ${String(count)} is not a positive integer`);
+    checked[name] = count;
   }
   return checked;
 }

@@ -73,6 +73,23 @@ test("a limit that is none is INVALID, and an unknown one a TypeError", async ()
   await server.close();
 });
 
+test("limits that a class or a prototype gives count as others do", async () => {
+  class Limits {
+    get requestBytes(): number { return 4; }
+  }
+  for (const limits of [new Limits(), Object.create({ requestBytes: 4 }) as object]) {
+    const server = await serveImages(new MapImageStore(), { limits });
+    const session = rawSession(server.address);
+    assert.equal((await rawCall(session, LIST, frame(Buffer.alloc(0)))).grpcStatus, 8);
+    session.destroy();
+    await server.close({ graceMs: 0 });
+  }
+  class NoLimits {
+    get idleMs(): number { return Number.NaN; }
+  }
+  await assert.rejects(serveImages(new MapImageStore(), { limits: new NoLimits() }), { code: "INVALID", message: /limits\.idleMs/ });
+});
+
 test("a call with an infinite time limit has none, in every store", async () => {
   const db = openMemory();
   initDB(db);
