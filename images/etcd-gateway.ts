@@ -9,6 +9,7 @@
 import { pause, TimeLimitReached, withinLimits } from "./call.js";
 import { ImagesError, givenUp, invalid, quote, throwIfGivenUp } from "./errors.js";
 import { requireMs } from "./options.js";
+import { isRecord } from "./validate.js";
 import type { CallOptions } from "./types.js";
 
 /** How to reach a cluster. */
@@ -73,6 +74,7 @@ export class EtcdGateway {
 
   constructor(options: GatewayOptions) {
     const endpoints = typeof options.endpoints === "string" ? [options.endpoints] : options.endpoints;
+    if (!Array.isArray(endpoints)) throw new TypeError("endpoints are a URL or an array of URLs");
     if (endpoints.length === 0) throw invalid("at least one endpoint is needed");
     this.#endpoints = endpoints.map(checkedEndpoint);
     this.#timeoutMs = requireMs("timeoutMs", options.timeoutMs ?? DEFAULT_TIMEOUT_MS, 1);
@@ -185,6 +187,7 @@ function checkedEndpoint(endpoint: string): string {
 
 /** Checks headers as a request would, which only fails when it is made. */
 function checkedHeaders(headers: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
+  if (!isRecord(headers)) throw new TypeError("headers are an object of strings, not null, an array, a Map, Headers or another iterable");
   for (const [name, value] of Object.entries(headers)) {
     if (!/^[\w!#$%&'*+.^`|~-]+$/.test(name)) throw invalid(`${quote(name)} is no name of a header`);
     if (typeof value !== "string" || !/^[\t\x20-\x7e\x80-\xff]*$/.test(value)) throw invalid(`the value of the header ${name} is none`);

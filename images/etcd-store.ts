@@ -55,6 +55,7 @@ export class EtcdImageStore implements EditableImageStore {
     requireOptions(options, ["endpoints", "attemptMs", "headers", "namespace", "pageSize", "prefix", "timeoutMs"]);
     const { namespace, prefix = "/hexbolt", pageSize = 500 } = options;
     if (namespace !== undefined) validateNamespace(namespace);
+    if (typeof prefix !== "string") throw new TypeError("prefix is a string, with which the keys begin");
     if (!Number.isSafeInteger(pageSize) || pageSize < 1) throw invalid(`pageSize ${pageSize} is not a positive integer`);
     this.#kv = new EtcdKv(options);
     this.#namespace = namespace;

@@ -72,7 +72,7 @@ export function validateDigest(digest: string): void {
   if (fault !== undefined) throw invalid(`target digest ${quote(digest)} invalid: ${fault}`);
 }
 
-/** Whether something can be labels or annotations. What is iterated over, as an array or a Map, has its entries elsewhere than in properties. */
+/** Whether something can be an object of strings. What is iterated over, as an array or a Map, has its entries elsewhere than in properties. */
 export function isRecord(strings: unknown): strings is Readonly<Record<string, unknown>> {
   return typeof strings === "object" && strings !== null && !(Symbol.iterator in strings);
 }

@@ -193,6 +193,19 @@ test("an endpoint that never answers is left for the next one, though memory is 
   }
 });
 
+test("endpoints, a prefix or headers of a wrong type are a TypeError that says what they are", () => {
+  for (const endpoints of [undefined, null, 5, {}, new Set(["http://host"])]) {
+    assert.throws(() => new EtcdImageStore({ endpoints: endpoints as never }), { name: "TypeError", message: /^endpoints are a URL or an array of URLs/ });
+  }
+  assert.throws(() => new EtcdImageStore({ endpoints: [undefined as never] }), { name: "TypeError", message: /^an endpoint is a string/ });
+  for (const prefix of [null, 5, {}, ["/a"]]) {
+    assert.throws(() => new EtcdImageStore({ endpoints: "http://host", prefix: prefix as never }), { name: "TypeError", message: /^prefix is a string/ });
+  }
+  for (const headers of [null, 5, "Authorization: x", new Map(), new Headers()]) {
+    assert.throws(() => new EtcdImageStore({ endpoints: "http://host", headers: headers as never }), { name: "TypeError", message: /^headers are an object of strings/ });
+  }
+});
+
 test("an endpoint or a header that no request can have is INVALID at once, and shows no password", () => {
   const endpoints = [
     "http://user:secret@host", "http://user:secret@host:2379/", "http://host?secret", "http://host#secret", " http://secret", "http://secret\n", "http:\\\\secret",
