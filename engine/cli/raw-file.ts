@@ -67,7 +67,11 @@ export class RawFile {
   readBytes(position: number, size: number): Buffer {
     const memory = newMemory(Math.max(0, Math.min(size, this.size - position)));
     if (memory === undefined) throw new BoltError("CORRUPT", `${size} bytes at ${position}: there is not so much memory`);
-    const bytes = Buffer.from(memory.buffer, memory.byteOffset, memory.length);
+    return this.readInto(Buffer.from(memory.buffer, memory.byteOffset, memory.length), position);
+  }
+
+  /** Reads bytes into memory that there is; gives the part of it that was filled: less than all at the end of the file. */
+  readInto(bytes: Buffer, position: number): Buffer {
     const done = readAt(this.#descriptor, bytes, position);
     if (this.#watched !== undefined && !this.#metaBytes(this.pageSize ?? 0).equals(this.#watched)) {
       throw new BoltError("STALE_SNAPSHOT", "the writer has moved on: the file was committed to while it was read");
@@ -147,10 +151,10 @@ export class RawFile {
     if (!((pgid + 1) * pageSize <= this.size)) throw new BoltError("CORRUPT", `page ${pgid} lies beyond the end of the file`);
     const first = this.readBytes(pgid * pageSize, pageSize);
     const header = readPageHeader(first, 0);
-    if (header.id !== pgid) throw new BoltError("CORRUPT", `error: invalid value due to unexpected Page id: ${readBigU64(first, PAGE_ID)} != ${pgid}`);
+    if (header.id !== pgid) throw new BoltError("CORRUPT", `invalid value due to unexpected Page id: ${readBigU64(first, PAGE_ID)} != ${pgid}`);
     const limit = Number(this.metas[0]?.highWaterMark ?? 0n);
     if (header.overflow >= Math.max(limit, this.size / pageSize) - 3 && header.overflow > 0) {
-      throw new BoltError("CORRUPT", `error: invalid value, Page claims to have ${header.overflow} overflow pages (>=hwm=${limit}). Interrupting to avoid risky OOM`);
+      throw new BoltError("CORRUPT", `invalid value, Page claims to have ${header.overflow} overflow pages (>=hwm=${limit}). Interrupting to avoid risky OOM`);
     }
     if (header.overflow === 0) return { header, bytes: first };
     const size = (1 + header.overflow) * pageSize;

@@ -2,12 +2,16 @@
 import { BoltError } from "../base/errors.js";
 import { readU16, readU32, readU64 } from "../base/bytes.js";
 import {
-  BRANCH_CHILD, BUCKET_FLAG, BUCKET_HEADER_SIZE, FLAG_BRANCH, FLAG_LEAF, LEAF_FLAGS, LEAF_KEY_SIZE, LEAF_POS, PAGE_COUNT, PAGE_HEADER_SIZE, type Pgid,
+  BRANCH_CHILD, BUCKET_FLAG, BUCKET_HEADER_SIZE, FLAG_BRANCH, FLAG_LEAF, LEAF_FLAGS, LEAF_KEY_SIZE, LEAF_POS, PAGE_COUNT, type Pgid,
 } from "../format/constants.js";
+import type { Meta } from "../format/meta.js";
 import { elementAt } from "../format/page-index.js";
 import { readPageHeader } from "../format/page.js";
 import { PgidSet } from "../format/pgid-set.js";
 import type { RawFile } from "./raw-file.js";
+
+/** Bytes that are read at once. */
+const BLOCK_SIZE = 4 << 20;
 
 /** A branch or leaf page that no tree has reached. */
 export interface LostPage {
@@ -15,16 +19,30 @@ export interface LostPage {
   readonly isLeaf: boolean;
 }
 
+/** The pages with something in them that no tree has reached. */
+export interface LostPages {
+  readonly lost: LostPage[];
+  /** Those that are said to be free: what is in them was deleted or replaced, if that is true. */
+  readonly free: LostPage[];
+}
+
 /** Finds the branch and leaf pages that no tree has reached. */
-export function findLostPages(file: RawFile, pageSize: number, reached: PgidSet, free: PgidSet): LostPage[] {
-  const lost: LostPage[] = [];
+export function findLostPages(file: RawFile, pageSize: number, reached: PgidSet, freeIds: PgidSet): LostPages {
+  const found: LostPages = { lost: [], free: [] };
   const pageCount = Math.floor(file.size / pageSize);
-  for (let pgid = 2; pgid < pageCount; pgid++) {
-    if (reached.has(pgid) || free.has(pgid)) continue;
-    const { count, flags, id } = readPageHeader(file.readBytes(pgid * pageSize, PAGE_HEADER_SIZE), 0);
-    if (id === pgid && count > 0 && (flags === FLAG_BRANCH || flags === FLAG_LEAF)) lost.push({ pgid, isLeaf: flags === FLAG_LEAF });
+  const blockPages = Math.max(1, Math.floor(BLOCK_SIZE / pageSize));
+  // The same memory again: of a file with large holes new memory would take ten times as long as reading them.
+  const memory = Buffer.alloc(Math.min(blockPages, pageCount) * pageSize);
+  for (let begin = 0; begin < pageCount; begin += blockPages) {
+    const block = file.readInto(memory, begin * pageSize);
+    for (let at = 0; at + pageSize <= block.length; at += pageSize) {
+      const pgid = begin + at / pageSize;
+      const { count, flags, id } = readPageHeader(block, at);
+      if (id !== pgid || pgid < 2 || count === 0 || (flags !== FLAG_BRANCH && flags !== FLAG_LEAF) || reached.has(pgid)) continue;
+      (freeIds.has(pgid) ? found.free : found.lost).push({ pgid, isLeaf: flags === FLAG_LEAF });
+    }
   }
-  return lost;
+  return found;
 }
 
 /**
@@ -65,23 +83,38 @@ export interface FreePages {
   readonly ids: PgidSet;
   /** It says which they are. If not, every page that nothing leads to may be free, and may have something in it all the same. */
   readonly isKnown: boolean;
-  readonly fault: string | undefined;
-  /** From here on there are no pages, whatever lies there. */
-  readonly highWaterMark: Pgid;
+  /** Why what it says is not believed. */
+  readonly fault?: string;
 }
 
-/** Reads which pages a file says are free. */
-export function freePagesOf(file: RawFile): FreePages {
-  const ids = new PgidSet();
-  const [newest] = file.validMetas();
-  const highWaterMark = newest?.meta.highWaterMark ?? Infinity;
+/** Of a file that does not say which pages are free, or not so that it can be believed. */
+export function unknownFreePages(fault?: string): FreePages {
+  return { ids: new PgidSet(), isKnown: false, ...(fault === undefined ? {} : { fault }) };
+}
+
+/** Reads which pages a state says are free. @param used those that its tree has */
+export function freePagesOf(file: RawFile, meta: Meta, used: PgidSet): FreePages {
   try {
-    const stored = newest === undefined ? undefined : file.freeIds(newest.meta);
-    const limit = Math.ceil(file.size / (file.pageSize ?? 1));
-    for (const pgid of stored ?? []) if (pgid < limit) ids.add(pgid);
-    return { ids, isKnown: stored !== undefined, fault: undefined, highWaterMark };
+    const stored = file.freeIds(meta);
+    if (stored === undefined) return unknownFreePages();
+    const ids = new PgidSet();
+    for (const pgid of stored) {
+      if (pgid < 2 || used.has(pgid)) return unknownFreePages(`page ${pgid} is in use and listed as free`);
+      if (pgid >= meta.highWaterMark) return unknownFreePages(`page ${pgid} is listed as free and out of bounds: ${meta.highWaterMark}`);
+      if (!ids.add(pgid)) return unknownFreePages(`page ${pgid} is listed as free twice`);
+    }
+    return { ids, isKnown: true };
   } catch (error) {
     if (!(error instanceof BoltError && error.code === "CORRUPT")) throw error;
-    return { ids, isKnown: false, fault: error.message, highWaterMark };
+    return unknownFreePages(error.message);
   }
+}
+
+/** Says why a list of free pages cannot be right: a page that is not on it leads to one that is. */
+export function contradiction(file: RawFile, pageSize: number, lost: readonly LostPage[], free: PgidSet): string | undefined {
+  for (const { isLeaf, pgid } of lost) {
+    const child = namedBy(file.readBytes(pgid * pageSize, pageSize), isLeaf).find((named) => free.has(named));
+    if (child !== undefined) return `page ${child} is listed as free, and page ${pgid}, which is not, leads to it`;
+  }
+  return undefined;
 }

@@ -1,0 +1,166 @@
+/**
+ * What of a branch or leaf page can be believed: its bytes judged, however damaged. Elements are sound, doubtful (they can be read, and their key cannot
+ * stand where it does) or lost; whatever is wrong has a line.
+ */
+import { readU16, readU32, readU64 } from "../base/bytes.js";
+import { BRANCH_CHILD, BRANCH_KEY_SIZE, BRANCH_POS, FLAG_BRANCH, FLAG_LEAF, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, PAGE_COUNT, type Pgid } from "../format/constants.js";
+import { examineBranch, examineLeaf } from "../format/element-faults.js";
+import { elementAt } from "../format/page-index.js";
+import { textOrHex } from "./go-text.js";
+
+/** Between which keys those of a page must lie: from the first on, below the second. */
+export interface KeyBounds {
+  readonly from: Uint8Array | undefined;
+  readonly below: Uint8Array | undefined;
+}
+
+/** Keys that nothing bounds. */
+export const UNBOUNDED: KeyBounds = { from: undefined, below: undefined };
+
+/** What was read of a page. */
+export interface Reading {
+  readonly isLeaf: boolean;
+  readonly bytes: Uint8Array;
+  /** Elements that it has. */
+  readonly count: number;
+  /** Those whose key can be read, by number. */
+  readonly elements: readonly number[];
+  readonly problems: readonly string[];
+}
+
+/** A page's elements, each as far as it can be believed. */
+export interface Judgement {
+  readonly sound: readonly number[];
+  readonly doubtful: readonly number[];
+  readonly problems: readonly string[];
+}
+
+/** Where an element's key and value stand in its page. */
+export function elementData(bytes: Uint8Array, isLeaf: boolean, index: number): { readonly start: number; readonly keyEnd: number; readonly end: number } {
+  const element = elementAt(0, index);
+  const start = element + readU32(bytes, element + (isLeaf ? LEAF_POS : BRANCH_POS));
+  const keyEnd = start + readU32(bytes, element + (isLeaf ? LEAF_KEY_SIZE : BRANCH_KEY_SIZE));
+  return { start, keyEnd, end: isLeaf ? keyEnd + readU32(bytes, element + LEAF_VALUE_SIZE) : keyEnd };
+}
+
+/** The key of an element that lies inside its page. */
+export function elementKey(bytes: Uint8Array, isLeaf: boolean, index: number): Uint8Array {
+  const { keyEnd, start } = elementData(bytes, isLeaf, index);
+  return bytes.subarray(start, keyEnd);
+}
+
+/** The page that an element of a branch leads to. */
+export function childOf(bytes: Uint8Array, index: number): Pgid {
+  return readU64(bytes, elementAt(0, index) + BRANCH_CHILD);
+}
+
+/** What flags may stand for that have at most one wrong bit; the likelier first. */
+export function typesOf(flags: number): (typeof FLAG_LEAF | typeof FLAG_BRANCH)[] {
+  if (flags === FLAG_LEAF || flags === FLAG_BRANCH) return [flags];
+  return ([FLAG_LEAF, FLAG_BRANCH] as const).filter((type) => isOneBit(flags ^ type));
+}
+
+function isOneBit(bits: number): boolean {
+  return bits !== 0 && (bits & (bits - 1)) === 0;
+}
+
+/** Reads the elements of a page: as many as it says it has or, where more of those can be read, as many as there seem to be. */
+export function readElements(bytes: Uint8Array, isLeaf: boolean): Reading {
+  const says = readU16(bytes, PAGE_COUNT);
+  const asSaid = readCounted(bytes, isLeaf, says);
+  if (asSaid.problems.length === 0 && says > 0) return asSaid;
+  const seems = seemingCount(bytes, isLeaf);
+  const asSeems = readCounted(bytes, isLeaf, seems);
+  if (longestOrder(asSeems.elements.map((i) => elementKey(bytes, isLeaf, i))).length <= longestOrder(asSaid.elements.map((i) => elementKey(bytes, isLeaf, i))).length) return asSaid;
+  return { ...asSeems, problems: [`says that it has ${says} elements, and seems to have ${seems}`, ...asSeems.problems] };
+}
+
+function readCounted(bytes: Uint8Array, isLeaf: boolean, count: number): Reading {
+  const { faults } = isLeaf ? examineLeaf(bytes, bytes.length, count) : examineBranch(bytes, bytes.length, count);
+  const lost = new Set(faults?.filter(({ outside }) => outside).map(({ index }) => index));
+  const fitting = lost.has(-1) ? 0 : count;
+  const elements = Array.from({ length: fitting }, (_, i) => i).filter((i) => !lost.has(i) && isKeyed(bytes, isLeaf, i));
+  return { isLeaf, bytes, count: fitting, elements, problems: faults?.map(({ fault }) => fault) ?? [] };
+}
+
+function isKeyed(bytes: Uint8Array, isLeaf: boolean, index: number): boolean {
+  const { keyEnd, start } = elementData(bytes, isLeaf, index);
+  return keyEnd > start;
+}
+
+/** Elements from the first on that lie inside the page, behind all headers, with keys in order. */
+function seemingCount(bytes: Uint8Array, isLeaf: boolean): number {
+  let previous: Uint8Array | undefined;
+  let dataStart = bytes.length;
+  for (let i = 0; ; i++) {
+    if (elementAt(0, i + 1) > dataStart) return i;
+    const { end, keyEnd, start } = elementData(bytes, isLeaf, i);
+    if (start < elementAt(0, i + 1) || keyEnd === start || end > bytes.length) return i;
+    const key = bytes.subarray(start, keyEnd);
+    if (previous !== undefined && Buffer.compare(previous, key) >= 0) return i;
+    previous = key;
+    dataStart = Math.min(dataStart, start);
+  }
+}
+
+/** Judges keys by their order and by the bounds of the page. */
+export function judge({ bytes, elements, isLeaf }: Reading, bounds: KeyBounds): Judgement {
+  const keys = elements.map((index) => elementKey(bytes, isLeaf, index));
+  if (isInOrder(keys, bounds)) return { sound: elements, doubtful: [], problems: [] };
+  const isInside = keys.map((key) => isWithin(key, bounds));
+  const inside = elements.flatMap((_, i) => (isInside[i] === true ? [i] : []));
+  const sound = new Set(longestOrder(inside.map((i) => keys[i]!)).map((i) => inside[i]!));
+  const doubtful = elements.map((_, i) => i).filter((i) => !sound.has(i));
+  return {
+    sound: [...sound].map((i) => elements[i]!),
+    doubtful: doubtful.map((i) => elements[i]!),
+    problems: doubtful.map((i) => `key ${elements[i]} (${textOrHex(keys[i]!)}) ${isInside[i] === true ? "is out of order" : "lies outside the range of its page"}`),
+  };
+}
+
+function isInOrder(keys: readonly Uint8Array[], { below, from }: KeyBounds): boolean {
+  if (keys.length === 0) return true;
+  for (let i = 1; i < keys.length; i++) if (Buffer.compare(keys[i - 1]!, keys[i]!) >= 0) return false;
+  return isWithin(keys[0]!, { from, below: undefined }) && isWithin(keys.at(-1)!, { from: undefined, below });
+}
+
+/** Says whether a key lies within bounds. */
+export function isWithin(key: Uint8Array, { below, from }: KeyBounds): boolean {
+  return (from === undefined || Buffer.compare(from, key) <= 0) && (below === undefined || Buffer.compare(key, below) < 0);
+}
+
+/** Which keys to keep so that as many as possible are in ascending order, the earlier ones where there is a choice: zeros come in the place of what was there. */
+function longestOrder(keys: readonly Uint8Array[]): number[] {
+  // How many keys in order can begin with each, from the last key back; `begins[n]` is the greatest key that n + 1 keys in order can begin with.
+  const begins: Uint8Array[] = [];
+  const lengths = new Array<number>(keys.length);
+  for (let i = keys.length - 1; i >= 0; i--) {
+    let low = 0;
+    for (let high = begins.length; low < high;) {
+      const middle = (low + high) >>> 1;
+      if (Buffer.compare(begins[middle]!, keys[i]!) > 0) low = middle + 1;
+      else high = middle;
+    }
+    begins[low] = keys[i]!;
+    lengths[i] = low + 1;
+  }
+  const order: number[] = [];
+  for (let i = 0; order.length < begins.length; i++) {
+    const last = order.at(-1);
+    if (lengths[i] === begins.length - order.length && (last === undefined || Buffer.compare(keys[last]!, keys[i]!) < 0)) order.push(i);
+  }
+  return order;
+}
+
+/** How many pages the elements of a page take, which stand side by side; undefined when its first page does not tell. */
+export function pagesTaken(first: Uint8Array, isLeaf: boolean, pageSize: number): number | undefined {
+  const count = readU16(first, PAGE_COUNT);
+  if (elementAt(0, count) > first.length) return undefined;
+  let end = elementAt(0, count);
+  for (let i = 0; i < count; i++) {
+    const data = elementData(first, isLeaf, i);
+    if (data.start !== end) return undefined;
+    end = data.end;
+  }
+  return Math.max(1, Math.ceil(end / pageSize));
+}

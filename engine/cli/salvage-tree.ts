@@ -1,0 +1,222 @@
+/**
+ * Walks the trees of a damaged file and takes what they hold.
+ *
+ * A page costs its own entries when it cannot be read, and no others. What can be read and cannot be right where it stands, an entry out of order or a page that
+ * is a copy of another one, goes into the bucket lost+found under the number of its page. What such a page leads to is taken there too, once everything
+ * that has a place of its own has been taken.
+ *
+ * Order: a tree depth first, in key order, then the buckets that it names, each with all that is below it.
+ */
+import { readU16 } from "../base/bytes.js";
+import { BUCKET_FLAG, BUCKET_HEADER_SIZE, FLAG_LEAF, PAGE_FLAGS, PAGE_HEADER_SIZE, type Pgid } from "../format/constants.js";
+import { PgidSet } from "../format/pgid-set.js";
+import { inlinePageFault } from "../format/walk.js";
+import { leafElement, type LeafElement } from "./page-elements.js";
+import { childOf, elementKey, judge, readElements, typesOf, UNBOUNDED, type Judgement, type KeyBounds, type Reading } from "./salvage-page.js";
+import type { FoundPage, SalvagePages } from "./salvage-pages.js";
+import { LOST_AND_FOUND, type SalvageWriter } from "./salvage-writer.js";
+
+/** Where a bucket is; undefined: outside of all. */
+type Place = { readonly name: Buffer; readonly around: Place } | undefined;
+
+/** A bucket on the walk. */
+interface PlacedBucket {
+  readonly root: Pgid;
+  readonly place: Place;
+}
+
+/** A page to be looked at, and what its keys must be. */
+interface Reference {
+  readonly pgid: Pgid;
+  readonly bounds: KeyBounds;
+  readonly level: number;
+}
+
+/** One state of the file, or a lost tree, on the way. */
+interface Walk {
+  readonly visited: PgidSet;
+  readonly claimed: PgidSet;
+  /** Pages that are left out, with all below them: what is lost is taken where it has no other place. */
+  readonly skipped: PgidSet | undefined;
+  /** Where the root of a lost tree is: it is taken though it may be at the wrong place. */
+  readonly lostRoot: Pgid | undefined;
+  readonly waiting: PlacedBucket[];
+}
+
+/** Where what page `pgid` holds goes that has no place of its own. */
+function lostPlace(pgid: Pgid): Place {
+  return { name: Buffer.from(`page ${pgid}`), around: { name: LOST_AND_FOUND, around: undefined } };
+}
+
+/** The names of the buckets down to a place. */
+function pathOf(place: Place): readonly Buffer[] {
+  const path: Buffer[] = [];
+  for (let at = place; at !== undefined; at = at.around) path.push(at.name);
+  return path.reverse();
+}
+
+/** Takes trees. */
+export class SalvageTrees {
+  readonly problems: Set<string> = new Set();
+  /** Branch and leaf pages that were taken from. */
+  readonly reached: PgidSet = new PgidSet();
+  /** Values of the root bucket, where no program's calls put one. */
+  outsideCount = 0;
+  readonly #pages: SalvagePages;
+  readonly #writer: SalvageWriter;
+  readonly #progress: (pageCount: number) => void;
+  /** Roots of what has lost its place. */
+  readonly #lost: PlacedBucket[] = [];
+  #pageCount = 0;
+  /** Faults met, those that were met before too. */
+  #faultCount = 0;
+
+  /** @param progress told how many pages were read so far */
+  constructor(pages: SalvagePages, writer: SalvageWriter, progress: (pageCount: number) => void) {
+    this.#pages = pages;
+    this.#writer = writer;
+    this.#progress = progress;
+  }
+
+  /** Takes what the root bucket of a state leads to. @returns all pages that something in it leads to, overflow pages too, and whether nothing is wrong with it */
+  state(root: Pgid): { readonly used: PgidSet; readonly isSound: boolean } {
+    const used = new PgidSet();
+    const before = this.#faultCount;
+    this.#walk({ root, place: undefined }, { visited: new PgidSet(), claimed: used, skipped: undefined, lostRoot: undefined, waiting: [] });
+    return { used, isSound: this.#faultCount === before };
+  }
+
+  /** Takes what has lost its place, once all states were taken. */
+  lost(): void {
+    for (let next = this.#lost.shift(); next !== undefined; next = this.#lost.shift()) this.#lostTree(next);
+  }
+
+  /** Takes what the page `pgid` leads to, which nothing leads to. */
+  lostPage(pgid: Pgid): void {
+    this.#lostTree({ root: pgid, place: lostPlace(pgid) });
+    this.lost();
+  }
+
+  #lostTree(bucket: PlacedBucket): void {
+    this.#walk(bucket, { visited: new PgidSet(), claimed: new PgidSet(), skipped: this.reached, lostRoot: bucket.root, waiting: [] });
+  }
+
+  #problem = (pgid: Pgid, fault: string): void => {
+    this.#faultCount++;
+    this.problems.add(`page ${pgid}: ${fault}`);
+  };
+
+  #walk(first: PlacedBucket, walk: Walk): void {
+    walk.waiting.push(first);
+    for (let bucket = walk.waiting.pop(); bucket !== undefined; bucket = walk.waiting.pop()) this.#bucketTree(bucket, walk);
+  }
+
+  #bucketTree(bucket: PlacedBucket, walk: Walk): void {
+    const references: Reference[] = [{ pgid: bucket.root, bounds: UNBOUNDED, level: 1 }];
+    const nested: PlacedBucket[] = [];
+    let leafLevel: number | undefined;
+    for (let at = references.pop(); at !== undefined; at = references.pop()) {
+      const page = this.#find(at.pgid, walk);
+      if (page === undefined) continue;
+      if (!page.isLeaf) {
+        this.#pushChildren(references, page, at);
+        continue;
+      }
+      leafLevel ??= at.level;
+      if (at.level !== leafLevel) this.#problem(at.pgid, `leaf at level ${at.level}, the first leaf of its tree is at level ${leafLevel}`);
+      if (page.elements.length === 0 && at.level > 1) this.#problem(at.pgid, "empty page that is no bucket's root");
+      this.#takeLeaf(page, at, bucket, walk, nested);
+    }
+    for (let next = nested.pop(); next !== undefined; next = nested.pop()) walk.waiting.push(next);
+  }
+
+  /** Reads a page that is to be taken at its place. */
+  #find(pgid: Pgid, { claimed, lostRoot, skipped, visited }: Walk): FoundPage | undefined {
+    if (skipped?.has(pgid) === true) return undefined;
+    if (!visited.add(pgid)) {
+      this.#problem(pgid, "multiple references");
+      return undefined;
+    }
+    if (pgid < 2 || !claimed.add(pgid)) this.#problem(pgid, "multiple references");
+    const page = pgid < 2 ? undefined : this.#pages.find(pgid, claimed, this.#problem);
+    if (page === undefined) return undefined;
+    if (page.home !== undefined && pgid !== lostRoot) {
+      this.#lost.push({ root: pgid, place: lostPlace(pgid) });
+      return undefined;
+    }
+    this.reached.add(pgid);
+    this.#progress(++this.#pageCount);
+    return page;
+  }
+
+  /** Has the children of a branch looked at next, in key order. Keys that cannot be right are no bounds. */
+  #pushChildren(references: Reference[], page: FoundPage, at: Reference): void {
+    const { bytes, count } = page;
+    if (count < 2) this.#problem(at.pgid, `branch page with ${count} children, fewer than two`);
+    const isSound = new Set(this.#judge(page, at).sound);
+    const keys = Array.from({ length: count }, (_, index) => (isSound.has(index) ? elementKey(bytes, false, index) : undefined));
+    let { from } = at.bounds;
+    const froms = keys.map((key) => (from = key ?? from));
+    let { below } = at.bounds;
+    for (let index = count - 1; index >= 0; index--) {
+      references.push({ pgid: childOf(bytes, index), bounds: { from: froms[index], below }, level: at.level + 1 });
+      below = keys[index] ?? below;
+    }
+  }
+
+  #judge(page: Reading, { bounds, pgid }: Reference): Judgement {
+    const judgement = judge(page, bounds);
+    for (const fault of judgement.problems) this.#problem(pgid, fault);
+    const [first] = judgement.sound;
+    if (bounds.from !== undefined && first !== undefined && Buffer.compare(bounds.from, elementKey(page.bytes, page.isLeaf, first)) !== 0) this.#problem(pgid, "its first key is not the key of its branch element");
+    return judgement;
+  }
+
+  #takeLeaf(page: Reading, at: Reference, { place }: PlacedBucket, walk: Walk, nested: PlacedBucket[]): void {
+    const { doubtful, sound } = this.#judge(page, at);
+    const path = pathOf(place);
+    for (const index of sound) this.#take(at.pgid, leafElement(page.bytes, index), place, path, walk, nested);
+    if (doubtful.length === 0) return;
+    const lost = lostPlace(at.pgid);
+    for (const index of doubtful) this.#take(at.pgid, leafElement(page.bytes, index), lost, pathOf(lost), walk, this.#lost);
+  }
+
+  /** @param nested where to put the roots of nested buckets */
+  #take(pgid: Pgid, { bucket, flags, key, value }: LeafElement, place: Place, path: readonly Buffer[], walk: Walk, nested: PlacedBucket[]): void {
+    const name = Buffer.from(key);
+    if (bucket === undefined) {
+      // A bucket whose header is cut off has nothing in it that could be told to be anything.
+      if ((flags & BUCKET_FLAG) !== 0) return;
+      if (path.length === 0) this.outsideCount++;
+      this.#writer.put(path, name, value);
+      return;
+    }
+    const { root, sequence } = bucket;
+    // What is lost names it too, and it is where it belongs.
+    if (walk.skipped?.has(root) === true) return;
+    const own = [...path, name];
+    this.#writer.bucket(own, sequence);
+    if (root === 0) this.#takeInline(pgid, name, value.subarray(BUCKET_HEADER_SIZE), own);
+    else nested.push({ root, place: { name, around: place } });
+  }
+
+  #takeInline(pgid: Pgid, name: Buffer, page: Uint8Array, path: readonly Buffer[]): void {
+    const problem = (fault: string): void => this.#problem(pgid, `inline bucket (hex)${name.toString("hex")}: ${fault}`);
+    const fault = inlinePageFault(page);
+    if (fault !== undefined) problem(fault);
+    if (page.length < PAGE_HEADER_SIZE || !typesOf(readU16(page, PAGE_FLAGS)).includes(FLAG_LEAF)) return;
+    const reading = readElements(page, true);
+    // Of flags that are wrong, what the elements say must be right.
+    if (fault !== undefined && reading.problems.length > 0) return;
+    const { doubtful, problems, sound } = judge(reading, UNBOUNDED);
+    for (const line of [...reading.problems, ...problems]) problem(line);
+    for (const [elements, to] of [[sound, path], [doubtful, [...pathOf(lostPlace(pgid)), name]]] as const) {
+      for (const index of elements) {
+        const { bucket, flags, key, value } = leafElement(page, index);
+        if (bucket !== undefined) problem("a bucket inside an inline bucket");
+        if (bucket !== undefined) this.#writer.bucket([...to, Buffer.from(key)], bucket.sequence);
+        else if ((flags & BUCKET_FLAG) === 0) this.#writer.put(to, Buffer.from(key), value);
+      }
+    }
+  }
+}
