@@ -10,7 +10,7 @@ import { FLAG_BRANCH, FLAG_FREELIST, FLAG_LEAF, PAGE_COUNT, PAGE_FLAGS, PAGE_HEA
 import { readPageHeader } from "../format/page.js";
 import { PgidSet } from "../format/pgid-set.js";
 import type { RawFile } from "./raw-file.js";
-import { pagesTaken, readElements, typesOf, type Reading } from "./salvage-page.js";
+import { elementData, pagesTaken, readElements, typesOf, type Reading } from "./salvage-page.js";
 
 /** Page headers that are looked at to find where overflow pages end, for each page of the file, at most. */
 const LOOKS_PER_PAGE = 4;
@@ -70,6 +70,14 @@ export class SalvagePages {
       return { ...reading, home };
     }
     return undefined;
+  }
+
+  /** The key that a page at its place begins with; undefined when there is none. */
+  firstKey(pgid: Pgid): Buffer | undefined {
+    const first = this.isAtItsPlace(pgid) ? this.#read(pgid, 1) : undefined;
+    if (first === undefined || readU16(first, PAGE_COUNT) === 0 || first.length < this.#pageSize) return undefined;
+    const { keyEnd, start } = elementData(first, readU16(first, PAGE_FLAGS) === FLAG_LEAF, 0);
+    return start < keyEnd && keyEnd <= first.length ? first.subarray(start, keyEnd) : undefined;
   }
 
   /** Says whether a page stands at its place, as far as its header tells. */

@@ -30,6 +30,9 @@ interface Reference {
   readonly pgid: Pgid;
   readonly bounds: KeyBounds;
   readonly level: number;
+  /** The pages beside it in its tree; undefined for the first and the last. */
+  readonly before: Pgid | undefined;
+  readonly after: Pgid | undefined;
 }
 
 /** One state of the file, or a lost tree, on the way. */
@@ -68,6 +71,8 @@ export class SalvageTrees {
   /** Roots of what has lost its place. */
   readonly #lost: PlacedBucket[] = [];
   #pageCount = 0;
+  /** The last key that was taken of the present tree. */
+  #lastKey: Uint8Array | undefined;
   /** Faults met, those that were met before too. */
   #faultCount = 0;
 
@@ -112,7 +117,8 @@ export class SalvageTrees {
   }
 
   #bucketTree(bucket: PlacedBucket, walk: Walk): void {
-    const references: Reference[] = [{ pgid: bucket.root, bounds: UNBOUNDED, level: 1 }];
+    const references: Reference[] = [{ pgid: bucket.root, bounds: UNBOUNDED, level: 1, before: undefined, after: undefined }];
+    this.#lastKey = undefined;
     const nested: PlacedBucket[] = [];
     let leafLevel: number | undefined;
     for (let at = references.pop(); at !== undefined; at = references.pop()) {
@@ -149,31 +155,55 @@ export class SalvageTrees {
     return page;
   }
 
-  /** Has the children of a branch looked at next, in key order. Keys that cannot be right are no bounds. */
+  /** Has the children of a branch looked at next, in key order. Where its keys contradict each other those are bounds with which their pages begin. */
   #pushChildren(references: Reference[], page: FoundPage, at: Reference): void {
     const { bytes, count } = page;
     if (count < 2) this.#problem(at.pgid, `branch page with ${count} children, fewer than two`);
-    const isSound = new Set(this.#judge(page, at).sound);
-    const keys = Array.from({ length: count }, (_, index) => (isSound.has(index) ? elementKey(bytes, false, index) : undefined));
+    const { doubtful, sound } = this.#judge(page, at);
+    const isReadable = new Set([...sound, ...doubtful]);
+    const keys = Array.from({ length: count }, (_, index) => {
+      const key = isReadable.has(index) ? elementKey(bytes, false, index) : undefined;
+      return key === undefined || doubtful.length === 0 || this.#pages.firstKey(childOf(bytes, index))?.equals(key) === true ? key : undefined;
+    });
     let { from } = at.bounds;
     const froms = keys.map((key) => (from = key ?? from));
     let { below } = at.bounds;
     for (let index = count - 1; index >= 0; index--) {
-      references.push({ pgid: childOf(bytes, index), bounds: { from: froms[index], below }, level: at.level + 1 });
+      const before = index > 0 ? childOf(bytes, index - 1) : at.before;
+      const after = index + 1 < count ? childOf(bytes, index + 1) : at.after;
+      references.push({ pgid: childOf(bytes, index), bounds: { from: froms[index], below }, level: at.level + 1, before, after });
       below = keys[index] ?? below;
     }
   }
 
-  #judge(page: Reading, { bounds, pgid }: Reference): Judgement {
-    const judgement = judge(page, bounds);
+  #judge(page: Reading, at: Reference): Judgement {
+    const { bounds, pgid } = at;
+    const asBounded = judge(page, bounds);
+    const judgement = asBounded.doubtful.length < 2 ? asBounded : this.#judgeByNeighbours(page, at, asBounded);
     for (const fault of judgement.problems) this.#problem(pgid, fault);
     const [first] = judgement.sound;
     if (bounds.from !== undefined && first !== undefined && Buffer.compare(bounds.from, elementKey(page.bytes, page.isLeaf, first)) !== 0) this.#problem(pgid, "its first key is not the key of its branch element");
     return judgement;
   }
 
+  /**
+   * Judges a page that does not keep to its bounds. One key outside of them is wrong; several that fit between the pages beside this one say that the bounds are,
+   * that is a key of the branch. (Of the first page of a tree it is enough that not all of its keys are outside.)
+   */
+  #judgeByNeighbours(page: Reading, { after, before, bounds }: Reference, asBounded: Judgement): Judgement {
+    let { below, from } = bounds;
+    const next = after === undefined ? undefined : this.#pages.firstKey(after);
+    if (below !== undefined && next !== undefined && Buffer.compare(below, next) < 0) below = next;
+    if (before === undefined) from = asBounded.sound.length > 0 ? undefined : from;
+    else if (from !== undefined && this.#lastKey !== undefined && this.reached.has(before) && Buffer.compare(this.#lastKey, from) < 0) from = this.#lastKey;
+    const asFitting = judge(page, { from, below });
+    return asFitting.sound.length > asBounded.sound.length + 1 ? asFitting : asBounded;
+  }
+
   #takeLeaf(page: Reading, at: Reference, { place }: PlacedBucket, walk: Walk, nested: PlacedBucket[]): void {
     const { doubtful, sound } = this.#judge(page, at);
+    const last = sound.at(-1);
+    if (last !== undefined) this.#lastKey = elementKey(page.bytes, true, last);
     const path = pathOf(place);
     for (const index of sound) this.#take(at.pgid, leafElement(page.bytes, index), place, path, walk, nested);
     if (doubtful.length === 0) return;

@@ -113,6 +113,16 @@ test("a branch's key that is out of order costs no entry its place", async () =>
   assert.match(report.problems.join("\n"), /page 4: key 1 \(0000\)/);
 });
 
+test("a branch's key that is in order and not right costs no entry its place", async () => {
+  const leaves = ["a", "d", "m", "t"].map((key) => leaf([pair(key), ...[1, 2, 3].map((i) => pair(`${key}${i}`))]));
+  const all = ["a", "d", "m", "t"].flatMap((key) => ["", "1", "2", "3"].map((i) => `b/${key}${i}`));
+  for (const keys of [["a11", "d", "m", "t"], ["a", "d11", "m", "t"], ["a", "a11", "m", "t"], ["a", "d", "d11", "t"], ["a", "d", "m", "m11"]]) {
+    const { content, report } = await salvage(fileOf([leaf([bucketAt("b", 4)]), branch(keys.map((key, i) => [key, 5 + i] as const)), ...leaves]));
+    assert.deepEqual([...content.keys()], all, keys.join(" "));
+    assert.equal(report.problems.length, 1, report.problems.join("\n"));
+  }
+});
+
 test("a page that counts fewer or more elements than it has costs none of them", async () => {
   const { bytes, content, path } = twoBuckets();
   const { root } = newest(bytes);
