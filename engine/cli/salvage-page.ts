@@ -103,19 +103,32 @@ function seemingCount(bytes: Uint8Array, isLeaf: boolean): number {
   }
 }
 
-/** Judges keys by their order and by the bounds of the page. */
+/** Judges keys by their order and by the bounds of the page, and elements by whether each has its bytes for itself. */
 export function judge({ bytes, elements, isLeaf }: Reading, bounds: KeyBounds): Judgement {
   const keys = elements.map((index) => elementKey(bytes, isLeaf, index));
-  if (isInOrder(keys, bounds)) return { sound: elements, doubtful: [], problems: [] };
+  const reaching = reachingIntoOthers(bytes, isLeaf, elements);
+  if (reaching.size === 0 && isInOrder(keys, bounds)) return { sound: elements, doubtful: [], problems: [] };
   const isInside = keys.map((key) => isWithin(key, bounds));
-  const inside = elements.flatMap((_, i) => (isInside[i] === true ? [i] : []));
-  const sound = new Set(longestOrder(inside.map((i) => keys[i]!)).map((i) => inside[i]!));
+  const likely = elements.flatMap((_, i) => (isInside[i] === true && !reaching.has(i) ? [i] : []));
+  const sound = new Set(longestOrder(likely.map((i) => keys[i]!)).map((i) => likely[i]!));
   const doubtful = elements.map((_, i) => i).filter((i) => !sound.has(i));
+  const fault = (i: number): string => (reaching.has(i) ? "and its value reach into another element" : isInside[i] === true ? "is out of order" : "lies outside the range of its page");
   return {
     sound: [...sound].map((i) => elements[i]!),
     doubtful: doubtful.map((i) => elements[i]!),
-    problems: doubtful.map((i) => `key ${elements[i]} (${textOrHex(keys[i]!)}) ${isInside[i] === true ? "is out of order" : "lies outside the range of its page"}`),
+    problems: doubtful.map((i) => `key ${elements[i]} (${textOrHex(keys[i]!)}) ${fault(i)}`),
   };
+}
+
+/** Which of the elements have bytes of the one before or behind them: of the two the one that does not end where the next begins. */
+function reachingIntoOthers(bytes: Uint8Array, isLeaf: boolean, elements: readonly number[]): ReadonlySet<number> {
+  const reaching = new Set<number>();
+  const data = elements.map((index) => elementData(bytes, isLeaf, index));
+  for (let i = 0; i + 1 < data.length; i++) {
+    const [here, next, behind] = [data[i]!, data[i + 1]!, data[i + 2]];
+    if (here.start < next.end && next.start < here.end) reaching.add(behind !== undefined && next.end !== behind.start ? i + 1 : i);
+  }
+  return reaching;
 }
 
 function isInOrder(keys: readonly Uint8Array[], { below, from }: KeyBounds): boolean {

@@ -58,6 +58,11 @@ function pathOf(place: Place): readonly Buffer[] {
   return path.reverse();
 }
 
+/** Of a tree that is lost a page may belong to a newer one by now: it is left for that, or for itself. */
+function isForeign(sound: readonly number[], doubtful: readonly number[], walk: Walk): boolean {
+  return walk.skipped !== undefined && sound.length === 0 && doubtful.length > 0;
+}
+
 /** Takes trees. */
 export class SalvageTrees {
   readonly problems: Set<string> = new Set();
@@ -125,7 +130,7 @@ export class SalvageTrees {
       const page = this.#find(at.pgid, walk);
       if (page === undefined) continue;
       if (!page.isLeaf) {
-        this.#pushChildren(references, page, at);
+        this.#pushChildren(references, page, at, walk);
         continue;
       }
       leafLevel ??= at.level;
@@ -150,16 +155,17 @@ export class SalvageTrees {
       this.#lost.push({ root: pgid, place: lostPlace(pgid) });
       return undefined;
     }
-    this.reached.add(pgid);
     this.#progress(++this.#pageCount);
     return page;
   }
 
   /** Has the children of a branch looked at next, in key order. Where its keys contradict each other those are bounds with which their pages begin. */
-  #pushChildren(references: Reference[], page: FoundPage, at: Reference): void {
+  #pushChildren(references: Reference[], page: FoundPage, at: Reference, walk: Walk): void {
     const { bytes, count } = page;
     if (count < 2) this.#problem(at.pgid, `branch page with ${count} children, fewer than two`);
     const { doubtful, sound } = this.#judge(page, at);
+    if (isForeign(sound, doubtful, walk)) return;
+    this.reached.add(at.pgid);
     const isReadable = new Set([...sound, ...doubtful]);
     const keys = Array.from({ length: count }, (_, index) => {
       const key = isReadable.has(index) ? elementKey(bytes, false, index) : undefined;
@@ -202,6 +208,8 @@ export class SalvageTrees {
 
   #takeLeaf(page: Reading, at: Reference, { place }: PlacedBucket, walk: Walk, nested: PlacedBucket[]): void {
     const { doubtful, sound } = this.#judge(page, at);
+    if (isForeign(sound, doubtful, walk)) return;
+    this.reached.add(at.pgid);
     const last = sound.at(-1);
     if (last !== undefined) this.#lastKey = elementKey(page.bytes, true, last);
     const path = pathOf(place);

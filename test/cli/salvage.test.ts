@@ -106,6 +106,18 @@ test("keys out of order or outside the range of their page go to lost+found, and
   assert.equal(made.report.problems.length, 3, made.report.problems.join("\n"));
 });
 
+test("an element whose size is wrong does not put bytes of the next one into the bucket", async () => {
+  const bytes = fileOf([leaf([bucketAt("b", 4)]), leaf(["k1", "k2", "k3", "k4"].map((key) => pair(key, `value of ${key}`)))]);
+  const second = 4 * PAGE_SIZE + HEADER_SIZE + 16;
+  for (const [at, bits] of [[second + 8, 16], [second + 12, 4]] as const) {
+    const changed = Buffer.from(bytes);
+    changed[at]! ^= bits;
+    const { content, report } = await salvage(changed);
+    assert.deepEqual([...content.keys()].filter((key) => key.startsWith("b/")), ["b/k1", "b/k3", "b/k4"]);
+    assert.match(report.problems.join("\n"), /^page 4: key 1 \(k2.*\) and its value reach into another element$/m);
+  }
+});
+
 test("a branch's key that is out of order costs no entry its place", async () => {
   const leaves = ["a", "d", "m", "t"].map((key) => leaf([pair(key), pair(`${key}1`), pair(`${key}2`)]));
   const { content, report } = await salvage(fileOf([leaf([bucketAt("b", 4)]), branch([["a", 5], ["\0\0", 6], ["m", 7], ["t", 8]]), ...leaves]));
