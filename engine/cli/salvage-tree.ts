@@ -231,10 +231,13 @@ export class SalvageTrees {
     }
     const { root, sequence } = bucket;
     // What is lost names it too, and it is where it belongs.
-    if (walk.skipped?.has(root) === true) return;
+    if (root !== 0 && walk.skipped?.has(root) === true) return;
     const own = [...path, name];
     this.#writer.bucket(own, sequence);
-    if (root === 0) this.#takeInline(pgid, name, value.subarray(BUCKET_HEADER_SIZE), own);
+    // A page behind its header has only a bucket that is inline, whatever its root says.
+    const isInline = root === 0 || inlinePageFault(value.subarray(BUCKET_HEADER_SIZE)) === undefined;
+    if (isInline && root !== 0) this.#problem(pgid, `inline bucket (hex)${name.toString("hex")}: says that it has the root page ${root}`);
+    if (isInline) this.#takeInline(pgid, name, value.subarray(BUCKET_HEADER_SIZE), own);
     else nested.push({ root, place: { name, around: place } });
   }
 

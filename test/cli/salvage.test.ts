@@ -295,6 +295,18 @@ test("one wrong bit in the flags of a page or of a bucket costs nothing", async 
   }
 });
 
+test("an inline bucket whose root is not 0 keeps what is in it", async () => {
+  const page = leaf([pair("i")])(0).subarray(0, HEADER_SIZE + 16 + 2);
+  for (const root of [4, 2 ** 32]) {
+    const header = Buffer.alloc(16);
+    header.writeBigUInt64LE(BigInt(root));
+    const inline = { key: "in", value: Buffer.concat([header, page]).toString("latin1"), flags: 1 };
+    const { content, report } = await salvage(fileOf([leaf([bucketAt("b", 4), inline]), leaf([pair("k")])]));
+    assert.deepEqual([...content.keys()], ["b/k", "in/i"]);
+    assert.match(report.problems.join("\n"), new RegExp(`^page 3: inline bucket \\(hex\\)696e: says that it has the root page ${root}$`));
+  }
+});
+
 test("where there is nothing to save there is no new file, and the exit status is 1", async () => {
   const { status, stderr } = await salvage(fileOf([leaf([])]));
   assert.equal(status, 1);
