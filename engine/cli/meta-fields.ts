@@ -50,6 +50,12 @@ export function pageSizeFailure(fields: MetaFields | undefined): Failure | undef
   );
 }
 
+/** Why a meta page is not valid, and of which transaction it seems to be. */
+export function metaFaultText(fields: MetaFields | undefined): string {
+  if (fields?.fault === "CHECKSUM") return `checksum, transaction ${fields.txid}`;
+  return fields?.fault === "VERSION_MISMATCH" ? `version ${fields.version}` : "it is none";
+}
+
 /** The fields that `meta update` can set. */
 export type MetaChange = Partial<Pick<MetaFields, "pageSize" | "root" | "freelist" | "highWaterMark">>;
 

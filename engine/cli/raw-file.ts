@@ -15,7 +15,7 @@ import { decodeMeta, META_SIZE, type Meta } from "../format/meta.js";
 import { isReadablePageSize } from "../format/page-size.js";
 import { readPageHeader, type PageHeader } from "../format/page.js";
 import type { RawPages } from "../format/walk.js";
-import { pageSizeFailure, readMetaFields, type MetaFields } from "./meta-fields.js";
+import { metaFaultText, pageSizeFailure, readMetaFields, type MetaFields } from "./meta-fields.js";
 import { readAt } from "./read-at.js";
 
 /** A page with its overflow pages. */
@@ -116,6 +116,12 @@ export class RawFile {
     }
     const rank = ({ meta }: { readonly meta: Meta }): number => (meta.txid === this.#recoveredTxid ? 0 : 1);
     return found.sort((a, b) => rank(a) - rank(b) || (a.meta.txid === b.meta.txid ? a.page - b.page : a.meta.txid > b.meta.txid ? -1 : 1));
+  }
+
+  /** Which meta pages are not valid, a line each. */
+  metaProblems(): string[] {
+    const valid = this.validMetas().map(({ page }) => page);
+    return [0, 1].filter((page) => !valid.includes(page)).map((page) => `meta page ${page} is not valid (${metaFaultText(this.metas[page])})`);
   }
 
   /** The meta that counts. @throws BoltError INVALID when neither does */

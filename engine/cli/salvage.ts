@@ -12,7 +12,6 @@ import { readPageHeader } from "../format/page.js";
 import { EXIT_OK, Failure, OUTPUT_OPTION, UsageError, type Command } from "./command.js";
 import { textOrHex } from "./go-text.js";
 import { writeJson, type Io } from "./io.js";
-import type { MetaFields } from "./meta-fields.js";
 import { isSameFile, removeTemporary, withNewFile } from "./new-file.js";
 import { requireFile, viewRaw } from "./open-file.js";
 import type { RawFile } from "./raw-file.js";
@@ -92,17 +91,10 @@ function leftOutOf(file: RawFile): bigint | undefined {
   return first !== undefined && second !== undefined && second.meta.txid > first.meta.txid ? second.meta.txid : undefined;
 }
 
-/** Why a meta page is not valid, and of which transaction it seems to be. */
-function metaFaultText(fields: MetaFields | undefined): string {
-  if (fields?.fault === "CHECKSUM") return `checksum, transaction ${fields.txid}`;
-  return fields?.fault === "VERSION_MISMATCH" ? `version ${fields.version}` : "it is none";
-}
-
-/** Says of which state salvage did not begin with, and why. */
+/** Says with which states salvage did not begin, and why. */
 function stateProblems(file: RawFile, states: readonly State[], taken: State | undefined): string[] {
   const what = taken === undefined ? "no tree can be begun" : `transaction ${taken.txid} was read`;
-  const isValid = new Set(states.filter(({ meta }) => meta !== undefined).map(({ page }) => page));
-  const invalid = [0, 1].filter((page) => !isValid.has(page)).map((page) => `meta page ${page} is not valid (${metaFaultText(file.metas[page])}): ${what}`);
+  const invalid = file.metaProblems().map((line) => `${line}: ${what}`);
   const tried = states.slice(0, taken === undefined ? states.length : states.indexOf(taken)).filter(({ meta }) => meta !== undefined);
   return [...invalid, ...tried.map(({ root, txid }) => `transaction ${txid}, with the root page ${root}, leads to nothing: ${what}`)];
 }

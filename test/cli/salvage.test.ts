@@ -220,6 +220,16 @@ test("salvage says which state it has read when it is not the newest", async () 
   assert.deepEqual([report.problems, report.meta, report.transaction], [[], page, String(txid)]);
 });
 
+test("check says on standard error that a meta page is not valid, and of which transaction the file is sound", async () => {
+  const { bytes } = twoBuckets();
+  const { at, txid } = newest(bytes);
+  bytes[at + 72]! ^= 1;
+  const path = tempPath("torn-meta.db");
+  writeFileSync(path, bytes);
+  const { status, stderr, stdout } = await here(["check", path]);
+  assert.deepEqual([status, stdout, stderr], [0, "OK\n", `hexbolt: meta page ${at / PAGE_SIZE} is not valid (checksum, transaction ${txid}): transaction ${txid - 1n} was checked\n`]);
+});
+
 test("a high-water mark that the tree lies behind is a problem", async () => {
   const { bytes, content } = twoBuckets();
   const { at } = newest(bytes);
