@@ -46,9 +46,25 @@ interface Walk {
   readonly waiting: PlacedBucket[];
 }
 
+/** Where the entries of a page go. */
+interface Destination {
+  readonly place: Place;
+  /** The names down to the place. */
+  readonly path: readonly Buffer[];
+  /** Where to put the roots of nested buckets. */
+  readonly nested: PlacedBucket[];
+  /** Keys there are not to be relied on: several entries may have one. */
+  readonly isLost: boolean;
+}
+
 /** Where what page `pgid` holds goes that has no place of its own. */
 function lostPlace(pgid: Pgid): Place {
   return { name: Buffer.from(`page ${pgid}`), around: { name: LOST_AND_FOUND, around: undefined } };
+}
+
+/** The bucket in a page's place for an element whose key another one has. */
+function elementName(index: number): Buffer {
+  return Buffer.from(`element ${index}`);
 }
 
 /** The names of the buckets down to a place. */
@@ -212,21 +228,21 @@ export class SalvageTrees {
     this.reached.add(at.pgid);
     const last = sound.at(-1);
     if (last !== undefined) this.#lastKey = elementKey(page.bytes, true, last);
-    const path = pathOf(place);
-    for (const index of sound) this.#take(at.pgid, leafElement(page.bytes, index), place, path, walk, nested);
+    const found: Destination = { place, path: pathOf(place), nested, isLost: false };
+    for (const index of sound) this.#take(at.pgid, leafElement(page.bytes, index), found, walk);
     if (doubtful.length === 0) return;
-    const lost = lostPlace(at.pgid);
-    for (const index of doubtful) this.#take(at.pgid, leafElement(page.bytes, index), lost, pathOf(lost), walk, this.#lost);
+    const lostAt = lostPlace(at.pgid);
+    const lost: Destination = { place: lostAt, path: pathOf(lostAt), nested: this.#lost, isLost: true };
+    for (const index of doubtful) this.#take(at.pgid, leafElement(page.bytes, index), lost, walk);
   }
 
-  /** @param nested where to put the roots of nested buckets */
-  #take(pgid: Pgid, { bucket, flags, key, value }: LeafElement, place: Place, path: readonly Buffer[], walk: Walk, nested: PlacedBucket[]): void {
+  #take(pgid: Pgid, { bucket, flags, index, key, value }: LeafElement, { isLost, nested, path, place }: Destination, walk: Walk): void {
     const name = Buffer.from(key);
     if (bucket === undefined) {
       // A bucket whose header is cut off has nothing in it that could be told to be anything.
       if ((flags & BUCKET_FLAG) !== 0) return;
       if (path.length === 0) this.outsideCount++;
-      this.#writer.put(path, name, value);
+      this.#writer.put(path, name, value, isLost ? elementName(index) : undefined);
       return;
     }
     const { root, sequence } = bucket;
@@ -251,12 +267,12 @@ export class SalvageTrees {
     if (fault !== undefined && reading.problems.length > 0) return;
     const { doubtful, problems, sound } = judge(reading, UNBOUNDED);
     for (const line of [...reading.problems, ...problems]) problem(line);
-    for (const [elements, to] of [[sound, path], [doubtful, [...pathOf(lostPlace(pgid)), name]]] as const) {
+    for (const [elements, to, isLost] of [[sound, path, false], [doubtful, [...pathOf(lostPlace(pgid)), name], true]] as const) {
       for (const index of elements) {
         const { bucket, flags, key, value } = leafElement(page, index);
         if (bucket !== undefined) problem("a bucket inside an inline bucket");
         if (bucket !== undefined) this.#writer.bucket([...to, Buffer.from(key)], bucket.sequence);
-        else if ((flags & BUCKET_FLAG) === 0) this.#writer.put(to, Buffer.from(key), value);
+        else if ((flags & BUCKET_FLAG) === 0) this.#writer.put(to, Buffer.from(key), value, isLost ? elementName(index) : undefined);
       }
     }
   }

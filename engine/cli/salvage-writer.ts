@@ -39,11 +39,16 @@ export class SalvageWriter {
     });
   }
 
-  /** Writes a pair; one that stands outside of every bucket goes into lost+found. */
-  put(path: readonly Buffer[], key: Buffer, value: Uint8Array): void {
+  /**
+   * Writes a pair; one that stands outside of every bucket goes into lost+found.
+   * @param apart a bucket for a pair whose key has another value already; undefined: the first value counts
+   */
+  put(path: readonly Buffer[], key: Buffer, value: Uint8Array, apart?: Buffer): void {
     this.#attempt(() => {
       const bucket = this.#bucketAt(path.length === 0 ? [LOST_AND_FOUND] : path);
-      if (bucket.has(key)) {
+      const present = bucket.get(key);
+      if (present !== undefined && apart !== undefined && !present.equals(value)) return this.put([...path, apart], key, value);
+      if (present !== undefined || bucket.has(key)) {
         this.counts.duplicates++;
         return;
       }

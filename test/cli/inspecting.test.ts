@@ -166,6 +166,12 @@ test("inspect draws the tree as bbolt's JSON", async () => {
   assert.equal(await outputHere(["inspect", "--tree", path]), "root 0 keys\n├─ empty 0 keys\n└─ users 3 keys\n   └─ inner 1 key\n");
 });
 
+test("page-item says what is wrong with a page, and once that it is an error", async () => {
+  const { status, stderr } = await here(["page-item", fixtureOriginal("leaf-wrong-page-id"), "39", "0"]);
+  assert.equal(status, 1);
+  assert.match(stderr, /^Error: invalid value due to unexpected Page id: 51 != 39\n/);
+});
+
 test("check reports problems in bbolt's words, keys that are text as text", async () => {
   assert.deepEqual((await here(["check", fixtureOriginal("page-leaked")])).stdout, "page 52: unreachable unfreed\n1 errors found\ninvalid value\n");
   assert.equal((await here(["check", fixtureOriginal("page-leaked")])).status, 1);

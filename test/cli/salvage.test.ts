@@ -106,6 +106,12 @@ test("keys out of order or outside the range of their page go to lost+found, and
   assert.equal(made.report.problems.length, 3, made.report.problems.join("\n"));
 });
 
+test("entries whose keys are zeros all keep their values in lost+found", async () => {
+  const bytes = fileOf([leaf([bucketAt("b", 4)]), branch([["k1", 5], ["x", 6]]), leaf(["k1", "\0\0", "\0\0", "\0\0", "k5"].map((key, i) => pair(key, `v${i}`))), leaf([pair("x")])]);
+  const { content } = await salvage(bytes);
+  assert.deepEqual([...content], [["b/k1", "v0"], ["b/k5", "v4"], ["b/x", "v"], ["lost+found/page 5/\0\0", "v1"], ["lost+found/page 5/element 2/\0\0", "v2"], ["lost+found/page 5/element 3/\0\0", "v3"]]);
+});
+
 test("an element whose size is wrong does not put bytes of the next one into the bucket", async () => {
   const bytes = fileOf([leaf([bucketAt("b", 4)]), leaf(["k1", "k2", "k3", "k4"].map((key) => pair(key, `value of ${key}`)))]);
   const second = 4 * PAGE_SIZE + HEADER_SIZE + 16;
