@@ -72,7 +72,7 @@ export function readElements(bytes: Uint8Array, isLeaf: boolean): Reading {
   const seems = seemingCount(bytes, isLeaf);
   const asSeems = readCounted(bytes, isLeaf, seems);
   if (longestOrder(asSeems.elements.map((i) => elementKey(bytes, isLeaf, i))).length <= longestOrder(asSaid.elements.map((i) => elementKey(bytes, isLeaf, i))).length) return asSaid;
-  return { ...asSeems, problems: [`says that it has ${says} elements, and seems to have ${seems}`, ...asSeems.problems] };
+  return { ...asSeems, problems: [`its count is ${says}, and ${seems} seems right`, ...asSeems.problems] };
 }
 
 function readCounted(bytes: Uint8Array, isLeaf: boolean, count: number): Reading {

@@ -100,8 +100,8 @@ export class SalvagePages {
     if (!isInFile) problem(pgid, `${overflow} overflow pages do not fit into the file`);
     if (!isInFile) count = this.#room(pgid, count);
     else if (count > says) count = Math.max(says, this.#room(pgid, count));
-    if (isInFile && count > says) problem(pgid, `says that it has ${overflow} overflow pages, and its elements take ${count - 1}`);
-    if (isInFile && count < says && this.#room(pgid + count - 1, 1 + says - count) < 1 + says - count) problem(pgid, `says that it has ${overflow} overflow pages, and others begin among them`);
+    if (isInFile && count > says) problem(pgid, `its overflow is ${overflow}, and ${count - 1} seems right`);
+    if (isInFile && count < says && this.#room(pgid + count - 1, 1 + says - count) < 1 + says - count) problem(pgid, `its overflow is ${overflow}, and other pages begin among those`);
     return this.#read(pgid, this.#claim(pgid, count, claimed, problem)) ?? first;
   }
 
