@@ -5,13 +5,16 @@
 import { connect } from "node:net";
 import { givenUp, throwIfGivenUp } from "./errors.js";
 import { watchServer } from "./grpc-connection.js";
-import { MessageReader, frame } from "./grpc-frame.js";
+import { HEADER_BYTES, MESSAGE_BYTES_MAX, MessageReader, frame } from "./grpc-frame.js";
 import { GrpcError, Status, decodeMessage, formatTimeout, parseStatus } from "./grpc-status.js";
 import { http2, loadHttp2 } from "./http2.js";
 import { Turns } from "./turns.js";
 import type { ClientHttp2Session, ClientHttp2Stream, IncomingHttpHeaders } from "node:http2";
 import type { Endpoint } from "./address.js";
 import type { PatienceLimits } from "./grpc-connection.js";
+
+/** Room for the longest answer: the HTTP/2 of Bun 1.4 never says that there is more, and waited for the rest of any list of over a MiB. */
+const ANSWER_WINDOW = MESSAGE_BYTES_MAX + HEADER_BYTES;
 
 /** How a call ended: its status, and the message where one came. */
 export interface Reply {
@@ -107,12 +110,12 @@ export class GrpcClient {
       createConnection: () => connect(endpoint.path === undefined
         ? { host: endpoint.host, port: endpoint.port }
         : { path: endpoint.path }),
-      settings: { enablePush: false, initialWindowSize: 1 << 20 },
+      settings: { enablePush: false, initialWindowSize: ANSWER_WINDOW },
     });
     const connecting = setTimeout(() => session.destroy(new Error("no connection in time")), CONNECT_MS).unref();
     session.once("connect", () => {
       clearTimeout(connecting);
-      if (!session.destroyed) session.setLocalWindowSize(1 << 24);
+      if (!session.destroyed) session.setLocalWindowSize(ANSWER_WINDOW);
     });
     // Each call hears of its own end; the listener is there so that the error ends nothing else.
     session.on("error", () => undefined);

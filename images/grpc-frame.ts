@@ -7,7 +7,8 @@ import { GrpcError, Status } from "./grpc-status.js";
 /** The longest message that is sent or taken: containerd's own limit. */
 export const MESSAGE_BYTES_MAX: number = 16 * 1024 * 1024;
 
-const HEADER_BYTES = 5;
+/** What a frame has before its message. */
+export const HEADER_BYTES = 5;
 const NOTHING = Buffer.alloc(0);
 
 /** Puts a message in its frame. @throws GrpcError RESOURCE_EXHAUSTED when it is too long */
