@@ -43,7 +43,7 @@ function bytesOfShort(text: string): Uint8Array {
  * @throws TypeError naming `what` when it is neither bytes nor a string, or its memory is gone
  */
 export function toBytes(value: BytesLike, what: string): Uint8Array {
-  if (value instanceof Uint8Array) return value.length > 0 && Number.isInteger(value.length) ? value : requireNoBytes(value, what);
+  if (value instanceof Uint8Array) return value.length > 0 && value.length === value.byteLength ? value : requireNoBytes(value, what);
   if (typeof value === "string") return value.length > 0 && value.length <= SHORT_TEXT ? bytesOfShort(value) : Buffer.from(value, "utf8");
   if (types.isUint8Array(value)) return ofOtherRealm(value);
   throw new TypeError(`${what} must be a string or a Uint8Array, got ${value === null ? "null" : typeof value}`);
@@ -56,7 +56,7 @@ function ofOtherRealm(value: Uint8Array): Uint8Array {
 
 /** An array whose memory was transferred to another thread, or has shrunk, says that it is empty. */
 function requireNoBytes(empty: Uint8Array, what: string): Uint8Array {
-  if (empty.length !== 0) throw new TypeError(`${what} has a length of its own, ${empty.length}`);
+  if (empty.length !== 0) throw new TypeError(`${what} has a length of its own, ${empty.length}, and ${empty.byteLength} bytes`);
   try {
     Uint8Array.prototype.values.call(empty);
     return empty;

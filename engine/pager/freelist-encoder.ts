@@ -1,7 +1,7 @@
 /**
  * The bytes of the freelist page, from commit to commit. A commit changes a few of thousands of ids: what stays is copied from the page that the commit before has
- * stored, and the memory of the one before that is used again. Measured
- * in a file with 16,000 free pages: a put with a commit of its own takes 65 µs without a sync, where it took 88.
+ * stored, and the memory of the one before that is used again: 16 bytes a free page are kept for it. Measured in a file with 16,000 free pages: a put with a commit
+ * of its own takes 65 µs without a sync, where it took 88.
  */
 import { assert } from "../base/assert.js";
 import { readU64, writeU64 } from "../base/bytes.js";

@@ -5,6 +5,7 @@
  * bytes in it costs a few blocks. Kept true: what no write has reached reads as zero, also after a cut and a new growth.
  * It does not fail, lock or sync: `SimulatedDisk` is the one that does.
  */
+import { types } from "node:util";
 import type { Storage } from "./storage.js";
 import { checkPosition, totalLength } from "./transfer.js";
 
@@ -23,7 +24,7 @@ export class MemoryStorage implements Storage {
   /** @param initial the bytes to begin with; they are copied */
   constructor(initial?: Uint8Array) {
     if (initial === undefined) return;
-    if (!(initial instanceof Uint8Array)) throw new TypeError(`the bytes to begin with must be a Uint8Array, got ${initial === null ? "null" : typeof initial}`);
+    if (!types.isUint8Array(initial)) throw new TypeError(`the bytes to begin with must be a Uint8Array, got ${initial === null ? "null" : typeof initial}`);
     this.write([initial], 0);
   }
 

@@ -171,6 +171,8 @@ export class DirtyLeaf {
     if (this.pageCount === 1) return;
     this.#arena.forgetSlab(source);
     this.#arena.pinned.delete(lonePage.frame);
+    // A view may lead there by way of the node: its memory must not serve another page.
+    this.#pages.markEscaped(lonePage.frame);
     this.#pages.unpin(lonePage.frame);
   }
 

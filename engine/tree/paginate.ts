@@ -26,7 +26,7 @@ export interface NodePlan {
 /**
  * Cuts a node into pages, in element order.
  *
- * What fits into one page stays one. Else each page but the last is filled up to `fillPercent` — to the brim where the node grew at its
+ * What fits into one page stays one. Else each page but the last is filled up to `fillPercent`, or with two elements — to the brim where the node grew at its
  * end only, so that sequential loads fill pages instead of halving them. A leaf element too large for a page gets pages of its own, so that
  * its neighbours are not rewritten with it.
  */

@@ -57,7 +57,7 @@ function cut(node: Node, { pageSize, fillPercent }: SpillOptions, plans: PagePla
   return own;
 }
 
-/** Whether the plan is a large page as it stands in the file: then that page is kept. A value of megabytes is not written again because a neighbour of its key came. */
+/** Whether the plan is a page of one element as it stands in the file: then that page is kept. */
 function isKept(plan: NodePlan): boolean {
   const { node, from, to } = plan;
   const { lonePage } = node;

@@ -11,7 +11,7 @@
  * What fails before 5 leaves the old state, in memory as on disk.
  */
 import { writeU64 } from "../base/bytes.js";
-import { BoltError, ioError } from "../base/errors.js";
+import { BoltError, corrupt, ioError } from "../base/errors.js";
 import { atOnce, inTurns, type Pieces } from "../base/turns.js";
 import { BUCKET_FLAG, BUCKET_HEADER_SIZE, FLAG_LEAF, MAX_INLINE_FRACTION, type Pgid } from "../format/constants.js";
 import { writeBucketHeader } from "../format/bucket-header.js";
@@ -22,7 +22,7 @@ import type { Step, WriteStep } from "../pager/commit-steps.js";
 import type { Pager } from "../pager/pager.js";
 import { type Placeable, Placement } from "../pager/placement.js";
 import { MAX_JOINED_SIZE } from "../storage/transfer.js";
-import { FLAGS, type Node } from "../tree/node.js";
+import { FLAGS, type LonePage, type Node } from "../tree/node.js";
 import { PageImage } from "../tree/page-image.js";
 import type { PagePlan } from "../tree/paginate.js";
 import { Rebalancer } from "../tree/rebalance.js";
@@ -145,7 +145,7 @@ class Preparation {
 
   *run(): Pieces<PreparedCommit> {
     const root = this.#planBuckets();
-    for (const { pgid, pageCount, isKept } of this.#rebalancer.lonePages) if (!isKept) this.#pager.freelist.release(pgid, pageCount);
+    for (const page of this.#rebalancer.lonePages) this.#keepOrRelease(page);
     yield;
     const mark = this.#cutTail();
     const freelist = this.#planFreelist();
@@ -234,6 +234,13 @@ class Preparation {
   #putHeader(bucket: BucketState, root: Pgid, value?: Uint8Array): void {
     if (value !== undefined) writeBucketHeader(value, 0, root, bucket.sequence);
     bucket.parent!.tree.put(bucket.name, value ?? bucketHeader(root, bucket.sequence), BUCKET_FLAG);
+  }
+
+  /** @throws BoltError CORRUPT when a page that is in use is listed as free */
+  #keepOrRelease({ pgid, pageCount, isKept }: LonePage): void {
+    const { freelist } = this.#pager;
+    if (!isKept) freelist.release(pgid, pageCount);
+    else for (let id = pgid; id < pgid + pageCount; id++) if (freelist.isFree(id)) throw corrupt(id, "already freed");
   }
 
   // ---- 2 place

@@ -31,6 +31,8 @@ export interface TypedRange<K> {
   readonly limit?: number | undefined;
 }
 
+const BOUNDS = ["gt", "gte", "lt", "lte"] as const;
+
 /** Encodes and decodes for one bucket. */
 export class Coding<K, V> {
   readonly #bucket: Bucket;
@@ -88,10 +90,15 @@ export class Coding<K, V> {
   encodeRange(range: TypedRange<K> | undefined): Range | undefined {
     if (typeof range !== "object" || range === null || Array.isArray(range)) return range as Range | undefined;
     // What it has of its own may be no member of a range, and is refused as such; what is inherited counts too.
-    const { gt, gte, lt, lte, prefix, limit, reverse } = range;
-    const encoded: Record<string, unknown> = { ...range, limit, reverse };
-    for (const [bound, key] of Object.entries({ gt, gte, lt, lte })) encoded[bound] = key === undefined ? undefined : this.encodeKey(key);
-    encoded["prefix"] = Array.isArray(prefix) ? this.#encodePrefix(prefix) : prefix;
+    const encoded: Record<string, unknown> = { ...range };
+    for (const bound of BOUNDS) {
+      const key = range[bound];
+      if (key !== undefined) encoded[bound] = this.encodeKey(key);
+    }
+    const { limit, prefix, reverse } = range;
+    if (limit !== undefined) encoded["limit"] = limit;
+    if (reverse !== undefined) encoded["reverse"] = reverse;
+    if (prefix !== undefined) encoded["prefix"] = Array.isArray(prefix) ? this.#encodePrefix(prefix) : prefix;
     return encoded;
   }
 

@@ -263,6 +263,11 @@ export const treeMutants: readonly Mutant[] = [
     harm: "a transaction that overwrites such values takes their memory once more", tests: ["engine/tree/dirty-leaf"],
   },
   {
+    name: "memory of a large value that was viewed and replaced serves another page", file: "engine/tree/dirty-leaf.ts",
+    find: "    this.#pages.markEscaped(lonePage.frame);\n", replace: "",
+    harm: "a view changes while its transaction is open", tests: ["engine/tx/large-values"],
+  },
+  {
     name: "a value that is replaced takes the whole slab along that its page was in", file: "engine/tree/dirty-leaf.ts",
     find: "    if (this.pageCount === 1) return;\n", replace: "",
     harm: "keys of neighbours are lost on the way into their branch", tests: ["engine/tree/rebalance"],

@@ -27,8 +27,13 @@ export const txMutants: readonly Mutant[] = [
     harm: "every commit loses a page", tests: ["engine/tx/commit"],
   },
   {
+    name: "a page that is kept may be listed as free", file: COMMIT,
+    find: 'if (freelist.isFree(id)) throw corrupt(id, "already freed");', replace: 'if (id < 0) throw corrupt(id, "already freed");',
+    harm: "in a damaged file the next commits overwrite a value that is in use, and nobody is told", tests: ["engine/tx/large-values"],
+  },
+  {
     name: "a large page that is kept is given up as well", file: COMMIT,
-    find: "of this.#rebalancer.lonePages) if (!isKept) this", replace: "of this.#rebalancer.lonePages) this",
+    find: "if (!isKept) freelist.release(pgid, pageCount);", replace: "if (pageCount > 0) freelist.release(pgid, pageCount);",
     harm: "the next commits overwrite a value that is in use", tests: ["engine/pager/placement"],
   },
   {

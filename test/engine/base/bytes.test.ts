@@ -124,10 +124,10 @@ test("bytes whose memory was transferred are refused, empty ones are not", () =>
   for (const empty of [new Uint8Array(0), Buffer.alloc(0), new Uint8Array(8).subarray(3, 3), new Uint8Array(8).subarray(8)]) assert.equal(toBytes(empty, "value").length, 0);
 });
 
-test("bytes that say of themselves how many they are are refused where that is no number of bytes", () => {
-  for (const length of [-5, NaN, 1.5, Infinity]) {
+test("bytes that say of themselves how many they are are refused where they are more or fewer", () => {
+  for (const length of [-5, NaN, 1.5, Infinity, 3, 3000]) {
     const odd = Object.defineProperty(new Uint8Array(4), "length", { value: length });
-    assert.throws(() => toBytes(odd, "value"), { name: "TypeError", message: `value has a length of its own, ${length}` });
+    assert.throws(() => toBytes(odd, "value"), { name: "TypeError", message: `value has a length of its own, ${length}, and 4 bytes` });
   }
 });
 

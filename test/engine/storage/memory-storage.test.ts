@@ -1,6 +1,7 @@
 /** What only the storage in memory does: sparse files, initial bytes, snapshots, a second life after close. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { runInNewContext } from "node:vm";
 
 import { MemoryStorage } from "../../../engine/storage/memory-storage.js";
 
@@ -33,6 +34,10 @@ test("bytes to begin with that are none are a TypeError", () => {
   for (const wrong of [new ArrayBuffer(8), new Uint16Array(4), "hello world", [1, 2], null]) {
     assert.throws(() => new MemoryStorage(wrong as never), { name: "TypeError", message: /must be a Uint8Array/ });
   }
+});
+
+test("bytes of another realm are taken", () => {
+  assert.equal(new MemoryStorage(runInNewContext("new Uint8Array(10)") as Uint8Array).size(), 10);
 });
 
 test("the content outlives close", () => {

@@ -102,6 +102,47 @@ for (const [way, read] of Object.entries(WAYS)) {
   });
 }
 
+for (const [what, change] of [
+  ["replaced", (bucket) => { bucket.put(keyOf(0), "short"); }], ["deleted", (bucket) => { bucket.delete(keyOf(0)); }],
+] as readonly [string, (bucket: Bucket) => void][]) {
+  test(`a view of a large value stays as it is though the value is ${what} and others are read`, () => {
+    const size = 5 * PAGE_SIZE;
+    const storage = fileOf(600, size);
+    const db = open("large.db", { ...OPTIONS, storage });
+    db.update((tx) => {
+      const bucket = requireBucket(tx.bucket("b"));
+      bucket.put(`${keyOf(0)} and behind`, "small");
+      const view = bucket.getView(keyOf(0));
+      change(bucket);
+      for (let i = 1; i < 600; i++) requireSame(bucket.get(keyOf(i)), valueOf(i, size), `${i}`);
+      requireSame(view, valueOf(0, size), "the view");
+    });
+    verify(db, storage);
+    db.close();
+  });
+}
+
+/** Places of the pages of a type. */
+function pagesOf(bytes: Buffer, flags: number): number[] {
+  return Array.from({ length: bytes.length / PAGE_SIZE }, (_, i) => i * PAGE_SIZE).filter((at) => bytes.readUInt16LE(at + 8) === flags && bytes.readUInt32LE(at) === at / PAGE_SIZE);
+}
+
+for (const size of [3 * PAGE_SIZE, 700]) {
+  test(`that a page in use is listed as free is told when a neighbour of its only key comes, a value of ${size} bytes`, () => {
+    const storage = fileOf(20, size);
+    const writing = open("large.db", { ...OPTIONS, storage });
+    writing.update((tx) => { for (let i = 10; i < 20; i++) requireBucket(tx.bucket("b")).delete(keyOf(i)); });
+    writing.close();
+    const bytes = Buffer.from(storage.bytes());
+    const [leaf] = pagesOf(bytes, 2).filter((at) => bytes.readUInt16LE(at + 10) === 1 && bytes.subarray(at, at + 64).includes(keyOf(0)));
+    for (const freelist of pagesOf(bytes, 16)) if (bytes.readUInt16LE(freelist + 10) > 0) bytes.writeUInt32LE(leaf! / PAGE_SIZE, freelist + 16);
+    const db = open("large.db", { ...OPTIONS, storage: new MemoryStorage(bytes) });
+    const put = (): void => db.update((tx) => requireBucket(tx.bucket("b")).put(`${keyOf(0)} and behind`, valueOf(1, 700)));
+    assert.throws(put, boltError("CORRUPT", new RegExp(`^page ${leaf! / PAGE_SIZE}: already freed$`)));
+    db.close();
+  });
+}
+
 /** What can be done without the values. */
 const WITHOUT_VALUES: Readonly<Record<string, (db: DB) => void>> = {
   "a walk over the keys": (db) => db.view((tx) => assert.equal([...requireBucket(tx.bucket("b")).keys()].length, 40)),
