@@ -127,7 +127,7 @@ test("bytes whose memory was transferred are refused, empty ones are not", () =>
 test("bytes that say of themselves how many they are are refused where they are more or fewer", () => {
   for (const length of [-5, NaN, 1.5, Infinity, 3, 3000]) {
     const odd = Object.defineProperty(new Uint8Array(4), "length", { value: length });
-    assert.throws(() => toBytes(odd, "value"), { name: "TypeError", message: `value has a length of its own, ${length}, and 4 bytes` });
+    assert.throws(() => toBytes(odd, "value"), { name: "TypeError", message: `value has a length of its own, ${length}` });
   }
 });
 
