@@ -10,10 +10,12 @@ import { watchConnection } from "./grpc-connection.js";
 import { MessageReader, frame } from "./grpc-frame.js";
 import { invalid } from "./errors.js";
 import { after, requireMs, requireOptions, TIMER_MS_MAX } from "./options.js";
+import { Room, shareOf } from "./grpc-rooms.js";
 import { GrpcError, Status, encodeMessage, parseTimeout, toGrpcError } from "./grpc-status.js";
 import { http2 } from "./http2.js";
 import type { Http2Server, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
+import type { Rooms } from "./grpc-rooms.js";
 
 /** What a handler knows of its call besides the message. */
 export interface CallContext {
@@ -50,7 +52,7 @@ export interface ServerLimits {
   readonly connections: number;
   /** Bytes of all requests that are not answered yet; a connection's are a quarter of them at most. */
   readonly requestBytes: number;
-  /** Bytes of all answers that are not read yet; a connection's are a quarter of them at most. What is longer than 1 KiB and has no room is refused. */
+  /** Bytes of all answers that are not read yet; a connection's are a quarter of them at most. Calls whose answers find no room wait. */
   readonly answerBytes: number;
 }
 
@@ -64,12 +66,6 @@ const DEFAULT_LIMITS: ServerLimits = {
 
 /** Milliseconds in which a reset that is sent has ended its stream. */
 const RESET_MS = 1000;
-
-/** A connection may have a quarter of the bytes of requests and of answers, so that one client alone does not keep all others out. */
-const CONNECTION_SHARE = 4;
-
-/** An answer that takes no more than its call does anyway is not refused: most of those that say that a change was made are as short. */
-const SHORT_ANSWER_BYTES = 1024;
 
 /** What HTTP/2 can say of calls at once. */
 const CALLS_MAX = 2 ** 32 - 1;
@@ -100,7 +96,7 @@ function checkedLimits(limits: GivenLimits): ServerLimits {
 /** Serves methods by their path, `/package.Service/Method`. Whoever made it makes it listen. */
 export class GrpcServer {
   readonly http: Http2Server;
-  readonly #methods: ReadonlyMap<string, Handler>;
+  readonly #methods: ReadonlyMap<string, Method>;
   readonly #services: ReadonlySet<string>;
   readonly #limits: ServerLimits;
   readonly #sessions = new Set<ServerHttp2Session>();
@@ -109,7 +105,7 @@ export class GrpcServer {
   readonly #roomsOf = new WeakMap<object, Rooms>();
 
   constructor(methods: ReadonlyMap<string, Handler>, limits: GivenLimits = {}) {
-    this.#methods = methods;
+    this.#methods = new Map(Array.from(methods, ([path, handler]) => [path, new Method(handler)]));
     this.#services = new Set(Array.from(methods.keys(), (path) => path.split("/")[1] ?? ""));
     this.#limits = checkedLimits(limits);
     this.#rooms = { requests: new Room(this.#limits.requestBytes), answers: new Room(this.#limits.answerBytes) };
@@ -146,7 +142,7 @@ export class GrpcServer {
 
   #watch(session: ServerHttp2Session): void {
     this.#sessions.add(session);
-    this.#roomsOf.set(session, { requests: this.#rooms.requests.share(), answers: this.#rooms.answers.share() });
+    this.#roomsOf.set(session, shareOf(this.#rooms));
     session.on("error", ignore);
     session.once("close", () => this.#sessions.delete(session));
     watchConnection(session, this.#limits);
@@ -154,25 +150,25 @@ export class GrpcServer {
 
   #serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeaders: readonly string[]): void {
     stream.on("error", ignore);
-    const call = new Call(stream, this.#limits, this.#roomsOf.get(stream.session ?? this) ?? this.#rooms);
+    const call = new Call(stream, this.#limits, this.#roomsOf.get(stream.session ?? this) ?? shareOf(this.#rooms));
     try {
       checkProtocol(call, headers);
-      const handler = this.#handlerOf(headers);
+      const method = this.#methodOf(headers);
       const timeout = headers["grpc-timeout"];
       if (timeout !== undefined) call.endAfter(Math.min(parseTimeout(String(timeout)), TIMER_MS_MAX));
-      void call.run(handler, { headers, rawHeaders });
+      void call.run(method, { headers, rawHeaders });
     } catch (error) {
       call.fail(error);
     }
   }
 
-  #handlerOf(headers: IncomingHttpHeaders): Handler {
+  #methodOf(headers: IncomingHttpHeaders): Method {
     const path = headers[":path"] ?? "";
-    const handler = this.#methods.get(path);
-    if (handler !== undefined) return handler;
-    const [, service = "", method = ""] = path.split("/");
-    if (method === "") throw new GrpcError(Status.UNIMPLEMENTED, `malformed method name: ${JSON.stringify(path)}`);
-    const what = this.#services.has(service) ? `unknown method ${method} for service ${service}` : `unknown service ${service}`;
+    const method = this.#methods.get(path);
+    if (method !== undefined) return method;
+    const [, service = "", name = ""] = path.split("/");
+    if (name === "") throw new GrpcError(Status.UNIMPLEMENTED, `malformed method name: ${JSON.stringify(path)}`);
+    const what = this.#services.has(service) ? `unknown method ${name} for service ${service}` : `unknown service ${service}`;
     throw new GrpcError(Status.UNIMPLEMENTED, what);
   }
 }
@@ -195,44 +191,23 @@ function checkProtocol(call: Call, headers: IncomingHttpHeaders): void {
   }
 }
 
-/** What is left of the bytes that requests, or answers, may take: those of a connection, a quarter of those of all. */
-class Room {
-  readonly #whole: Room | undefined;
-  readonly #byteCount: number;
-  #left: number;
+/** A method and how long its answers are. */
+class Method {
+  readonly handler: Handler;
+  /** Bytes to expect of the next answer: as many as the largest of the last ones had. */
+  expectedBytes = 1;
 
-  constructor(byteCount: number, whole?: Room) {
-    this.#byteCount = byteCount;
-    this.#left = byteCount;
-    this.#whole = whole;
+  constructor(handler: Handler) {
+    this.handler = handler;
   }
 
-  /** Makes the room of a connection: what is taken there is taken here, too. */
-  share(): Room {
-    return new Room(this.#byteCount / CONNECTION_SHARE, this);
-  }
-
-  has(byteCount: number): boolean {
-    return byteCount <= this.#left && this.#whole?.has(byteCount) !== false;
-  }
-
-  take(byteCount: number): void {
-    this.#left -= byteCount;
-    this.#whole?.take(byteCount);
-  }
-
-  give(byteCount: number): void {
-    this.take(-byteCount);
+  learn(byteCount: number): void {
+    // A single long answer is forgotten by and by.
+    this.expectedBytes = Math.max(byteCount, Math.floor(this.expectedBytes * 0.9));
   }
 }
 
-/** The rooms of a connection, or of all. */
-interface Rooms {
-  readonly requests: Room;
-  readonly answers: Room;
-}
-
-/** One call: gathers the request, runs the handler, answers once. */
+/** One call: gathers the request, waits for room for the answer, runs the handler, answers once. */
 class Call {
   httpStatus = 200;
   /** What goes along with a status without a message. */
@@ -244,7 +219,9 @@ class Call {
   #answered = false;
   readonly #rooms: Rooms;
   #reader: MessageReader | undefined = new MessageReader();
-  #byteCount = 0;
+  #requestBytes = 0;
+  /** What the answer takes, or is expected to. */
+  #answerBytes = 0;
 
   constructor(stream: ServerHttp2Stream, limits: ServerLimits, rooms: Rooms) {
     this.#stream = stream;
@@ -253,6 +230,7 @@ class Call {
     stream.once("close", () => {
       for (const timer of this.#timers) clearTimeout(timer);
       this.#controller.abort(new Error("the client has left"));
+      this.#holdForAnswer(0);
     });
   }
 
@@ -261,32 +239,37 @@ class Call {
     this.#after(milliseconds, "the call's deadline has passed");
   }
 
-  async run(handler: Handler, headers: Pick<CallContext, "headers" | "rawHeaders">): Promise<void> {
+  async run(method: Method, headers: Pick<CallContext, "headers" | "rawHeaders">): Promise<void> {
     try {
       await this.#bodyEnd();
       const request = this.#reader?.finish();
       this.#reader = undefined;
-      if (request !== undefined) this.#answer(await handler(request, { ...headers, signal: this.#controller.signal }));
+      if (request === undefined) return;
+      await this.#answerRoom(method);
+      // The room may come from a call that ended together with this one, as all of a connection do.
+      if (this.#answered || this.#stream.destroyed) return;
+      this.#answer(await method.handler(request, { ...headers, signal: this.#controller.signal }), method);
     } catch (error) {
       this.fail(error);
     } finally {
-      this.#giveRoom();
+      this.#giveRequestRoom();
     }
   }
 
   /** Gives back what the request took: once it is answered, or given up, though the client may hear of neither. */
-  #giveRoom(): void {
+  #giveRequestRoom(): void {
     this.#reader = undefined;
-    this.#rooms.requests.give(this.#byteCount);
-    this.#byteCount = 0;
+    this.#rooms.requests.give(this.#requestBytes);
+    this.#requestBytes = 0;
   }
 
   /** Ends the call with the error's status and without a message. */
   fail(error: unknown): void {
     // While a handler runs, its request is in memory.
-    if (this.#reader !== undefined) this.#giveRoom();
+    if (this.#reader !== undefined) this.#giveRequestRoom();
     if (this.#answered || this.#stream.destroyed || this.#stream.headersSent) return;
     this.#answered = true;
+    this.#holdForAnswer(0);
     const { status, message } = toGrpcError(error);
     this.#stream.respond({
       ":status": this.httpStatus,
@@ -300,12 +283,13 @@ class Call {
     if (!this.#stream.readableEnded) setImmediate(() => this.#stream.close(http2().constants.NGHTTP2_NO_ERROR));
   }
 
-  #answer(answer: Answer): void {
+  #answer(answer: Answer, method: Method): void {
     const body = frame(answer.message);
+    method.learn(body.length);
     const stream = this.#stream;
     if (this.#answered || stream.destroyed) return;
-    this.#takeAnswerRoom(body.length);
     this.#answered = true;
+    this.#holdForAnswer(body.length);
     const { status, message } = answer.error ?? { status: Status.OK, message: "" };
     stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
     stream.once("wantTrailers", () => stream.sendTrailers({
@@ -321,14 +305,37 @@ class Call {
     stream.end(body);
   }
 
-  /** Takes what an answer needs until its stream is closed, read or not. @throws GrpcError RESOURCE_EXHAUSTED for a long one that there is no room for */
-  #takeAnswerRoom(byteCount: number): void {
+  /** Resolves when there is room for the answer, and has taken what the method's answers need. @throws GrpcError when the call ends first */
+  async #answerRoom(method: Method): Promise<void> {
+    // On Deno many requests end in one turn. Each call begins in its own: an answer that the one before it gave at once has taken its room by then.
+    await new Promise((resolve) => { setImmediate(resolve); });
+    const { signal } = this.#controller;
     const room = this.#rooms.answers;
-    if (byteCount > SHORT_ANSWER_BYTES && !room.has(byteCount)) {
-      throw new GrpcError(Status.RESOURCE_EXHAUSTED, "the server holds as many unread answers as it may: the call was carried out, but there is no room for its answer");
-    }
-    room.take(byteCount);
-    this.#stream.once("close", () => room.give(byteCount));
+    await new Promise<void>((resolve, reject) => {
+      const call = {
+        get expectedBytes() { return method.expectedBytes; },
+        go: () => {
+          signal.removeEventListener("abort", end);
+          this.#holdForAnswer(method.expectedBytes);
+          resolve();
+        },
+      };
+      const end = (): void => {
+        room.leave(call);
+        reject(new GrpcError(Status.CANCELLED, "the call ended before there was room for its answer"));
+      };
+      if (signal.aborted) return end();
+      signal.addEventListener("abort", end, { once: true });
+      room.enter(call);
+    });
+  }
+
+  /** Takes room for so many bytes of the answer, or gives back what is more than that: all, once the stream is closed, read or not. */
+  #holdForAnswer(byteCount: number): void {
+    const more = byteCount - this.#answerBytes;
+    this.#answerBytes = byteCount;
+    if (more > 0) this.#rooms.answers.take(more);
+    else if (more < 0) this.#rooms.answers.give(-more);
   }
 
   /** Resolves without the request: the stream's listeners keep the promise, and would keep the request until the answer is read. */
@@ -341,7 +348,7 @@ class Call {
           if (this.#reader === undefined) return;
           if (!this.#rooms.requests.has(chunk.length)) throw new GrpcError(Status.RESOURCE_EXHAUSTED, "the server holds as many requests as it may; try again");
           this.#rooms.requests.take(chunk.length);
-          this.#byteCount += chunk.length;
+          this.#requestBytes += chunk.length;
           this.#reader.push(chunk);
         } catch (error) {
           stream.removeAllListeners("data");

@@ -1,93 +1,206 @@
-/** Answers that nobody reads: how much of them a server holds. */
+/** Answers that nobody reads: how much of them a server holds, and who waits for them. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { test } from "node:test";
 import { openMemory } from "../../engine/index.js";
 import { frame } from "../../images/grpc-frame.js";
+import { GrpcServer } from "../../images/grpc-server.js";
+import { loadHttp2 } from "../../images/http2.js";
 import { connectImages, LocalImageStore, serveImages, TxImageStore } from "../../images/index.js";
-import { encodeImageField, encodeName } from "../../images/messages.js";
 import { tempPath } from "../support/temp.js";
-import { rawCall, rawSession, rawStream } from "./raw-client.js";
-import type { ClientHttp2Session, ClientHttp2Stream, IncomingHttpHeaders } from "node:http2";
-import type { ImagesServer } from "../../images/index.js";
+import { rawAnswer, rawCall, rawSession, rawStream } from "./raw-client.js";
+import type { ClientHttp2Session, ClientHttp2Stream } from "node:http2";
+import type { GivenLimits, Handler } from "../../images/grpc-server.js";
 
-const SERVICE = "/containerd.services.images.v1.Images";
 const target = { mediaType: "application/test", digest: `sha256:${"0".repeat(64)}`, size: 1 };
+const NOTHING = frame(Buffer.alloc(0));
+/** Two answers of 40 KB have room on a connection, and ten in all. */
+const LIMITS: GivenLimits = { answerBytes: 400_000 };
 
-/** A server of one image, the answer about which has 40 KB. */
-async function serveLarge(answerBytes: number): Promise<ImagesServer> {
-  const store = new LocalImageStore(openMemory(), { namespace: "default" });
-  await store.put("large", target, { labels: Object.fromEntries(Array.from({ length: 10 }, (_, i) => [`${i}`, "x".repeat(4000)])) });
-  return serveImages(store, { path: tempPath("unread.sock"), limits: { answerBytes } });
+/** A server whose `/s/large` answers 40 KB and `/s/small` a byte, and which calls it has carried out. */
+async function serve(limits: GivenLimits, others: Readonly<Record<string, Handler>> = {}): Promise<{ server: GrpcServer; path: string; carriedOut: string[] }> {
+  const path = tempPath("unread.sock");
+  const carriedOut: string[] = [];
+  await loadHttp2();
+  const answering = (byteCount: number): Handler => (request) => {
+    carriedOut.push(request.toString());
+    return { message: Buffer.alloc(byteCount) };
+  };
+  const server = new GrpcServer(new Map<string, Handler>(Object.entries({ "/s/large": answering(40_000), "/s/small": answering(1), ...others })), limits);
+  server.http.listen(path);
+  await once(server.http, "listening");
+  return { server, path, carriedOut };
 }
 
-/** A client that takes headers and not one byte of an answer. */
-function unreadingSession(server: ImagesServer): ClientHttp2Session {
-  return rawSession(server.address, { initialWindowSize: 0 });
+/** A client that takes headers and not one byte of an answer, until it is told to read. */
+function unreadingSession(path: string): ClientHttp2Session {
+  return rawSession(path, { initialWindowSize: 0 });
 }
 
-/** Calls and gives the status in the first headers: that of a refusal; undefined when an answer has begun. */
-async function begin(session: ClientHttp2Session, method: string, message: Uint8Array): Promise<{ stream: ClientHttp2Stream; status: string | undefined; text: string }> {
-  const stream = rawStream(session, `${SERVICE}/${method}`);
-  stream.end(frame(message));
-  const [headers] = await once(stream, "response") as [IncomingHttpHeaders];
-  return { stream, status: headers["grpc-status"]?.toString(), text: decodeURIComponent(String(headers["grpc-message"] ?? "")) };
+/** Calls by a name, which the server then tells. */
+function begin(session: ClientHttp2Session, path: string, name: string, headers: Record<string, string> = {}): ClientHttp2Stream {
+  const stream = rawStream(session, path, headers);
+  stream.end(frame(Buffer.from(name)));
+  return stream;
 }
 
-test("answers that are not read take no more memory than they may, for a connection and in total, and give it back", async () => {
-  const server = await serveLarge(4 * 100_000);
-  const sessions = Array.from({ length: 6 }, () => unreadingSession(server));
-  const begun: ClientHttp2Stream[] = [];
-  let refusalCount = 0;
-  for (const session of sessions) {
-    let ownCount = 0;
-    for (let i = 0; i < 4; i++) {
-      const { status, stream, text } = await begin(session, "Get", encodeName("large"));
-      if (status === undefined) {
-        begun.push(stream);
-        ownCount++;
-        continue;
-      }
-      assert.equal(status, "8");
-      assert.match(text, /as many unread answers as it may/);
-      refusalCount++;
-    }
-    assert.ok(ownCount <= 2, `${ownCount} answers on one connection`);
+/** Fills the room of a connection. */
+async function fill(session: ClientHttp2Session): Promise<ClientHttp2Stream[]> {
+  const streams = ["held 1", "held 2"].map((name) => begin(session, "/s/large", name));
+  await Promise.all(streams.map((stream) => once(stream, "response")));
+  return streams;
+}
+
+/** Waits until that many calls were carried out, and a little for one that should not be. */
+async function settle(carriedOut: readonly string[], count: number): Promise<void> {
+  for (let attempt = 0; carriedOut.length < count && attempt < 250; attempt++) await sleep(20);
+  await sleep(60);
+  assert.equal(carriedOut.length, count, carriedOut.join());
+}
+
+test("answers that are not read take no more memory than they may, and hold up nobody who reads", async () => {
+  const { server, path, carriedOut } = await serve(LIMITS);
+  const sessions = Array.from({ length: 6 }, () => unreadingSession(path));
+  // Two on each of four connections and one on the fifth fit into the whole; the sixth holds nothing and has one all the same.
+  for (const [i, count] of [2, 4, 6, 8, 9, 10].entries()) {
+    for (let call = 0; call < 4; call++) begin(sessions[i]!, "/s/large", `${i}`);
+    await settle(carriedOut, count);
   }
-  // Two on each of the first four connections and one of the fifth fit into 400,000 bytes.
-  assert.deepEqual([begun.length, refusalCount], [9, 15]);
-  const reader = rawSession(server.address);
-  assert.equal((await rawCall(reader, `${SERVICE}/Get`, frame(encodeName("large")))).grpcStatus, 8);
+  const reader = rawSession(path);
+  const answers = await Promise.all(Array.from({ length: 10 }, () => rawCall(reader, "/s/large", NOTHING)));
+  assert.deepEqual(new Set(answers.map(({ grpcStatus }) => grpcStatus)), new Set([0]));
   for (const session of sessions) session.destroy();
-  // The server hears of the end a moment later.
-  for (let attempt = 0; (await rawCall(reader, `${SERVICE}/Get`, frame(encodeName("large")))).grpcStatus !== 0; attempt++) {
-    assert.ok(attempt < 100);
-    await sleep(20);
-  }
   reader.destroy();
-  await server.close({ graceMs: 0 });
+  await server.close(0);
 });
 
-test("answers that are read give their room back to those that follow on the same connection", async () => {
-  const server = await serveLarge(4 * 100_000);
-  const session = rawSession(server.address);
-  for (let i = 0; i < 20; i++) assert.equal((await rawCall(session, `${SERVICE}/Get`, frame(encodeName("large")))).grpcStatus, 0, `call ${i}`);
+test("calls wait for those that are not read and are carried out in their order when the client reads on", async () => {
+  const { server, path, carriedOut } = await serve(LIMITS);
+  const session = unreadingSession(path);
+  const held = await fill(session);
+  const waiting = ["1", "2", "3", "4"].map((name) => begin(session, "/s/large", name));
+  await settle(carriedOut, 2);
+  const answers = [...held, ...waiting].map(rawAnswer);
+  session.settings({ initialWindowSize: 1 << 20 });
+  assert.deepEqual((await Promise.all(answers)).map(({ grpcStatus, body }) => [grpcStatus, body.length]), answers.map(() => [0, 40_005]));
+  assert.deepEqual(carriedOut, ["held 1", "held 2", "1", "2", "3", "4"]);
   session.destroy();
-  await server.close({ graceMs: 0 });
+  await server.close(0);
 });
 
-test("a short answer, which may say that a change was made, is not refused though there is no room", async () => {
-  const server = await serveLarge(4 * 50_000);
-  const session = unreadingSession(server);
-  assert.equal((await begin(session, "Get", encodeName("large"))).status, undefined);
-  assert.equal((await begin(session, "Get", encodeName("large"))).status, "8");
-  for (const name of ["a", "b"]) assert.equal((await begin(session, "Create", encodeImageField({ name, target }))).status, undefined);
+test("a call that waits ends with its deadline or its cancel, and is not carried out; those behind it go on", async () => {
+  const { server, path, carriedOut } = await serve(LIMITS);
+  const session = unreadingSession(path);
+  const held = await fill(session);
+  const late = rawAnswer(begin(session, "/s/large", "late", { "grpc-timeout": "100m" }));
+  const cancelled = begin(session, "/s/large", "cancelled");
+  begin(session, "/s/small", "small");
+  assert.equal((await late).grpcStatus, 4);
+  await settle(carriedOut, 2);
+  // Small answers have room once nothing large is ahead of them.
+  cancelled.close(8);
+  await settle(carriedOut, 3);
+  begin(session, "/s/large", "last");
+  await settle(carriedOut, 3);
+  held[0]!.close(8);
+  await settle(carriedOut, 4);
+  assert.deepEqual(carriedOut.slice(2), ["small", "last"]);
   session.destroy();
-  await server.close({ graceMs: 0 });
+  await server.close(0);
 });
 
-test("a client that lists twenty thousand images several times at once is not refused", async () => {
+test("a client that never reads loses what it holds after a while, and its calls that wait go on", async () => {
+  const { server, path, carriedOut } = await serve({ ...LIMITS, answerMs: 300 });
+  const session = unreadingSession(path);
+  await fill(session);
+  begin(session, "/s/large", "waiting");
+  await settle(carriedOut, 3);
+  session.destroy();
+  await server.close(0);
+});
+
+test("a server that closes carries out the calls that wait if it can until the grace is over, and cuts off the others", async () => {
+  const { server, path, carriedOut } = await serve(LIMITS);
+  const session = unreadingSession(path);
+  const held = await fill(session);
+  begin(session, "/s/large", "in time");
+  const never = rawAnswer(begin(session, "/s/large", "never"));
+  await settle(carriedOut, 2);
+  const closing = server.close(1000);
+  held[0]!.close(8);
+  await settle(carriedOut, 3);
+  await closing;
+  assert.notEqual((await never).grpcStatus, 0);
+  assert.deepEqual(carriedOut.slice(2), ["in time"]);
+  session.destroy();
+});
+
+/** A handler whose calls answer when all of them have begun. */
+function together(callCount: number): Handler {
+  let begunCount = 0;
+  let letGo = (): void => undefined;
+  const allBegun = new Promise<void>((resolve) => { letGo = resolve; });
+  return async () => {
+    if (++begunCount === callCount) letGo();
+    await allBegun;
+    return { message: Buffer.alloc(0) };
+  };
+}
+
+test("calls on one connection run together while there is room, also when one of them once had a long answer", async () => {
+  const CALLS = 50;
+  const putTogether = together(CALLS);
+  const { server, path } = await serve(LIMITS, { "/s/put": (request, call) => request.length === 1 ? putTogether(request, call) : { message: request.subarray(2) } });
+  const session = rawSession(path);
+  for (const length of [99_000, ...Array.from({ length: 100 }, () => 2)]) await rawCall(session, "/s/put", frame(Buffer.alloc(length)));
+  const answers = await Promise.all(Array.from({ length: CALLS }, () => rawCall(session, "/s/put", frame(Buffer.alloc(1)))));
+  assert.deepEqual(new Set(answers.map(({ grpcStatus }) => grpcStatus)), new Set([0]));
+  session.destroy();
+  await server.close(0);
+});
+
+test("the first calls of a server run together", async () => {
+  const { server, path } = await serve(LIMITS, { "/s/put": together(50) });
+  const session = rawSession(path);
+  const answers = await Promise.all(Array.from({ length: 50 }, () => rawCall(session, "/s/put", NOTHING)));
+  assert.deepEqual(new Set(answers.map(({ grpcStatus }) => grpcStatus)), new Set([0]));
+  session.destroy();
+  await server.close(0);
+});
+
+test("of the calls that wait only as many go on as there is room for, also where answers take time or fail", async () => {
+  let running = 0;
+  let mostRunning = 0;
+  let callCount = 0;
+  const { server, path } = await serve(LIMITS, { "/s/slow": async () => {
+    mostRunning = Math.max(mostRunning, ++running);
+    await sleep(5);
+    running--;
+    if (++callCount % 3 === 0) throw new Error("no answer");
+    return { message: Buffer.alloc(40_000) };
+  } });
+  const session = rawSession(path);
+  await rawCall(session, "/s/slow", NOTHING);
+  const answers = await Promise.all(Array.from({ length: 29 }, () => rawCall(session, "/s/slow", NOTHING)));
+  assert.equal(answers.filter(({ grpcStatus }) => grpcStatus === 0).length, 19);
+  assert.deepEqual([mostRunning, callCount], [2, 30]);
+  session.destroy();
+  await server.close(0);
+});
+
+test("forty answers of 2.5 MB at once are all given, whatever the limit", async () => {
+  for (const limits of [{}, { answerBytes: 40_000_000 }, { answerBytes: 1 }]) {
+    const { server, path } = await serve(limits, { "/s/list": async () => Promise.resolve({ message: Buffer.alloc(2_500_000) }) });
+    const session = rawSession(path);
+    const answers = await Promise.all(Array.from({ length: 40 }, () => rawCall(session, "/s/list", NOTHING).then(({ grpcStatus, body }) => [grpcStatus, body.length])));
+    assert.deepEqual(answers, answers.map(() => [0, 2_500_005]));
+    session.destroy();
+    await server.close(0);
+  }
+});
+
+test("a client that lists twenty thousand images several times at once has all its lists", async () => {
   const db = openMemory();
   const store = new LocalImageStore(db, { namespace: "default" });
   const labels = { "org.opencontainers.image.version": "1.0" };
@@ -95,11 +208,13 @@ test("a client that lists twenty thousand images several times at once is not re
     const images = new TxImageStore(tx, { namespace: "default" });
     for (let i = 0; i < 20_000; i++) images.put(`registry.example.com/team/project/image-${i}:1.0`, target, { labels });
   });
-  const server = await serveImages(store, { path: tempPath("lists.sock") });
-  const client = connectImages(server.address, { namespace: "default" });
-  const lists = await Promise.all(Array.from({ length: 6 }, () => client.list()));
-  assert.deepEqual(lists.map(({ length }) => length), lists.map(() => 20_000));
-  client.close();
-  await server.close();
+  for (const limits of [{}, { answerBytes: 1 << 20 }]) {
+    const server = await serveImages(store, { path: tempPath("lists.sock"), limits });
+    const client = connectImages(server.address, { namespace: "default" });
+    const lists = await Promise.all(Array.from({ length: 6 }, () => client.list()));
+    assert.deepEqual(lists.map(({ length }) => length), lists.map(() => 20_000));
+    client.close();
+    await server.close();
+  }
   db.close();
 });
