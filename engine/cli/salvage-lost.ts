@@ -94,6 +94,7 @@ export function unknownFreePages(fault?: string): FreePages {
 
 /** Reads which pages a state says are free. @param used those that its tree has */
 export function freePagesOf(file: RawFile, meta: Meta, used: PgidSet): FreePages {
+  const pageCount = Math.ceil(file.size / meta.pageSize);
   try {
     const stored = file.freeIds(meta);
     if (stored === undefined) return unknownFreePages();
@@ -101,7 +102,8 @@ export function freePagesOf(file: RawFile, meta: Meta, used: PgidSet): FreePages
     for (const pgid of stored) {
       if (pgid < 2 || used.has(pgid)) return unknownFreePages(`page ${pgid} is in use and listed as free`);
       if (pgid >= meta.highWaterMark) return unknownFreePages(`page ${pgid} is listed as free and out of bounds: ${meta.highWaterMark}`);
-      if (!ids.add(pgid)) return unknownFreePages(`page ${pgid} is listed as free twice`);
+      // No set takes up what is no page of the file: there is no end to those.
+      if (pgid < pageCount && !ids.add(pgid)) return unknownFreePages(`page ${pgid} is listed as free twice`);
     }
     return { ids, isKnown: true };
   } catch (error) {

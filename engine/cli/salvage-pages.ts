@@ -10,17 +10,21 @@ import { FLAG_BRANCH, FLAG_FREELIST, FLAG_LEAF, PAGE_COUNT, PAGE_FLAGS, PAGE_HEA
 import { readPageHeader } from "../format/page.js";
 import { PgidSet } from "../format/pgid-set.js";
 import type { RawFile } from "./raw-file.js";
-import { elementData, pagesTaken, readElements, typesOf, type Reading } from "./salvage-page.js";
+import { leafElement } from "./page-elements.js";
+import { childOf, elementData, pagesTaken, readElements, typesOf, type Reading } from "./salvage-page.js";
 
 /** Page headers that are looked at to find where overflow pages end, for each page of the file, at most. */
 const LOOKS_PER_PAGE = 4;
 /** How often a file may be read again: once for its other state, and once more for what pages claim in turn. */
 const AGAIN_PER_BYTE = 2;
 
+/** Levels of a tree that are gone down. */
+const MAX_LEVELS = 32;
+
 /** A page as it was found. */
 export interface FoundPage extends Reading {
-  /** Its header's id, when that is the id of another page of the file: it was written to a place that is not its own. */
-  readonly home: Pgid | undefined;
+  /** Its header's id. */
+  readonly id: Pgid;
 }
 
 /** Finds pages. */
@@ -59,15 +63,13 @@ export class SalvagePages {
     const types = typesOf(flags);
     if (flags !== types[0]) problem(pgid, `invalid type: unknown<${flags.toString(16).padStart(2, "0")}>`);
     const id = readU64(first, PAGE_ID);
-    const home = id !== pgid && id >= 2 && id < this.pageCount ? id : undefined;
     for (const type of types) {
       const isLeaf = type === FLAG_LEAF;
       // Of flags that are wrong, what the elements say must be right.
       if (flags !== type && !isPlainlyOf(isLeaf, first, this.#pageSize)) continue;
-      if (id !== pgid) problem(pgid, `self identifies as page ${id}`);
       const reading = readElements(this.#withOverflow(pgid, first, isLeaf, claimed, problem), isLeaf);
       for (const fault of reading.problems) problem(pgid, fault);
-      return { ...reading, home };
+      return { ...reading, id };
     }
     return undefined;
   }
@@ -87,6 +89,28 @@ export class SalvagePages {
     if (header.length < PAGE_HEADER_SIZE) return false;
     const { flags, id } = readPageHeader(header, 0);
     return id === pgid && (flags === FLAG_BRANCH || flags === FLAG_LEAF || flags === FLAG_FREELIST);
+  }
+
+  /** Says whether the page at `home` shows that the one at `pgid`, which has its id, is misplaced: it is the same, or it is a page with the id of another one itself. */
+  isCopyOrSwapped(pgid: Pgid, home: Pgid): boolean {
+    const [here, there] = [pgid, home].map((at) => (at >= 2 && at < this.pageCount ? this.#read(at, 1) : undefined));
+    if (here === undefined || there === undefined || there.length < PAGE_HEADER_SIZE) return false;
+    const { flags, id } = readPageHeader(there, 0);
+    if (id === home) return here.equals(there);
+    return (flags === FLAG_BRANCH || flags === FLAG_LEAF) && id >= 2 && id < this.pageCount;
+  }
+
+  /** Says whether most of what a page holds, or the first leaf below it, are buckets: so it is in the root bucket. */
+  holdsBuckets(page: Reading): boolean {
+    let at = page;
+    for (let level = 0; !at.isLeaf; level++) {
+      const child = at.elements.length > 0 ? childOf(at.bytes, at.elements[0]!) : 0;
+      const first = level < MAX_LEVELS && this.isAtItsPlace(child) ? this.#read(child, 1) : undefined;
+      if (first === undefined) return false;
+      at = readElements(first, readU16(first, PAGE_FLAGS) === FLAG_LEAF);
+    }
+    const bucketCount = at.elements.filter((index) => leafElement(at.bytes, index).bucket !== undefined).length;
+    return bucketCount * 2 >= at.elements.length;
   }
 
   /** A page with its overflow pages: those that it says it has, or those that its elements take, where these stand side by side and say something else. */

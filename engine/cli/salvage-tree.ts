@@ -90,7 +90,7 @@ export class SalvageTrees {
   readonly #writer: SalvageWriter;
   readonly #progress: (pageCount: number) => void;
   /** Roots of what has lost its place. */
-  readonly #lost: PlacedBucket[] = [];
+  #lost: PlacedBucket[] = [];
   #pageCount = 0;
   /** The last key that was taken of the present tree. */
   #lastKey: Uint8Array | undefined;
@@ -114,7 +114,9 @@ export class SalvageTrees {
 
   /** Takes what has lost its place, once all states were taken. */
   lost(): void {
-    for (let next = this.#lost.shift(); next !== undefined; next = this.#lost.shift()) this.#lostTree(next);
+    // The list grows while it is gone through.
+    for (let i = 0; i < this.#lost.length; i++) this.#lostTree(this.#lost[i]!);
+    this.#lost = [];
   }
 
   /** Takes what the page `pgid` leads to, which nothing leads to. */
@@ -143,7 +145,7 @@ export class SalvageTrees {
     const nested: PlacedBucket[] = [];
     let leafLevel: number | undefined;
     for (let at = references.pop(); at !== undefined; at = references.pop()) {
-      const page = this.#find(at.pgid, walk);
+      const page = this.#find(at, bucket.place === undefined && at.level === 1, walk);
       if (page === undefined) continue;
       if (!page.isLeaf) {
         this.#pushChildren(references, page, at, walk);
@@ -158,21 +160,39 @@ export class SalvageTrees {
   }
 
   /** Reads a page that is to be taken at its place. */
-  #find(pgid: Pgid, { claimed, lostRoot, skipped, visited }: Walk): FoundPage | undefined {
+  #find(at: Reference, isRootBucket: boolean, { claimed, lostRoot, skipped, visited }: Walk): FoundPage | undefined {
+    const { pgid } = at;
     if (skipped?.has(pgid) === true) return undefined;
-    if (!visited.add(pgid)) {
-      this.#problem(pgid, "multiple references");
+    // No set takes up a number that is no page of the file: there is no end to those.
+    const outside = pgid < 2 ? "meta page in a tree" : pgid >= this.#pages.pageCount ? "lies beyond the end of the file" : undefined;
+    if (outside !== undefined || !visited.add(pgid)) {
+      this.#problem(pgid, outside ?? "multiple references");
       return undefined;
     }
-    if (pgid < 2 || !claimed.add(pgid)) this.#problem(pgid, "multiple references");
-    const page = pgid < 2 ? undefined : this.#pages.find(pgid, claimed, this.#problem);
+    if (!claimed.add(pgid)) this.#problem(pgid, "multiple references");
+    const page = this.#pages.find(pgid, claimed, this.#problem);
     if (page === undefined) return undefined;
-    if (page.home !== undefined && pgid !== lostRoot) {
-      this.#lost.push({ root: pgid, place: lostPlace(pgid) });
-      return undefined;
+    if (page.id !== pgid) {
+      const fault = `self identifies as page ${page.id}`;
+      if (pgid !== lostRoot && this.#isMisplaced(page, at, isRootBucket)) {
+        this.#problem(pgid, fault);
+        this.#lost.push({ root: pgid, place: lostPlace(pgid) });
+        return undefined;
+      }
+      // Not a fault of the state: only the id is damaged.
+      this.problems.add(`page ${pgid}: ${fault}`);
     }
     this.#progress(++this.#pageCount);
     return page;
+  }
+
+  /** Says whether a page is the one whose id it has, at a place that is not its own: the id alone may be what is damaged. */
+  #isMisplaced(page: FoundPage, at: Reference, isRootBucket: boolean): boolean {
+    if (this.#pages.isCopyOrSwapped(at.pgid, page.id)) return true;
+    if (page.id < 2 || page.id >= this.#pages.pageCount) return false;
+    if (isRootBucket) return !this.#pages.holdsBuckets(page);
+    const { doubtful, sound } = this.#judgeAt(page, at);
+    return doubtful.length > sound.length;
   }
 
   /** Has the children of a branch looked at next, in key order. Where its keys contradict each other those are bounds with which their pages begin. */
@@ -200,12 +220,16 @@ export class SalvageTrees {
 
   #judge(page: Reading, at: Reference): Judgement {
     const { bounds, pgid } = at;
-    const asBounded = judge(page, bounds);
-    const judgement = asBounded.doubtful.length < 2 ? asBounded : this.#judgeByNeighbours(page, at, asBounded);
+    const judgement = this.#judgeAt(page, at);
     for (const fault of judgement.problems) this.#problem(pgid, fault);
     const [first] = judgement.sound;
     if (bounds.from !== undefined && first !== undefined && Buffer.compare(bounds.from, elementKey(page.bytes, page.isLeaf, first)) !== 0) this.#problem(pgid, "its first key is not the key of its branch element");
     return judgement;
+  }
+
+  #judgeAt(page: Reading, at: Reference): Judgement {
+    const asBounded = judge(page, at.bounds);
+    return asBounded.doubtful.length < 2 ? asBounded : this.#judgeByNeighbours(page, at, asBounded);
   }
 
   /**

@@ -1,96 +1,16 @@
 /** Salvage judges what it reads: what cannot be right where it stands goes to lost+found, and whatever is wrong is named. */
 import assert from "node:assert/strict";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { findLostPages } from "../../engine/cli/salvage-lost.js";
 import { RawFile } from "../../engine/cli/raw-file.js";
 import { sealMeta } from "../../engine/format/meta.js";
 import { PgidSet } from "../../engine/format/pgid-set.js";
-import { open } from "../../engine/index.js";
 import { branch, bucketAt, fileOf, freelist, leaf, pair } from "../support/hand-made.js";
 import { fixtureNames, fixtureOriginal, readFixture } from "../support/fixtures.js";
 import { tempPath } from "../support/temp.js";
 import { here, jsonLinesHere } from "./command.js";
-
-const PAGE_SIZE = 4096;
-const HEADER_SIZE = 16;
-const COUNT_AT = 10;
-const OVERFLOW_AT = 12;
-
-/** Entries by their path, as text. */
-type Content = ReadonlyMap<string, string>;
-
-function contentOf(path: string): Content {
-  const content = new Map<string, string>();
-  const db = open(path, { readOnly: true });
-  db.view((tx) => {
-    const take = (holder: NonNullable<ReturnType<typeof tx.bucket>>, at: string): void => {
-      for (const [key, value] of holder) content.set(`${at}/${key.toString()}`, value.toString());
-      for (const name of holder.buckets()) take(holder.bucket(name)!, `${at}/${name.toString()}`);
-    };
-    for (const name of tx.buckets()) take(tx.bucket(name)!, name.toString());
-  });
-  db.close();
-  return content;
-}
-
-/** Two buckets of several leaves each, and a third transaction that is the newest. */
-function twoBuckets(): { readonly path: string; readonly bytes: Buffer; readonly content: Content } {
-  const path = tempPath("two.db");
-  const db = open(path, { pageSize: PAGE_SIZE, noSync: true });
-  for (const name of ["a", "b"]) db.update((tx) => { for (let i = 0, bucket = tx.createBucket(name); i < 300; i++) bucket.put(`${name}-${1000 + i}`, `value ${i} of ${name}`.padEnd(30, ".")); });
-  db.update((tx) => { for (let i = 0; i < 20; i++) tx.bucket("a")!.delete(`a-${1000 + i * 7}`); });
-  db.close();
-  return { path, bytes: readFileSync(path), content: contentOf(path) };
-}
-
-interface Saved {
-  readonly status: number | null;
-  readonly content: Content;
-  readonly report: { readonly problems: readonly string[]; readonly meta?: number; readonly transaction?: string; readonly freeLeaves: number };
-  readonly stderr: string;
-}
-
-async function salvage(bytes: Uint8Array, ...options: string[]): Promise<Saved> {
-  const source = tempPath("damaged.db");
-  const target = tempPath("saved.db");
-  writeFileSync(source, bytes);
-  const { status, stderr, stdout } = await here(["surgery", "salvage", source, "-o", target, "--json", ...options]);
-  assert.equal(existsSync(target), status === 0);
-  return { status, stderr, content: status === 0 ? contentOf(target) : new Map(), report: (status === 0 ? JSON.parse(stdout) : { problems: [] }) as Saved["report"] };
-}
-
-async function leavesOf(path: string, prefix: string): Promise<number[]> {
-  const rows = await jsonLinesHere(["pages", path]) as { id: number; type: string; count: number }[];
-  const bytes = readFileSync(path);
-  // Free pages have no rows of type leaf: what they hold is old.
-  return rows.filter(({ count, id, type }) => type === "leaf" && count > 20 && bytes.subarray(id * PAGE_SIZE, (id + 1) * PAGE_SIZE).includes(`${prefix}-1`)).map(({ id }) => id);
-}
-
-/** What is at its place in both, out of those that `content` has. */
-function missing(content: Content, saved: Content): string[] {
-  return [...content].filter(([key, value]) => saved.get(key) !== value).map(([key]) => key);
-}
-
-/** What was saved that never was, outside of lost+found. */
-function alien(content: Content, saved: Content): string[] {
-  return [...saved.keys()].filter((key) => !content.has(key) && !key.startsWith("lost+found/"));
-}
-
-function countOf(bytes: Buffer, pgid: number): number {
-  return bytes.readUInt16LE(pgid * PAGE_SIZE + COUNT_AT);
-}
-
-/** Copies page `from` over page `to`. */
-function overwrite(bytes: Buffer, to: number, from: number): void {
-  bytes.copy(bytes, to * PAGE_SIZE, from * PAGE_SIZE, (from + 1) * PAGE_SIZE);
-}
-
-/** The page of the newest meta and what it says. */
-function newest(bytes: Buffer): { readonly at: number; readonly root: number; readonly freelist: number; readonly txid: bigint } {
-  const at = bytes.readBigUInt64LE(64) > bytes.readBigUInt64LE(PAGE_SIZE + 64) ? 0 : PAGE_SIZE;
-  return { at, root: Number(bytes.readBigUInt64LE(at + 32)), freelist: Number(bytes.readBigUInt64LE(at + 48)), txid: bytes.readBigUInt64LE(at + 64) };
-}
+import { alien, countOf, HEADER_SIZE, leavesOf, missing, newest, OVERFLOW_AT, overwrite, PAGE_SIZE, salvage, twoBuckets, COUNT_AT } from "./salvaging.js";
 
 test("keys out of order or outside the range of their page go to lost+found, and not into the bucket", async () => {
   const { bytes, content, path } = twoBuckets();
