@@ -40,13 +40,13 @@ export function* leafElements(bytes: Uint8Array): Generator<LeafElement> {
   for (let index = 0; index < count; index++) yield leafElement(bytes, index);
 }
 
-/** Reads one element of a leaf page; it must lie inside the page. */
-export function leafElement(bytes: Uint8Array, index: number): LeafElement {
+/** Reads one element of a leaf page; it must lie inside the page. @param end where its value ends, if not where it says */
+export function leafElement(bytes: Uint8Array, index: number, end?: number): LeafElement {
   const element = elementAt(0, index);
   const flags = readU32(bytes, element + LEAF_FLAGS);
   const start = element + readU32(bytes, element + LEAF_POS);
   const valueStart = start + readU32(bytes, element + LEAF_KEY_SIZE);
-  const valueEnd = valueStart + readU32(bytes, element + LEAF_VALUE_SIZE);
+  const valueEnd = end ?? valueStart + readU32(bytes, element + LEAF_VALUE_SIZE);
   const isBucket = (flags & BUCKET_FLAG) !== 0 && valueEnd - valueStart >= BUCKET_HEADER_SIZE;
   return {
     index, flags, key: bytes.subarray(start, valueStart), value: bytes.subarray(valueStart, valueEnd),

@@ -3,7 +3,9 @@
  * stand where it does) or lost; whatever is wrong has a line.
  */
 import { readU16, readU32, readU64 } from "../base/bytes.js";
-import { BRANCH_CHILD, BRANCH_KEY_SIZE, BRANCH_POS, FLAG_BRANCH, FLAG_LEAF, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, PAGE_COUNT, type Pgid } from "../format/constants.js";
+import {
+  BRANCH_CHILD, BRANCH_KEY_SIZE, BRANCH_POS, BUCKET_FLAG, BUCKET_HEADER_SIZE, FLAG_BRANCH, FLAG_LEAF, LEAF_FLAGS, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, PAGE_COUNT, type Pgid,
+} from "../format/constants.js";
 import { examineBranch, examineLeaf } from "../format/element-faults.js";
 import { elementAt } from "../format/page-index.js";
 import { textOrHex } from "./go-text.js";
@@ -25,6 +27,10 @@ export interface Reading {
   readonly count: number;
   /** Those whose key can be read, by number. */
   readonly elements: readonly number[];
+  /** Where values end that cannot end where their element says: where the next element begins. */
+  readonly ends: ReadonlyMap<number, number>;
+  /** Elements with bytes of another one, or whose value had to be cut. */
+  readonly reaching: ReadonlySet<number>;
   readonly problems: readonly string[];
 }
 
@@ -77,15 +83,66 @@ export function readElements(bytes: Uint8Array, isLeaf: boolean): Reading {
 
 function readCounted(bytes: Uint8Array, isLeaf: boolean, count: number): Reading {
   const { faults } = isLeaf ? examineLeaf(bytes, bytes.length, count) : examineBranch(bytes, bytes.length, count);
-  const lost = new Set(faults?.filter(({ outside }) => outside).map(({ index }) => index));
-  const fitting = lost.has(-1) ? 0 : count;
-  const elements = Array.from({ length: fitting }, (_, i) => i).filter((i) => !lost.has(i) && isKeyed(bytes, isLeaf, i));
-  return { isLeaf, bytes, count: fitting, elements, problems: faults?.map(({ fault }) => fault) ?? [] };
+  const fitting = elementAt(0, count) <= bytes.length ? count : 0;
+  const keyed = Array.from({ length: fitting }, (_, i) => i).filter((i) => isKeyed(bytes, isLeaf, i, fitting));
+  const problems = faults?.map(({ fault }) => fault) ?? [];
+  if (faults === undefined && isSideBySide(bytes, isLeaf, count)) return { isLeaf, bytes, count, elements: keyed, ends: new Map(), reaching: new Set(), problems };
+  const layout = layOut(bytes, isLeaf, keyed);
+  const named = new Set(faults?.map(({ index }) => index));
+  const cut = [...layout.ends].filter(([index]) => !layout.reaching.has(index) && !named.has(index));
+  return { isLeaf, bytes, count: fitting, ...layout, problems: [...problems, ...cut.map(([index]) => `element ${index}: its value reaches into the next one and was cut`)] };
 }
 
-function isKeyed(bytes: Uint8Array, isLeaf: boolean, index: number): boolean {
+/** Says whether the key of an element lies in the page, behind all `count` headers. */
+function isKeyed(bytes: Uint8Array, isLeaf: boolean, index: number, count: number): boolean {
   const { keyEnd, start } = elementData(bytes, isLeaf, index);
-  return keyEnd > start;
+  return start >= elementAt(0, count) && keyEnd > start && keyEnd <= bytes.length;
+}
+
+function isSideBySide(bytes: Uint8Array, isLeaf: boolean, count: number): boolean {
+  let previous = 0;
+  for (let i = 0; i < count; i++) {
+    const { end, start } = elementData(bytes, isLeaf, i);
+    if (start < previous) return false;
+    previous = end;
+  }
+  return true;
+}
+
+/** Which elements have bytes for themselves. Of two that share some, the one is wrong that does not end where the next begins. */
+function layOut(bytes: Uint8Array, isLeaf: boolean, keyed: readonly number[]): Pick<Reading, "elements" | "ends" | "reaching"> {
+  const elements: number[] = [];
+  const ends = new Map<number, number>();
+  const reaching = new Set<number>();
+  const data = keyed.map((index) => elementData(bytes, isLeaf, index));
+  // What is read in all must not be many times what there is.
+  let room = 2 * bytes.length;
+  for (const [i, index] of keyed.entries()) {
+    const [here, next, behind] = [data[i]!, data[i + 1], data[i + 2]];
+    const isOutside = here.end > bytes.length;
+    const isShared = next !== undefined && here.start < next.end && next.start < here.end;
+    if (isShared && !isOutside && behind !== undefined && next.end !== behind.start) reaching.add(keyed[i + 1]!);
+    else if (isShared || isOutside) reaching.add(index);
+    const isBucket = isLeaf && (readU32(bytes, elementAt(0, index) + LEAF_FLAGS) & BUCKET_FLAG) !== 0;
+    const end = valueEnd(here, next?.start, isBucket, reaching.has(index) && (isShared || isOutside), bytes.length);
+    room -= (end ?? 0) - here.start;
+    if (end === undefined || room < 0) continue;
+    elements.push(index);
+    if (end === here.end) continue;
+    ends.set(index, end);
+    // The header of a bucket is at the beginning of its value: nothing of it was cut.
+    if (isBucket && end - here.keyEnd >= BUCKET_HEADER_SIZE) reaching.delete(index);
+  }
+  return { elements, ends, reaching };
+}
+
+/** Where the value of an element ends; undefined when there is no telling. */
+function valueEnd({ end, keyEnd }: { readonly keyEnd: number; readonly end: number }, next: number | undefined, isBucket: boolean, isWrong: boolean, size: number): number | undefined {
+  const isTooShort = isBucket && end - keyEnd < BUCKET_HEADER_SIZE;
+  if (!isWrong && !isTooShort) return end;
+  if (next !== undefined && next >= keyEnd) return next;
+  if (next === undefined && isBucket) return isTooShort ? Math.min(size, keyEnd + BUCKET_HEADER_SIZE) : size;
+  return end <= size ? end : undefined;
 }
 
 /** Elements from the first on that lie inside the page, behind all headers, with keys in order. */
@@ -104,31 +161,19 @@ function seemingCount(bytes: Uint8Array, isLeaf: boolean): number {
 }
 
 /** Judges keys by their order and by the bounds of the page, and elements by whether each has its bytes for itself. */
-export function judge({ bytes, elements, isLeaf }: Reading, bounds: KeyBounds): Judgement {
+export function judge({ bytes, elements, isLeaf, reaching }: Reading, bounds: KeyBounds): Judgement {
   const keys = elements.map((index) => elementKey(bytes, isLeaf, index));
-  const reaching = reachingIntoOthers(bytes, isLeaf, elements);
   if (reaching.size === 0 && isInOrder(keys, bounds)) return { sound: elements, doubtful: [], problems: [] };
   const isInside = keys.map((key) => isWithin(key, bounds));
-  const likely = elements.flatMap((_, i) => (isInside[i] === true && !reaching.has(i) ? [i] : []));
+  const likely = elements.flatMap((_, i) => (isInside[i] === true && !reaching.has(elements[i]!) ? [i] : []));
   const sound = new Set(longestOrder(likely.map((i) => keys[i]!)).map((i) => likely[i]!));
   const doubtful = elements.map((_, i) => i).filter((i) => !sound.has(i));
-  const fault = (i: number): string => (reaching.has(i) ? "and its value reach into another element" : isInside[i] === true ? "is out of order" : "lies outside the range of its page");
+  const fault = (i: number): string => (reaching.has(elements[i]!) ? "and its value reach into another element" : isInside[i] === true ? "is out of order" : "lies outside the range of its page");
   return {
     sound: [...sound].map((i) => elements[i]!),
     doubtful: doubtful.map((i) => elements[i]!),
     problems: doubtful.map((i) => `key ${elements[i]} (${textOrHex(keys[i]!)}) ${fault(i)}`),
   };
-}
-
-/** Which of the elements have bytes of the one before or behind them: of the two the one that does not end where the next begins. */
-function reachingIntoOthers(bytes: Uint8Array, isLeaf: boolean, elements: readonly number[]): ReadonlySet<number> {
-  const reaching = new Set<number>();
-  const data = elements.map((index) => elementData(bytes, isLeaf, index));
-  for (let i = 0; i + 1 < data.length; i++) {
-    const [here, next, behind] = [data[i]!, data[i + 1]!, data[i + 2]];
-    if (here.start < next.end && next.start < here.end) reaching.add(behind !== undefined && next.end !== behind.start ? i + 1 : i);
-  }
-  return reaching;
 }
 
 function isInOrder(keys: readonly Uint8Array[], { below, from }: KeyBounds): boolean {
@@ -168,7 +213,7 @@ function longestOrder(keys: readonly Uint8Array[]): number[] {
 /** How many pages the elements of a page take, which stand side by side; undefined when its first page does not tell. */
 export function pagesTaken(first: Uint8Array, isLeaf: boolean, pageSize: number): number | undefined {
   const count = readU16(first, PAGE_COUNT);
-  if (elementAt(0, count) > first.length) return undefined;
+  if (count === 0 || elementAt(0, count) > first.length) return undefined;
   let end = elementAt(0, count);
   for (let i = 0; i < count; i++) {
     const data = elementData(first, isLeaf, i);

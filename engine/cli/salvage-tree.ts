@@ -253,11 +253,11 @@ export class SalvageTrees {
     const last = sound.at(-1);
     if (last !== undefined) this.#lastKey = elementKey(page.bytes, true, last);
     const found: Destination = { place, path: pathOf(place), nested, isLost: false };
-    for (const index of sound) this.#take(at.pgid, leafElement(page.bytes, index), found, walk);
+    for (const index of sound) this.#take(at.pgid, leafElement(page.bytes, index, page.ends.get(index)), found, walk);
     if (doubtful.length === 0) return;
     const lostAt = lostPlace(at.pgid);
     const lost: Destination = { place: lostAt, path: pathOf(lostAt), nested: this.#lost, isLost: true };
-    for (const index of doubtful) this.#take(at.pgid, leafElement(page.bytes, index), lost, walk);
+    for (const index of doubtful) this.#take(at.pgid, leafElement(page.bytes, index, page.ends.get(index)), lost, walk);
   }
 
   #take(pgid: Pgid, { bucket, flags, index, key, value }: LeafElement, { isLost, nested, path, place }: Destination, walk: Walk): void {
@@ -293,7 +293,7 @@ export class SalvageTrees {
     for (const line of [...reading.problems, ...problems]) problem(line);
     for (const [elements, to, isLost] of [[sound, path, false], [doubtful, [...pathOf(lostPlace(pgid)), name], true]] as const) {
       for (const index of elements) {
-        const { bucket, flags, key, value } = leafElement(page, index);
+        const { bucket, flags, key, value } = leafElement(page, index, reading.ends.get(index));
         if (bucket !== undefined) problem("a bucket inside an inline bucket");
         if (bucket !== undefined) this.#writer.bucket([...to, Buffer.from(key)], bucket.sequence);
         else if ((flags & BUCKET_FLAG) === 0) this.#writer.put(to, Buffer.from(key), value, isLost ? elementName(index) : undefined);

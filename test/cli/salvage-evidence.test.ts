@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { branch, bucketAt, fileOf, leaf, pair } from "../support/hand-made.js";
-import { alien, leavesOf, missing, newest, overwrite, PAGE_SIZE, salvage, twoBuckets } from "./salvaging.js";
+import { alien, COUNT_AT, HEADER_SIZE, leavesOf, missing, newest, overwrite, PAGE_SIZE, salvage, twoBuckets } from "./salvaging.js";
 
 test("a page whose id alone is damaged is read in its place, the root of the newest state too", async () => {
   const { bytes, content, path } = twoBuckets();
@@ -46,4 +46,43 @@ test("pages that the file does not have cost no memory for each", async () => {
   const { report } = await salvage(fileOf([leaf([bucketAt("a", 4), bucketAt("b", 5), bucketAt("c", 1)]), branch(children), leaf([pair("k")])]));
   assert.equal(report.problems.filter((line) => line.endsWith(": lies beyond the end of the file")).length, 100);
   assert.ok(report.problems.includes("page 1: meta page in a tree"), report.problems.join("\n"));
+});
+
+test("an element whose value size is wrong stays if it is a bucket, and the elements beside it stay", async () => {
+  const inline = leaf([pair("i")])(0).subarray(0, HEADER_SIZE + 16 + 2);
+  const nested = { key: "b-in", value: Buffer.concat([Buffer.alloc(16), inline]).toString("latin1"), flags: 1 };
+  const bytes = fileOf([leaf([bucketAt("a", 4), nested, bucketAt("c", 5), bucketAt("d", 6)]), leaf([pair("k")]), leaf([pair("k")]), leaf([pair("k")])]);
+  for (const index of [0, 1, 2, 3]) {
+    for (const bit of [0, 3, 4, 5, 11, 20]) {
+      const changed = Buffer.from(bytes);
+      const at = 3 * PAGE_SIZE + HEADER_SIZE + 16 * index + 12;
+      changed.writeUInt32LE((changed.readUInt32LE(at) ^ (1 << bit)) >>> 0, at);
+      const isShorter = changed.readUInt32LE(at) < bytes.readUInt32LE(at);
+      const { content, report } = await salvage(changed);
+      // Of an inline bucket the size tells where it ends.
+      const all = ["a/k", "b-in/i", "c/k", "d/k"].filter((key) => !(index === 1 && isShorter && key === "b-in/i"));
+      assert.deepEqual([...content.keys()].filter((key) => all.includes(key)), all, `element ${index}, bit ${bit}: ${report.problems.join("; ")}`);
+      if (index < 3) assert.ok(report.problems.length > 0, `element ${index}, bit ${bit}`);
+    }
+  }
+});
+
+test("a plain value that had to be cut is doubtful, and costs no other element its place", async () => {
+  const values = Array.from({ length: 4 }, (_, i) => pair(`k${i}`, String(i).repeat(1000)));
+  const bytes = fileOf([leaf([bucketAt("b", 4)]), leaf(values)]);
+  for (const size of [1001, 2500, 4000, 2 ** 31]) {
+    const changed = Buffer.from(bytes);
+    changed.writeUInt32LE(size, 4 * PAGE_SIZE + HEADER_SIZE + 16 + 12);
+    const { content } = await salvage(changed);
+    assert.deepEqual([...content.keys()], ["b/k0", "b/k2", "b/k3", "lost+found/page 4/k1"], String(size));
+    assert.equal(content.get("lost+found/page 4/k1"), "1".repeat(1000));
+  }
+});
+
+test("a page with overflow pages whose count is 0 keeps what is in them", async () => {
+  const bytes = fileOf([leaf([bucketAt("b", 4)]), leaf([pair("k1", "1".repeat(5000)), pair("k2", "2".repeat(2000)), pair("k3")], 1)]);
+  bytes.writeUInt16LE(0, 4 * PAGE_SIZE + COUNT_AT);
+  const { content, report } = await salvage(bytes);
+  assert.deepEqual([...content.keys()], ["b/k1", "b/k2", "b/k3"]);
+  assert.deepEqual(report.problems, ["page 4: its count is 0, and 3 seems right"]);
 });
