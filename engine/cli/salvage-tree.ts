@@ -67,6 +67,12 @@ function elementName(index: number): Buffer {
   return Buffer.from(`element ${index}`);
 }
 
+/** The place in a lost page's for a bucket whose key another element has. */
+function apartFrom(lost: Destination, index: number): Destination {
+  const name = elementName(index);
+  return { ...lost, place: { name, around: lost.place }, path: [...lost.path, name] };
+}
+
 /** The names of the buckets down to a place. */
 function pathOf(place: Place): readonly Buffer[] {
   const path: Buffer[] = [];
@@ -96,6 +102,8 @@ export class SalvageTrees {
   #lastKey: Uint8Array | undefined;
   /** Faults met, those that were met before too. */
   #faultCount = 0;
+  /** What is wrong with the present page is a problem of the file. */
+  #isTold = true;
 
   /** @param progress told how many pages were read so far */
   constructor(pages: SalvagePages, writer: SalvageWriter, progress: (pageCount: number) => void) {
@@ -119,10 +127,12 @@ export class SalvageTrees {
     this.#lost = [];
   }
 
-  /** Takes what the page `pgid` leads to, which nothing leads to. */
-  lostPage(pgid: Pgid): void {
+  /** Takes what the page `pgid` leads to, which nothing leads to. @param isTold what is wrong with it is a problem of the file, too */
+  lostPage(pgid: Pgid, isTold: boolean): void {
+    this.#isTold = isTold;
     this.#lostTree({ root: pgid, place: lostPlace(pgid) });
     this.lost();
+    this.#isTold = true;
   }
 
   #lostTree(bucket: PlacedBucket): void {
@@ -131,8 +141,12 @@ export class SalvageTrees {
 
   #problem = (pgid: Pgid, fault: string): void => {
     this.#faultCount++;
-    this.problems.add(`page ${pgid}: ${fault}`);
+    this.#tell(pgid, fault);
   };
+
+  #tell(pgid: Pgid, fault: string): void {
+    if (this.#isTold) this.problems.add(`page ${pgid}: ${fault}`);
+  }
 
   #walk(first: PlacedBucket, walk: Walk): void {
     walk.waiting.push(first);
@@ -180,7 +194,7 @@ export class SalvageTrees {
         return undefined;
       }
       // Not a fault of the state: only the id is damaged.
-      this.problems.add(`page ${pgid}: ${fault}`);
+      this.#tell(pgid, fault);
     }
     this.#progress(++this.#pageCount);
     return page;
@@ -257,7 +271,14 @@ export class SalvageTrees {
     if (doubtful.length === 0) return;
     const lostAt = lostPlace(at.pgid);
     const lost: Destination = { place: lostAt, path: pathOf(lostAt), nested: this.#lost, isLost: true };
-    for (const index of doubtful) this.#take(at.pgid, leafElement(page.bytes, index, page.ends.get(index)), lost, walk);
+    const names = new Set<string>();
+    for (const index of doubtful) {
+      const element = leafElement(page.bytes, index, page.ends.get(index));
+      const name = Buffer.from(element.key).toString("latin1");
+      const isApart = element.bucket !== undefined && names.has(name);
+      this.#take(at.pgid, element, isApart ? apartFrom(lost, index) : lost, walk);
+      names.add(name);
+    }
   }
 
   #take(pgid: Pgid, { bucket, flags, index, key, value }: LeafElement, { isLost, nested, path, place }: Destination, walk: Walk): void {

@@ -31,24 +31,23 @@ export class SalvageWriter {
     this.#db = open(path, { noSync: true, pageSize });
   }
 
-  /** Makes a bucket, or sets the sequence of one that was made for its content before. */
+  /** Makes a bucket, or sets the sequence of one that was made before, if it is larger: a sequence that goes back gives numbers a second time. */
   bucket(path: readonly Buffer[], sequence: bigint): void {
     this.#attempt(() => {
       const bucket = this.#bucketAt(path);
-      if (sequence !== 0n) bucket.setSequence(sequence);
+      if (sequence > bucket.sequence) bucket.setSequence(sequence);
     });
   }
 
   /**
    * Writes a pair; one that stands outside of every bucket goes into lost+found.
-   * @param apart a bucket for a pair whose key has another value already; undefined: the first value counts
+   * @param apart a bucket for a pair whose key has another value already, or is a bucket's; undefined: the first one counts
    */
   put(path: readonly Buffer[], key: Buffer, value: Uint8Array, apart?: Buffer): void {
     this.#attempt(() => {
       const bucket = this.#bucketAt(path.length === 0 ? [LOST_AND_FOUND] : path);
-      const present = bucket.get(key);
-      if (present !== undefined && apart !== undefined && !present.equals(value)) return this.put([...path, apart], key, value);
-      if (present !== undefined || bucket.has(key)) {
+      if (bucket.has(key) || (apart !== undefined && bucket.bucket(key) !== undefined)) {
+        if (apart !== undefined && bucket.get(key)?.equals(value) !== true) return this.put([...path, apart], key, value);
         this.counts.duplicates++;
         return;
       }

@@ -108,6 +108,11 @@ function sizeProblems({ highWaterMark, pageSize }: Meta, fileSize: number, used:
   ].filter((line) => line !== "");
 }
 
+/** Lost pages that a state may need: what lies behind its mark is of a commit that came to nothing. */
+function belowMark(lost: readonly LostPage[], meta: Meta | undefined): LostPage[] {
+  return lost.filter(({ pgid }) => meta === undefined || pgid < meta.highWaterMark);
+}
+
 /** Reads a damaged file into a new one. */
 class Salvage {
   readonly #file: RawFile;
@@ -117,6 +122,8 @@ class Salvage {
   readonly #problems: string[] = [];
   /** What the state that is read uses. */
   #used: PgidSet = new PgidSet();
+  /** Nothing is wrong with what that state leads to. */
+  #isSound = true;
 
   constructor(file: RawFile, pageSize: number, writer: SalvageWriter, progress: Progress) {
     this.#file = file;
@@ -132,9 +139,9 @@ class Salvage {
     this.#problems.push(...stateProblems(this.#file, states, state));
     if (state?.meta !== undefined) this.#problems.push(...sizeProblems(state.meta, this.#file.size, this.#used));
     const { free, pages } = this.#lostPages(state === states[0] ? state?.meta : undefined);
-    this.#tellLost(free, pages.lost, state?.meta?.highWaterMark ?? Infinity);
+    this.#tellLost(free, pages.lost, state?.meta);
     const wanted = options.scanFree ? [...pages.lost, ...pages.free] : pages.lost;
-    const scannedPages = options.scan || options.scanFree || state === undefined ? this.#scan(wanted) : 0;
+    const scannedPages = options.scan || options.scanFree || state === undefined ? this.#scan(wanted, state === undefined) : 0;
     const { outsideCount, problems } = this.#trees;
     return {
       ...this.#writer.counts, problems: [...problems, ...this.#problems], scannedPages, unreachedPages: scannedPages === 0 ? pages.lost.length : 0,
@@ -154,6 +161,7 @@ class Salvage {
       if (taken !== undefined || (this.#entryCount() === before && !isSound)) continue;
       taken = state;
       this.#used = used;
+      this.#isSound = isSound;
     }
     return taken;
   }
@@ -167,25 +175,26 @@ class Salvage {
     const isWhole = meta !== undefined && this.#file.validMetas().length === 2;
     const free = isWhole ? freePagesOf(this.#file, meta, this.#used) : unknownFreePages();
     const pages = findLostPages(this.#file, this.#pageSize, this.#trees.reached, free.ids);
-    const fault = contradiction(this.#file, this.#pageSize, pages.lost, free.ids);
+    // Where the tree is whole, nothing needs what is lost: what that leads to may be free.
+    const fault = this.#isSound || meta === undefined ? undefined : contradiction(this.#file, this.#pageSize, belowMark(pages.lost, meta), free.ids);
     if (fault === undefined) return { free, pages };
     return { free: unknownFreePages(fault), pages: { lost: [...pages.lost, ...pages.free], free: [] } };
   }
 
-  /** Says what of the whole file tells that it is damaged, though each page may be sound. What lies behind the mark is of a commit that came to nothing. */
-  #tellLost(free: FreePages, lost: readonly LostPage[], highWaterMark: number): void {
+  /** Says what of the whole file tells that it is damaged, though each page may be sound. */
+  #tellLost(free: FreePages, lost: readonly LostPage[], meta: Meta | undefined): void {
     if (free.fault !== undefined) this.#problems.push(`freelist: ${free.fault}`);
-    const count = lost.filter(({ pgid }) => pgid < highWaterMark).length;
+    const count = belowMark(lost, meta).length;
     if (free.isKnown && count > 0) this.#problems.push(`nothing leads to ${count} ${count === 1 ? "page that holds" : "pages that hold"} something and ${count === 1 ? "is" : "are"} not free`);
   }
 
-  /** Takes pages that no tree has reached, with what they lead to. @returns from how many of them it began */
-  #scan(pages: readonly LostPage[]): number {
+  /** Takes pages that no tree has reached, with what they lead to. @param isAll there is nothing else, so that their faults are the file's @returns from how many of them it began */
+  #scan(pages: readonly LostPage[], isAll: boolean): number {
     let taken = 0;
     for (const { pgid } of topDown(this.#file, this.#pageSize, pages)) {
       if (this.#trees.reached.has(pgid)) continue;
       taken++;
-      this.#trees.lostPage(pgid);
+      this.#trees.lostPage(pgid, isAll);
     }
     return taken;
   }

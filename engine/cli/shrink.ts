@@ -5,7 +5,7 @@
  * It checks the file first: where free pages are pages in use, what moves there destroys them, and there is no other copy.
  */
 import { setImmediate } from "node:timers/promises";
-import { checkFile } from "./check.js";
+import { checkFile, isOfLeak } from "./check.js";
 import { EXIT_OK, Failure, UsageError, type Command } from "./command.js";
 import { writeJson, type Io } from "./io.js";
 import { holdLock, openForWriting, requireFile, viewRaw } from "./open-file.js";
@@ -38,7 +38,7 @@ function requireSound(io: Io, path: string): void {
   try {
     checkFile(io, path, undefined, (line) => {
       // A page that nobody uses and no freelist names only stays where it is.
-      if (line.endsWith(": unreachable unfreed")) return;
+      if (isOfLeak(line)) return;
       count++;
       if (shown.length < PROBLEMS_SHOWN) shown.push(line);
     });

@@ -9,7 +9,7 @@ import { FREELIST_NOT_STORED } from "../format/meta.js";
 import { elementAt } from "../format/page-index.js";
 import { pageTypeName } from "../format/page.js";
 import { parseInteger, type Arguments } from "./args.js";
-import { checkFile } from "./check.js";
+import { checkFile, isOfLeak } from "./check.js";
 import { Failure, OUTPUT_OPTION, UsageError, type Command, type OptionSpec } from "./command.js";
 import type { Io } from "./io.js";
 import { leafElements, refuseBrokenElements } from "./page-elements.js";
@@ -160,11 +160,11 @@ function clearElements(file: SurgeryFile, pgid: number, start: number, end: numb
   return readU32(page, PAGE_OVERFLOW) !== header.overflow || !isLeaf ? "pages" : hasBuckets ? "buckets" : undefined;
 }
 
-/** What the check says of one page of a file; nothing of a file that cannot be opened, to which nobody can write either. */
+/** What the check says of one page in use of a file; nothing of a file that cannot be opened, to which nobody can write either. */
 function problemsOfPage(io: Io, path: string, pgid: number): string[] {
   const problems: string[] = [];
   try {
-    checkFile(io, path, undefined, (line) => { if (line.startsWith(`page ${pgid}: `)) problems.push(line); });
+    checkFile(io, path, undefined, (line) => { if (line.startsWith(`page ${pgid}: `) && !isOfLeak(line)) problems.push(line); });
   } catch (error) {
     if (!(error instanceof BoltError)) throw error;
   }

@@ -1,7 +1,11 @@
 /** Salvage leaves what it reads where it stands unless there is evidence that it cannot be right there. */
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
 import { test } from "node:test";
-import { branch, bucketAt, fileOf, leaf, pair } from "../support/hand-made.js";
+import { open } from "../../engine/index.js";
+import { branch, bucketAt, fileOf, freelist, leaf, pair } from "../support/hand-made.js";
+import { tempPath } from "../support/temp.js";
+import { here } from "./command.js";
 import { alien, COUNT_AT, HEADER_SIZE, leavesOf, missing, newest, overwrite, PAGE_SIZE, salvage, twoBuckets } from "./salvaging.js";
 
 test("a page whose id alone is damaged is read in its place, the root of the newest state too", async () => {
@@ -85,4 +89,56 @@ test("a page with overflow pages whose count is 0 keeps what is in them", async 
   const { content, report } = await salvage(bytes);
   assert.deepEqual([...content.keys()], ["b/k1", "b/k2", "b/k3"]);
   assert.deepEqual(report.problems, ["page 4: its count is 0, and 3 seems right"]);
+});
+
+test("a stale branch that leads to free pages proves nothing about the list of free pages", async () => {
+  const pages = [leaf([bucketAt("b", 4)]), leaf([pair("k")]), branch([["l", 6], ["m", 7]]), leaf([pair("l")]), leaf([pair("m")])];
+  const leaked = await salvage(fileOf(pages, { free: freelist([6, 7]) }));
+  assert.deepEqual([leaked.report.problems, leaked.report.isFreeKnown], [["nothing leads to 1 page that holds something and is not free"], true]);
+  // Behind the mark is what a commit wrote that came to nothing.
+  const behind = [leaf([bucketAt("b", 5)]), leaf([pair("f")]), leaf([pair("k")]), branch([["f", 4], ["g", 4]])];
+  const uncommitted = await salvage(fileOf(behind, { free: freelist([4]), highWaterMark: 6 }));
+  assert.deepEqual([uncommitted.report.problems, uncommitted.report.isFreeKnown], [[], true]);
+});
+
+test("what is wrong with pages that no state leads to is no problem of the file", async () => {
+  const stale = leaf([pair("z"), pair("a"), pair("b")]);
+  const { content, report } = await salvage(fileOf([leaf([bucketAt("b", 4)]), leaf([pair("k")]), stale], { free: freelist([5]) }), "--scan-free");
+  assert.ok(content.has("lost+found/page 5/a") && content.has("lost+found/page 5/z"));
+  assert.deepEqual(report.problems, []);
+});
+
+test("--older does not set sequences back", async () => {
+  const path = tempPath("sequence.db");
+  const db = open(path, { pageSize: PAGE_SIZE });
+  for (const [key, sequence] of [["a", 10n], ["b", 5000n]] as const) {
+    db.update((tx) => {
+      const bucket = tx.createBucketIfNotExists("q");
+      bucket.setSequence(sequence);
+      bucket.put(key, key);
+    });
+  }
+  db.close();
+  const target = tempPath("sequence-saved.db");
+  assert.equal((await here(["surgery", "salvage", path, "-o", target, "--older"])).status, 0);
+  const saved = open(target, { readOnly: true });
+  assert.equal(saved.view((tx) => tx.bucket("q")!.sequence), 5000n);
+  saved.close();
+});
+
+test("doubtful elements with one key all go to lost+found, buckets too", async () => {
+  const leaves = [5, 6].map((pgid) => leaf([pair("k", `of ${pgid}`)]));
+  const inner = [pair("m"), bucketAt("a", 5), pair("a", "value"), bucketAt("a", 6), pair("n"), pair("o"), pair("p")];
+  const { content, report } = await salvage(fileOf([leaf([bucketAt("top", 4)]), leaf(inner), ...leaves]));
+  assert.deepEqual([...content].filter(([key]) => key.startsWith("lost+found/")), [
+    ["lost+found/page 4/a/k", "of 5"], ["lost+found/page 4/element 2/a", "value"], ["lost+found/page 4/element 3/a/k", "of 6"],
+  ]);
+  assert.equal(report.problems.length, 3);
+});
+
+test("clearing a page that nothing leads to warns of nothing", async () => {
+  const path = tempPath("leaked.db");
+  writeFileSync(path, fileOf([leaf([bucketAt("b", 4)]), leaf([pair("k")]), leaf([pair("old")])]));
+  const { status, stderr } = await here(["surgery", "clear-page", path, "--output", tempPath("leaked-cleared.db"), "--pageId", "5"]);
+  assert.deepEqual([status, stderr], [0, ""]);
 });

@@ -175,7 +175,7 @@ test("where the newest meta page is gone --scan takes what the state before call
 });
 
 test("a list of free pages that contradicts the tree is not believed", async () => {
-  const pages = [leaf([bucketAt("b", 4)]), leaf([pair("k")]), branch([["l", 6], ["m", 7]]), leaf([pair("l")]), leaf([pair("m")])];
+  const pages = [leaf([bucketAt("b", 4), bucketAt("gone", 9)]), leaf([pair("k")]), branch([["l", 6], ["m", 7]]), leaf([pair("l")]), leaf([pair("m")])];
   for (const [ids, line] of [[[4, 6], /freelist: page 4 is in use and listed as free/], [[6], /freelist: page 6 is listed as free, and page 5, which is not, leads to it/]] as const) {
     const { content, report } = await salvage(fileOf(pages, { free: freelist(ids) }), "--scan");
     assert.match(report.problems.join("\n"), line);

@@ -46,7 +46,7 @@ export function twoBuckets(): { readonly path: string; readonly bytes: Buffer; r
 export interface Saved {
   readonly status: number | null;
   readonly content: Content;
-  readonly report: { readonly problems: readonly string[]; readonly meta?: number; readonly transaction?: string; readonly freeLeaves: number };
+  readonly report: { readonly problems: readonly string[]; readonly meta?: number; readonly transaction?: string; readonly freeLeaves: number; readonly isFreeKnown?: boolean };
   readonly stderr: string;
 }
 
