@@ -27,10 +27,6 @@ export interface Reading {
   readonly count: number;
   /** Those whose key can be read, by number. */
   readonly elements: readonly number[];
-  /** Where values end that cannot end where their element says: where the next element begins. */
-  readonly ends: ReadonlyMap<number, number>;
-  /** Elements with bytes of another one, or whose value had to be cut. */
-  readonly reaching: ReadonlySet<number>;
   readonly problems: readonly string[];
 }
 
@@ -38,6 +34,8 @@ export interface Reading {
 export interface Judgement {
   readonly sound: readonly number[];
   readonly doubtful: readonly number[];
+  /** Where values end that cannot end where their element says: where the next element begins. */
+  readonly ends: ReadonlyMap<number, number>;
   readonly problems: readonly string[];
 }
 
@@ -84,13 +82,8 @@ export function readElements(bytes: Uint8Array, isLeaf: boolean): Reading {
 function readCounted(bytes: Uint8Array, isLeaf: boolean, count: number): Reading {
   const { faults } = isLeaf ? examineLeaf(bytes, bytes.length, count) : examineBranch(bytes, bytes.length, count);
   const fitting = elementAt(0, count) <= bytes.length ? count : 0;
-  const keyed = Array.from({ length: fitting }, (_, i) => i).filter((i) => isKeyed(bytes, isLeaf, i, fitting));
-  const problems = faults?.map(({ fault }) => fault) ?? [];
-  if (faults === undefined && isSideBySide(bytes, isLeaf, count)) return { isLeaf, bytes, count, elements: keyed, ends: new Map(), reaching: new Set(), problems };
-  const layout = layOut(bytes, isLeaf, keyed);
-  const named = new Set(faults?.map(({ index }) => index));
-  const cut = [...layout.ends].filter(([index]) => !layout.reaching.has(index) && !named.has(index));
-  return { isLeaf, bytes, count: fitting, ...layout, problems: [...problems, ...cut.map(([index]) => `element ${index}: its value reaches into the next one and was cut`)] };
+  const elements = Array.from({ length: fitting }, (_, i) => i).filter((i) => isKeyed(bytes, isLeaf, i, fitting));
+  return { isLeaf, bytes, count: fitting, elements, problems: faults?.map(({ fault }) => fault) ?? [] };
 }
 
 /** Says whether the key of an element lies in the page, behind all `count` headers. */
@@ -99,49 +92,64 @@ function isKeyed(bytes: Uint8Array, isLeaf: boolean, index: number, count: numbe
   return start >= elementAt(0, count) && keyEnd > start && keyEnd <= bytes.length;
 }
 
-function isSideBySide(bytes: Uint8Array, isLeaf: boolean, count: number): boolean {
+/** Says whether elements lie one behind the other in their page, and buckets have their headers. */
+function isSideBySide({ bytes, elements, isLeaf }: Reading): boolean {
   let previous = 0;
-  for (let i = 0; i < count; i++) {
-    const { end, start } = elementData(bytes, isLeaf, i);
-    if (start < previous) return false;
+  for (const index of elements) {
+    const { end, keyEnd, start } = elementData(bytes, isLeaf, index);
+    if (start < previous || end > bytes.length || (end - keyEnd < BUCKET_HEADER_SIZE && isLeaf && isBucket(bytes, index))) return false;
     previous = end;
   }
   return true;
 }
 
-/** Which elements have bytes for themselves. Of two that share some, the one is wrong that does not end where the next begins. */
-function layOut(bytes: Uint8Array, isLeaf: boolean, keyed: readonly number[]): Pick<Reading, "elements" | "ends" | "reaching"> {
-  const elements: number[] = [];
-  const ends = new Map<number, number>();
-  const reaching = new Set<number>();
-  const data = keyed.map((index) => elementData(bytes, isLeaf, index));
+function isBucket(bytes: Uint8Array, index: number): boolean {
+  return (readU32(bytes, elementAt(0, index) + LEAF_FLAGS) & BUCKET_FLAG) !== 0;
+}
+
+const APART: Layout = { reaching: new Set(), lost: new Set(), ends: new Map() };
+
+/** Which elements have bytes for themselves. */
+interface Layout {
+  /** Those with bytes of another one, or whose value had to be cut. */
+  readonly reaching: ReadonlySet<number>;
+  /** Those of which nothing can be told. */
+  readonly lost: ReadonlySet<number>;
+  readonly ends: ReadonlyMap<number, number>;
+}
+
+/** Tells elements apart. Of two that share bytes the one is wrong whose key does not fit, or else the one that does not end where the next begins. */
+function layOut({ bytes, elements, isLeaf }: Reading, fitting: ReadonlySet<number>): Layout {
+  const [lost, reaching, ends] = [new Set<number>(), new Set<number>(), new Map<number, number>()];
+  const data = elements.map((index) => elementData(bytes, isLeaf, index));
   // What is read in all must not be many times what there is.
   let room = 2 * bytes.length;
-  for (const [i, index] of keyed.entries()) {
+  for (const [i, index] of elements.entries()) {
     const [here, next, behind] = [data[i]!, data[i + 1], data[i + 2]];
     const isOutside = here.end > bytes.length;
     const isShared = next !== undefined && here.start < next.end && next.start < here.end;
-    if (isShared && !isOutside && behind !== undefined && next.end !== behind.start) reaching.add(keyed[i + 1]!);
+    const isNextFitting = fitting.has(i + 1);
+    const isNextWrong = isNextFitting === fitting.has(i) ? behind !== undefined && next?.end !== behind.start : !isNextFitting;
+    if (isShared && !isOutside && isNextWrong) reaching.add(elements[i + 1]!);
     else if (isShared || isOutside) reaching.add(index);
-    const isBucket = isLeaf && (readU32(bytes, elementAt(0, index) + LEAF_FLAGS) & BUCKET_FLAG) !== 0;
-    const end = valueEnd(here, next?.start, isBucket, reaching.has(index) && (isShared || isOutside), bytes.length);
-    room -= (end ?? 0) - here.start;
-    if (end === undefined || room < 0) continue;
-    elements.push(index);
-    if (end === here.end) continue;
+    const isNamed = isLeaf && isBucket(bytes, index);
+    const end = valueEnd(here, next?.start, isNamed, reaching.has(index) && (isShared || isOutside), bytes.length);
+    room -= (end ?? here.start) - here.start;
+    if (end === undefined || room < 0) lost.add(index);
+    if (end === undefined || room < 0 || end === here.end) continue;
     ends.set(index, end);
     // The header of a bucket is at the beginning of its value: nothing of it was cut.
-    if (isBucket && end - here.keyEnd >= BUCKET_HEADER_SIZE) reaching.delete(index);
+    if (isNamed && end - here.keyEnd >= BUCKET_HEADER_SIZE) reaching.delete(index);
   }
-  return { elements, ends, reaching };
+  return { lost, reaching, ends };
 }
 
 /** Where the value of an element ends; undefined when there is no telling. */
-function valueEnd({ end, keyEnd }: { readonly keyEnd: number; readonly end: number }, next: number | undefined, isBucket: boolean, isWrong: boolean, size: number): number | undefined {
-  const isTooShort = isBucket && end - keyEnd < BUCKET_HEADER_SIZE;
+function valueEnd({ end, keyEnd }: { readonly keyEnd: number; readonly end: number }, next: number | undefined, isNamed: boolean, isWrong: boolean, size: number): number | undefined {
+  const isTooShort = isNamed && end - keyEnd < BUCKET_HEADER_SIZE;
   if (!isWrong && !isTooShort) return end;
   if (next !== undefined && next >= keyEnd) return next;
-  if (next === undefined && isBucket) return isTooShort ? Math.min(size, keyEnd + BUCKET_HEADER_SIZE) : size;
+  if (next === undefined && isNamed) return isTooShort ? Math.min(size, keyEnd + BUCKET_HEADER_SIZE) : size;
   return end <= size ? end : undefined;
 }
 
@@ -161,18 +169,25 @@ function seemingCount(bytes: Uint8Array, isLeaf: boolean): number {
 }
 
 /** Judges keys by their order and by the bounds of the page, and elements by whether each has its bytes for itself. */
-export function judge({ bytes, elements, isLeaf, reaching }: Reading, bounds: KeyBounds): Judgement {
+export function judge(reading: Reading, bounds: KeyBounds): Judgement {
+  const { bytes, elements, isLeaf } = reading;
   const keys = elements.map((index) => elementKey(bytes, isLeaf, index));
-  if (reaching.size === 0 && isInOrder(keys, bounds)) return { sound: elements, doubtful: [], problems: [] };
-  const isInside = keys.map((key) => isWithin(key, bounds));
-  const likely = elements.flatMap((_, i) => (isInside[i] === true && !reaching.has(elements[i]!) ? [i] : []));
-  const sound = new Set(longestOrder(likely.map((i) => keys[i]!)).map((i) => likely[i]!));
-  const doubtful = elements.map((_, i) => i).filter((i) => !sound.has(i));
-  const fault = (i: number): string => (reaching.has(elements[i]!) ? "and its value reach into another element" : isInside[i] === true ? "is out of order" : "lies outside the range of its page");
+  const isApart = isSideBySide(reading);
+  if (isApart && isInOrder(keys, bounds)) return { sound: elements, doubtful: [], ends: new Map(), problems: [] };
+  const all = elements.map((_, i) => i);
+  const inside = all.filter((i) => isWithin(keys[i]!, bounds));
+  const ordered = (positions: readonly number[]): Set<number> => new Set(longestOrder(positions.map((i) => keys[i]!)).map((i) => positions[i]!));
+  const { ends, lost, reaching } = isApart ? APART : layOut(reading, ordered(inside));
+  const sound = ordered(inside.filter((i) => !reaching.has(elements[i]!) && !lost.has(elements[i]!)));
+  const doubtful = all.filter((i) => !sound.has(i) && !lost.has(elements[i]!));
+  const isInside = new Set(inside);
+  const fault = (i: number): string => (reaching.has(elements[i]!) ? "and its value reach into another element" : isInside.has(i) ? "is out of order" : "lies outside the range of its page");
+  const cut = [...sound].filter((i) => ends.has(elements[i]!));
   return {
     sound: [...sound].map((i) => elements[i]!),
     doubtful: doubtful.map((i) => elements[i]!),
-    problems: doubtful.map((i) => `key ${elements[i]} (${textOrHex(keys[i]!)}) ${fault(i)}`),
+    ends,
+    problems: [...doubtful.map((i) => `key ${elements[i]} (${textOrHex(keys[i]!)}) ${fault(i)}`), ...cut.map((i) => `bucket ${elements[i]} (${textOrHex(keys[i]!)}) does not end where its element says`)],
   };
 }
 

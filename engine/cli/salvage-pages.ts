@@ -109,7 +109,7 @@ export class SalvagePages {
       if (first === undefined) return false;
       at = readElements(first, readU16(first, PAGE_FLAGS) === FLAG_LEAF);
     }
-    const bucketCount = at.elements.filter((index) => leafElement(at.bytes, index, at.ends.get(index)).bucket !== undefined).length;
+    const bucketCount = at.elements.filter((index) => leafElement(at.bytes, index).bucket !== undefined).length;
     return bucketCount * 2 >= at.elements.length;
   }
 

@@ -35,10 +35,17 @@ interface Reference {
   readonly after: Pgid | undefined;
 }
 
+/** A page, and what of it can be believed at its place. */
+interface JudgedPage extends FoundPage {
+  readonly judgement: Judgement;
+}
+
 /** One state of the file, or a lost tree, on the way. */
 interface Walk {
   readonly visited: PgidSet;
   readonly claimed: PgidSet;
+  /** Pages that were not what belongs where they were met first. */
+  readonly refused: PgidSet;
   /** Pages that are left out, with all below them: what is lost is taken where it has no other place. */
   readonly skipped: PgidSet | undefined;
   /** Where the root of a lost tree is: it is taken though it may be at the wrong place. */
@@ -80,11 +87,6 @@ function pathOf(place: Place): readonly Buffer[] {
   return path.reverse();
 }
 
-/** Of a tree that is lost a page may belong to a newer one by now: it is left for that, or for itself. */
-function isForeign(sound: readonly number[], doubtful: readonly number[], walk: Walk): boolean {
-  return walk.skipped !== undefined && sound.length === 0 && doubtful.length > 0;
-}
-
 /** Takes trees. */
 export class SalvageTrees {
   readonly problems: Set<string> = new Set();
@@ -116,7 +118,7 @@ export class SalvageTrees {
   state(root: Pgid): { readonly used: PgidSet; readonly isSound: boolean } {
     const used = new PgidSet();
     const before = this.#faultCount;
-    this.#walk({ root, place: undefined }, { visited: new PgidSet(), claimed: used, skipped: undefined, lostRoot: undefined, waiting: [] });
+    this.#walk({ root, place: undefined }, { visited: new PgidSet(), refused: new PgidSet(), claimed: used, skipped: undefined, lostRoot: undefined, waiting: [] });
     return { used, isSound: this.#faultCount === before };
   }
 
@@ -136,7 +138,7 @@ export class SalvageTrees {
   }
 
   #lostTree(bucket: PlacedBucket): void {
-    this.#walk(bucket, { visited: new PgidSet(), claimed: new PgidSet(), skipped: this.reached, lostRoot: bucket.root, waiting: [] });
+    this.#walk(bucket, { visited: new PgidSet(), refused: new PgidSet(), claimed: new PgidSet(), skipped: this.reached, lostRoot: bucket.root, waiting: [] });
   }
 
   #problem = (pgid: Pgid, fault: string): void => {
@@ -162,7 +164,7 @@ export class SalvageTrees {
       const page = this.#find(at, bucket.place === undefined && at.level === 1, walk);
       if (page === undefined) continue;
       if (!page.isLeaf) {
-        this.#pushChildren(references, page, at, walk);
+        this.#pushChildren(references, page, at);
         continue;
       }
       leafLevel ??= at.level;
@@ -174,47 +176,54 @@ export class SalvageTrees {
   }
 
   /** Reads a page that is to be taken at its place. */
-  #find(at: Reference, isRootBucket: boolean, { claimed, lostRoot, skipped, visited }: Walk): FoundPage | undefined {
+  #find(at: Reference, isRootBucket: boolean, walk: Walk): JudgedPage | undefined {
+    const { claimed, lostRoot, refused, skipped, visited } = walk;
     const { pgid } = at;
     if (skipped?.has(pgid) === true) return undefined;
     // No set takes up a number that is no page of the file: there is no end to those.
     const outside = pgid < 2 ? "meta page in a tree" : pgid >= this.#pages.pageCount ? "lies beyond the end of the file" : undefined;
-    if (outside !== undefined || !visited.add(pgid)) {
+    if (outside !== undefined || visited.has(pgid)) {
       this.#problem(pgid, outside ?? "multiple references");
       return undefined;
     }
-    if (!claimed.add(pgid)) this.#problem(pgid, "multiple references");
-    const page = this.#pages.find(pgid, claimed, this.#problem);
-    if (page === undefined) return undefined;
-    if (page.id !== pgid) {
-      const fault = `self identifies as page ${page.id}`;
-      if (pgid !== lostRoot && this.#isMisplaced(page, at, isRootBucket)) {
-        this.#problem(pgid, fault);
-        this.#lost.push({ root: pgid, place: lostPlace(pgid) });
-        return undefined;
-      }
-      // Not a fault of the state: only the id is damaged.
-      this.#tell(pgid, fault);
+    if (claimed.has(pgid)) this.#problem(pgid, "multiple references");
+    const found = this.#pages.find(pgid, claimed, this.#problem);
+    const page = found === undefined ? undefined : { ...found, judgement: this.#judgeAt(found, at) };
+    const fault = page === undefined || pgid === lostRoot ? undefined : this.#misplaced(page, at, isRootBucket);
+    if (page !== undefined && fault !== undefined && refused.add(pgid)) {
+      this.#problem(pgid, fault);
+      // Something else may lead to it, and be right.
+      if (skipped === undefined) this.#lost.push({ root: pgid, place: lostPlace(pgid) });
+      return undefined;
     }
+    visited.add(pgid);
+    claimed.add(pgid);
+    if (page === undefined || fault !== undefined) return undefined;
+    // Not a fault of the state: only the id is damaged.
+    if (page.id !== pgid) this.#tell(pgid, `self identifies as page ${page.id}`);
     this.#progress(++this.#pageCount);
     return page;
   }
 
-  /** Says whether a page is the one whose id it has, at a place that is not its own: the id alone may be what is damaged. */
-  #isMisplaced(page: FoundPage, at: Reference, isRootBucket: boolean): boolean {
-    if (this.#pages.isCopyOrSwapped(at.pgid, page.id)) return true;
-    if (page.id < 2 || page.id >= this.#pages.pageCount) return false;
-    if (isRootBucket) return !this.#pages.holdsBuckets(page);
-    const { doubtful, sound } = this.#judgeAt(page, at);
-    return doubtful.length > sound.length;
+  /**
+   * Says why a page is not what belongs at its place. An id alone does not say so: it may be what is damaged.
+   * @returns undefined when it may belong there
+   */
+  #misplaced(page: JudgedPage, at: Reference, isRootBucket: boolean): string | undefined {
+    const { doubtful, sound } = page.judgement;
+    if (page.id === at.pgid) return sound.length === 0 && doubtful.length > 0 ? "all of its keys lie outside the range of its place" : undefined;
+    const isOther = page.id >= 2 && page.id < this.#pages.pageCount;
+    if (!isOther) return undefined;
+    const isMisplaced = this.#pages.isCopyOrSwapped(at.pgid, page.id) || (isRootBucket ? !this.#pages.holdsBuckets(page) : doubtful.length > sound.length);
+    return isMisplaced ? `self identifies as page ${page.id}` : undefined;
   }
 
   /** Has the children of a branch looked at next, in key order. Where its keys contradict each other those are bounds with which their pages begin. */
-  #pushChildren(references: Reference[], page: FoundPage, at: Reference, walk: Walk): void {
+  #pushChildren(references: Reference[], page: JudgedPage, at: Reference): void {
     const { bytes, count } = page;
     if (count < 2) this.#problem(at.pgid, `branch page with ${count} children, fewer than two`);
-    const { doubtful, sound } = this.#judge(page, at);
-    if (isForeign(sound, doubtful, walk)) return;
+    const { doubtful, sound } = page.judgement;
+    this.#tellJudgement(page, at);
     this.reached.add(at.pgid);
     const isReadable = new Set([...sound, ...doubtful]);
     const keys = Array.from({ length: count }, (_, index) => {
@@ -232,13 +241,10 @@ export class SalvageTrees {
     }
   }
 
-  #judge(page: Reading, at: Reference): Judgement {
-    const { bounds, pgid } = at;
-    const judgement = this.#judgeAt(page, at);
+  #tellJudgement({ bytes, isLeaf, judgement }: JudgedPage, { bounds, pgid }: Reference): void {
     for (const fault of judgement.problems) this.#problem(pgid, fault);
     const [first] = judgement.sound;
-    if (bounds.from !== undefined && first !== undefined && Buffer.compare(bounds.from, elementKey(page.bytes, page.isLeaf, first)) !== 0) this.#problem(pgid, "its first key is not the key of its branch element");
-    return judgement;
+    if (bounds.from !== undefined && first !== undefined && Buffer.compare(bounds.from, elementKey(bytes, isLeaf, first)) !== 0) this.#problem(pgid, "its first key is not the key of its branch element");
   }
 
   #judgeAt(page: Reading, at: Reference): Judgement {
@@ -260,20 +266,20 @@ export class SalvageTrees {
     return asFitting.sound.length > asBounded.sound.length + 1 ? asFitting : asBounded;
   }
 
-  #takeLeaf(page: Reading, at: Reference, { place }: PlacedBucket, walk: Walk, nested: PlacedBucket[]): void {
-    const { doubtful, sound } = this.#judge(page, at);
-    if (isForeign(sound, doubtful, walk)) return;
+  #takeLeaf(page: JudgedPage, at: Reference, { place }: PlacedBucket, walk: Walk, nested: PlacedBucket[]): void {
+    const { doubtful, ends, sound } = page.judgement;
+    this.#tellJudgement(page, at);
     this.reached.add(at.pgid);
     const last = sound.at(-1);
     if (last !== undefined) this.#lastKey = elementKey(page.bytes, true, last);
     const found: Destination = { place, path: pathOf(place), nested, isLost: false };
-    for (const index of sound) this.#take(at.pgid, leafElement(page.bytes, index, page.ends.get(index)), found, walk);
+    for (const index of sound) this.#take(at.pgid, leafElement(page.bytes, index, ends.get(index)), found, walk);
     if (doubtful.length === 0) return;
     const lostAt = lostPlace(at.pgid);
     const lost: Destination = { place: lostAt, path: pathOf(lostAt), nested: this.#lost, isLost: true };
     const names = new Set<string>();
     for (const index of doubtful) {
-      const element = leafElement(page.bytes, index, page.ends.get(index));
+      const element = leafElement(page.bytes, index, ends.get(index));
       const name = Buffer.from(element.key).toString("latin1");
       const isApart = element.bucket !== undefined && names.has(name);
       this.#take(at.pgid, element, isApart ? apartFrom(lost, index) : lost, walk);
@@ -310,11 +316,11 @@ export class SalvageTrees {
     const reading = readElements(page, true);
     // Of flags that are wrong, what the elements say must be right.
     if (fault !== undefined && reading.problems.length > 0) return;
-    const { doubtful, problems, sound } = judge(reading, UNBOUNDED);
+    const { doubtful, ends, problems, sound } = judge(reading, UNBOUNDED);
     for (const line of [...reading.problems, ...problems]) problem(line);
     for (const [elements, to, isLost] of [[sound, path, false], [doubtful, [...pathOf(lostPlace(pgid)), name], true]] as const) {
       for (const index of elements) {
-        const { bucket, flags, key, value } = leafElement(page, index, reading.ends.get(index));
+        const { bucket, flags, key, value } = leafElement(page, index, ends.get(index));
         if (bucket !== undefined) problem("a bucket inside an inline bucket");
         if (bucket !== undefined) this.#writer.bucket([...to, Buffer.from(key)], bucket.sequence);
         else if ((flags & BUCKET_FLAG) === 0) this.#writer.put(to, Buffer.from(key), value, isLost ? elementName(index) : undefined);

@@ -142,3 +142,17 @@ test("clearing a page that nothing leads to warns of nothing", async () => {
   const { status, stderr } = await here(["surgery", "clear-page", path, "--output", tempPath("leaked-cleared.db"), "--pageId", "5"]);
   assert.deepEqual([status, stderr], [0, ""]);
 });
+
+test("an element whose key stands elsewhere does not make the one before it doubtful", async () => {
+  const bytes = fileOf([leaf([bucketAt("b", 4)]), leaf([pair("k1", "aa"), pair("k2", "aa"), pair("k3", "aa")])]);
+  const at = 4 * PAGE_SIZE + HEADER_SIZE + 2 * 16 + 4;
+  bytes.writeUInt32LE(bytes.readUInt32LE(at) - 1, at);
+  assert.deepEqual([...(await salvage(bytes)).content], [["b/k1", "aa"], ["b/k2", "aa"], ["lost+found/page 4/ak", "3a"]]);
+});
+
+test("a page that a wrong pointer leads to first is taken where it belongs", async () => {
+  const leaves = ["a", "d", "m"].map((key) => leaf([pair(key), pair(`${key}1`)]));
+  const { content, report } = await salvage(fileOf([leaf([bucketAt("b", 4)]), branch([["a", 7], ["d", 6], ["m", 7]]), ...leaves]));
+  assert.deepEqual([...content.keys()], ["b/d", "b/d1", "b/m", "b/m1"]);
+  assert.deepEqual(report.problems, ["page 7: all of its keys lie outside the range of its place", "nothing leads to 1 page that holds something and is not free"]);
+});
