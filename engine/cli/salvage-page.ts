@@ -107,12 +107,14 @@ function isBucket(bytes: Uint8Array, index: number): boolean {
   return (readU32(bytes, elementAt(0, index) + LEAF_FLAGS) & BUCKET_FLAG) !== 0;
 }
 
-const APART: Layout = { reaching: new Set(), lost: new Set(), ends: new Map() };
+const APART: Layout = { reaching: new Set(), kept: new Set(), lost: new Set(), ends: new Map() };
 
 /** Which elements have bytes for themselves. */
 interface Layout {
   /** Those with bytes of another one, or whose value had to be cut. */
   readonly reaching: ReadonlySet<number>;
+  /** Buckets whose header can be read, though their value cannot end where it says. */
+  readonly kept: ReadonlySet<number>;
   /** Those of which nothing can be told. */
   readonly lost: ReadonlySet<number>;
   readonly ends: ReadonlyMap<number, number>;
@@ -120,7 +122,7 @@ interface Layout {
 
 /** Tells elements apart. Of two that share bytes the one is wrong whose key does not fit, or else the one that does not end where the next begins. */
 function layOut({ bytes, elements, isLeaf }: Reading, fitting: ReadonlySet<number>): Layout {
-  const [lost, reaching, ends] = [new Set<number>(), new Set<number>(), new Map<number, number>()];
+  const [lost, reaching, kept, ends] = [new Set<number>(), new Set<number>(), new Set<number>(), new Map<number, number>()];
   const data = elements.map((index) => elementData(bytes, isLeaf, index));
   // What is read in all must not be many times what there is.
   let room = 2 * bytes.length;
@@ -135,19 +137,25 @@ function layOut({ bytes, elements, isLeaf }: Reading, fitting: ReadonlySet<numbe
     const isNamed = isLeaf && isBucket(bytes, index);
     const end = valueEnd(here, next?.start, isNamed, reaching.has(index) && (isShared || isOutside), bytes.length);
     room -= (end ?? here.start) - here.start;
-    if (end === undefined || room < 0) lost.add(index);
-    if (end === undefined || room < 0 || end === here.end) continue;
-    ends.set(index, end);
-    // The header of a bucket is at the beginning of its value: nothing of it was cut.
-    if (isNamed && end - here.keyEnd >= BUCKET_HEADER_SIZE) reaching.delete(index);
+    if (end === undefined || room < 0) {
+      lost.add(index);
+      continue;
+    }
+    if (end !== here.end) ends.set(index, end);
+    // The header of a bucket is at the beginning of its value, and says how much of the rest there is.
+    const isWhole = isNamed && end - here.keyEnd >= BUCKET_HEADER_SIZE && (next === undefined || next.start >= here.keyEnd);
+    if (isWhole && (end !== here.end || ((isShared || isOutside) && reaching.has(index)))) {
+      reaching.delete(index);
+      kept.add(index);
+    }
   }
-  return { lost, reaching, ends };
+  return { lost, reaching, kept, ends };
 }
 
 /** Where the value of an element ends; undefined when there is no telling. */
 function valueEnd({ end, keyEnd }: { readonly keyEnd: number; readonly end: number }, next: number | undefined, isNamed: boolean, isWrong: boolean, size: number): number | undefined {
   const isTooShort = isNamed && end - keyEnd < BUCKET_HEADER_SIZE;
-  if (!isWrong && !isTooShort) return end;
+  if (!isTooShort && (!isWrong || (isNamed && end <= size))) return end;
   if (next !== undefined && next >= keyEnd) return next;
   if (next === undefined && isNamed) return isTooShort ? Math.min(size, keyEnd + BUCKET_HEADER_SIZE) : size;
   return end <= size ? end : undefined;
@@ -177,12 +185,12 @@ export function judge(reading: Reading, bounds: KeyBounds): Judgement {
   const all = elements.map((_, i) => i);
   const inside = all.filter((i) => isWithin(keys[i]!, bounds));
   const ordered = (positions: readonly number[]): Set<number> => new Set(longestOrder(positions.map((i) => keys[i]!)).map((i) => positions[i]!));
-  const { ends, lost, reaching } = isApart ? APART : layOut(reading, ordered(inside));
+  const { ends, kept, lost, reaching } = isApart ? APART : layOut(reading, ordered(inside));
   const sound = ordered(inside.filter((i) => !reaching.has(elements[i]!) && !lost.has(elements[i]!)));
   const doubtful = all.filter((i) => !sound.has(i) && !lost.has(elements[i]!));
   const isInside = new Set(inside);
   const fault = (i: number): string => (reaching.has(elements[i]!) ? "and its value reach into another element" : isInside.has(i) ? "is out of order" : "lies outside the range of its page");
-  const cut = [...sound].filter((i) => ends.has(elements[i]!));
+  const cut = [...sound].filter((i) => kept.has(elements[i]!));
   return {
     sound: [...sound].map((i) => elements[i]!),
     doubtful: doubtful.map((i) => elements[i]!),
