@@ -12,7 +12,7 @@ import { BUCKET_FLAG, BUCKET_HEADER_SIZE, FLAG_LEAF, PAGE_FLAGS, PAGE_HEADER_SIZ
 import { PgidSet } from "../format/pgid-set.js";
 import { inlinePageFault } from "../format/walk.js";
 import { leafElement, type LeafElement } from "./page-elements.js";
-import { childOf, elementKey, judge, readElements, typesOf, UNBOUNDED, type Judgement, type KeyBounds, type Reading } from "./salvage-page.js";
+import { childOf, elementData, elementKey, judge, readElements, typesOf, UNBOUNDED, type Judgement, type KeyBounds, type Reading } from "./salvage-page.js";
 import type { FoundPage, SalvagePages } from "./salvage-pages.js";
 import { LOST_AND_FOUND, type SalvageWriter } from "./salvage-writer.js";
 
@@ -85,6 +85,16 @@ function pathOf(place: Place): readonly Buffer[] {
   const path: Buffer[] = [];
   for (let at = place; at !== undefined; at = at.around) path.push(at.name);
   return path.reverse();
+}
+
+/** The bounds of a page. Where its branch has its first key with more behind it, the size of the key there is wrong, unless that of the one here seems to be. */
+function boundsOf({ bytes, elements: [first, second], isLeaf }: Reading, bounds: KeyBounds): KeyBounds {
+  const { below, from } = bounds;
+  if (from === undefined || first === undefined) return bounds;
+  const key = elementKey(bytes, isLeaf, first);
+  if (key.length >= from.length || Buffer.compare(key, from.subarray(0, key.length)) !== 0) return bounds;
+  const isExact = second === undefined || elementData(bytes, isLeaf, first).end === elementData(bytes, isLeaf, second).start;
+  return isExact ? { below, from: key } : bounds;
 }
 
 /** Takes trees. */
@@ -248,7 +258,7 @@ export class SalvageTrees {
   }
 
   #judgeAt(page: Reading, at: Reference): Judgement {
-    const asBounded = judge(page, at.bounds);
+    const asBounded = judge(page, boundsOf(page, at.bounds));
     return asBounded.doubtful.length < 2 ? asBounded : this.#judgeByNeighbours(page, at, asBounded);
   }
 

@@ -156,3 +156,12 @@ test("a page that a wrong pointer leads to first is taken where it belongs", asy
   assert.deepEqual([...content.keys()], ["b/d", "b/d1", "b/m", "b/m1"]);
   assert.deepEqual(report.problems, ["page 7: all of its keys lie outside the range of its place", "nothing leads to 1 page that holds something and is not free"]);
 });
+
+test("a branch's key that is too long costs no entry its place", async () => {
+  const leaves = ["a", "d"].map((key) => leaf([pair(key), pair(`${key}1`)]));
+  const bytes = fileOf([leaf([bucketAt("b", 4)]), branch([["a", 5], ["d", 6]]), ...leaves]);
+  bytes.writeUInt32LE(3, 4 * PAGE_SIZE + HEADER_SIZE + 16 + 4);
+  const { content, report } = await salvage(bytes);
+  assert.deepEqual([...content.keys()], ["b/a", "b/a1", "b/d", "b/d1"]);
+  assert.deepEqual(report.problems, ["page 6: its first key is not the key of its branch element"]);
+});
