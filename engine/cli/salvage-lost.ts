@@ -112,7 +112,7 @@ export function freePagesOf(file: RawFile, meta: Meta, used: PgidSet): FreePages
   }
 }
 
-/** Says why a list of free pages cannot be right: a page that is not on it leads to one that is. */
+/** Says why a list of free pages cannot be right: a page that is not on it leads to one that is. @param lost pages that the tree may need */
 export function contradiction(file: RawFile, pageSize: number, lost: readonly LostPage[], free: PgidSet): string | undefined {
   for (const { isLeaf, pgid } of lost) {
     const child = namedBy(file.readBytes(pgid * pageSize, pageSize), isLeaf).find((named) => free.has(named));

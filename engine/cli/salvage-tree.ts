@@ -2,7 +2,7 @@
  * Walks the trees of a damaged file and takes what they hold.
  *
  * A page costs its own entries when it cannot be read, and no others. What can be read and cannot be right where it stands, an entry out of order or a page that
- * is a copy of another one, goes into the bucket lost+found under the number of its page. What such a page leads to is taken there too, once everything
+ * belongs elsewhere, goes into the bucket lost+found under the number of its page. What such a page leads to is taken there too, once everything
  * that has a place of its own has been taken.
  *
  * Order: a tree depth first, in key order, then the buckets that it names, each with all that is below it.
