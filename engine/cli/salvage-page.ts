@@ -74,6 +74,8 @@ export function readElements(bytes: Uint8Array, isLeaf: boolean): Reading {
   const asSaid = readCounted(bytes, isLeaf, says);
   if (asSaid.problems.length === 0 && says > 0) return asSaid;
   const seems = seemingCount(bytes, isLeaf);
+  // The data of the first element begins behind the last header.
+  if (seems === 0 || elementData(bytes, isLeaf, 0).start !== elementAt(0, seems)) return asSaid;
   const asSeems = readCounted(bytes, isLeaf, seems);
   if (longestOrder(asSeems.elements.map((i) => elementKey(bytes, isLeaf, i))).length <= longestOrder(asSaid.elements.map((i) => elementKey(bytes, isLeaf, i))).length) return asSaid;
   return { ...asSeems, problems: [`its count is ${says}, and ${seems} seems right`, ...asSeems.problems] };

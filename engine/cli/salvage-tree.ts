@@ -228,7 +228,7 @@ export class SalvageTrees {
     return isMisplaced ? `self identifies as page ${page.id}` : undefined;
   }
 
-  /** Has the children of a branch looked at next, in key order. Where its keys contradict each other those are bounds with which their pages begin. */
+  /** Has the children of a branch looked at next, in key order. Where its keys contradict each other those are bounds with which their pages begin, and what has no such key may be anywhere below. */
   #pushChildren(references: Reference[], page: JudgedPage, at: Reference): void {
     const { bytes, count } = page;
     if (count < 2) this.#problem(at.pgid, `branch page with ${count} children, fewer than two`);
@@ -246,7 +246,7 @@ export class SalvageTrees {
     for (let index = count - 1; index >= 0; index--) {
       const before = index > 0 ? childOf(bytes, index - 1) : at.before;
       const after = index + 1 < count ? childOf(bytes, index + 1) : at.after;
-      references.push({ pgid: childOf(bytes, index), bounds: { from: froms[index], below }, level: at.level + 1, before, after });
+      references.push({ pgid: childOf(bytes, index), bounds: keys[index] === undefined ? at.bounds : { from: froms[index], below }, level: at.level + 1, before, after });
       below = keys[index] ?? below;
     }
   }

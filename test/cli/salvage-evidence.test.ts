@@ -165,3 +165,16 @@ test("a branch's key that is too long costs no entry its place", async () => {
   assert.deepEqual([...content.keys()], ["b/a", "b/a1", "b/d", "b/d1"]);
   assert.deepEqual(report.problems, ["page 6: its first key is not the key of its branch element"]);
 });
+
+test("two elements of a branch that stand in each other's place cost no entry its place", async () => {
+  const leaves = ["a", "d", "m", "t"].map((key) => leaf([pair(key), pair(`${key}1`)]));
+  const bytes = fileOf([leaf([bucketAt("b", 4)]), branch([["a", 5], ["d", 6], ["m", 7], ["t", 8]]), ...leaves]);
+  for (const [one, other] of [[0, 1], [0, 3], [1, 2], [1, 3]] as const) {
+    const changed = Buffer.from(bytes);
+    const [from, to] = [one, other].map((index) => 4 * PAGE_SIZE + HEADER_SIZE + 16 * index) as [number, number];
+    bytes.copy(changed, to, from, from + 16);
+    bytes.copy(changed, from, to, to + 16);
+    const { content } = await salvage(changed);
+    assert.deepEqual([...content.keys()].filter((key) => key.startsWith("b/")).length, 8, `${one} and ${other}: ${[...content.keys()].join(" ")}`);
+  }
+});
