@@ -28,8 +28,10 @@ class HeldStore extends MapImageStore {
   }
 
   override async get(name: string): Promise<Image> {
-    this.#arrivals.get(name)?.();
-    if (name === "slow look") await this.#held;
+    if (name === "slow look") {
+      this.#arrivals.get(name)?.();
+      await this.#held;
+    }
     return super.get(name);
   }
 }

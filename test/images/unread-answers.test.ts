@@ -200,19 +200,19 @@ test("forty answers of 2.5 MB at once are all given, whatever the limit", async 
   }
 });
 
-test("a client that lists twenty thousand images several times at once has all its lists", async () => {
+test("a client that lists more than a MiB of images several times at once has all its lists", async () => {
   const db = openMemory();
   const store = new LocalImageStore(db, { namespace: "default" });
   const labels = { "org.opencontainers.image.version": "1.0" };
   db.update((tx) => {
     const images = new TxImageStore(tx, { namespace: "default" });
-    for (let i = 0; i < 20_000; i++) images.put(`registry.example.com/team/project/image-${i}:1.0`, target, { labels });
+    for (let i = 0; i < 6000; i++) images.put(`registry.example.com/team/project/image-${i}:1.0`, target, { labels });
   });
   for (const limits of [{}, { answerBytes: 1 << 20 }]) {
     const server = await serveImages(store, { path: tempPath("lists.sock"), limits });
     const client = connectImages(server.address, { namespace: "default" });
     const lists = await Promise.all(Array.from({ length: 6 }, () => client.list()));
-    assert.deepEqual(lists.map(({ length }) => length), lists.map(() => 20_000));
+    assert.deepEqual(lists.map(({ length }) => length), lists.map(() => 6000));
     client.close();
     await server.close();
   }
