@@ -16,8 +16,6 @@ const KEY_BYTES_MAX = 32_768;
 const NAMESPACE_LENGTH_MAX = 76;
 const NAMESPACE_FORM = /^[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*$/;
 
-const LONE_SURROGATE = /\p{Surrogate}/u;
-
 /** Checks an image's name: a string, not empty, that UTF-8 can hold, not longer than a key can be. */
 export function validateName(name: string): void {
   validateText(name);
@@ -38,7 +36,7 @@ export function validateText(name: string): void {
 
 /** UTF-8 has no bytes for half a character: two such texts would be stored as one. */
 function requireWhole(what: string, text: string): void {
-  if (LONE_SURROGATE.test(text)) throw invalid(`${what} ${quote(text)} is not text: it has half a surrogate pair`);
+  if (!text.isWellFormed()) throw invalid(`${what} ${quote(text)} is not text: it has half a surrogate pair`);
 }
 
 /** Checks that a descriptor can be stored at all: strings, a size within int64. */
