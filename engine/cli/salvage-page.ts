@@ -245,5 +245,5 @@ export function pagesTaken(first: Uint8Array, isLeaf: boolean, pageSize: number)
     if (data.start !== end) return undefined;
     end = data.end;
   }
-  return Math.max(1, Math.ceil(end / pageSize));
+  return Math.ceil(end / pageSize);
 }

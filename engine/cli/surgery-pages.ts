@@ -126,7 +126,7 @@ function withoutElements(bytes: Uint8Array, isLeaf: boolean, start: number, end:
     page.set(bytes.subarray(data.start, data.start + data.size), size);
     size += data.size;
   }
-  const pageCount = Math.max(1, Math.ceil(size / pageSize));
+  const pageCount = Math.ceil(size / pageSize);
   writeU16(page, PAGE_COUNT, kept.length);
   writeU32(page, PAGE_OVERFLOW, pageCount - 1);
   return page.subarray(0, pageCount * pageSize);

@@ -38,7 +38,7 @@ export function paginate(node: Node, pageSize: number, fillPercent: number): Nod
 }
 
 function planPage(node: Node, from: number, to: number, byteSize: number, pageSize: number): NodePlan {
-  return { node, isBranch: node.isBranch, from, to, pageCount: Math.max(1, Math.ceil(byteSize / pageSize)), pgid: 0 };
+  return { node, isBranch: node.isBranch, from, to, pageCount: Math.ceil(byteSize / pageSize), pgid: 0 };
 }
 
 function cutLeaf(node: Node, pageSize: number, threshold: number): NodePlan[] {
