@@ -33,7 +33,7 @@ export interface CheckInput {
   /** Free and pending ids in stored order, duplicates and all; undefined when the file does not store them: then nothing is said about free pages. */
   readonly freeIds: Iterable<number> | undefined;
   /** Why the stored freelist could not be read; a line of its own. */
-  readonly freelistProblem?: string;
+  readonly freelistProblem?: string | undefined;
   /** How lines show a key; hexadecimal when left out. */
   readonly keyText?: KeyText;
 }

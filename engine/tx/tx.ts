@@ -207,9 +207,9 @@ export class Tx {
     }
     // In live read the size may be that of a newer snapshot by now.
     snapshot.watch?.requireUnmoved();
-    const input = { pages: pager.rawPages(snapshot), meta: snapshot.meta, fileSize: pager.fileSize, freeIds };
+    const input = { pages: pager.rawPages(snapshot), meta: snapshot.meta, fileSize: pager.fileSize, freeIds, freelistProblem };
     let problemCount = 0;
-    for (const problem of check(freelistProblem === undefined ? input : { ...input, freelistProblem })) {
+    for (const problem of check(input)) {
       problemCount++;
       yield problem;
       this.#state.requireOpen();
