@@ -47,7 +47,8 @@ export class PageImage {
   }
 
   /** Whether the key of element `i` of a branch page is the first key of this page. */
-  hasFirstKey(pages: Pages, branch: number, i: number): boolean {
+  hasFirstKey(branch: number, i: number): boolean {
+    const { pages } = this;
     const bytes = pages.slabBytes[branch >>> pages.frameBits]!;
     const element = elementAt(pages.pageStart(branch), i);
     const start = element + readU32(bytes, element + BRANCH_POS);

@@ -100,7 +100,7 @@ export class Rebalancer {
     const pages = this.#pages;
     const frame = pages.locate(pgid);
     if (!pageIsCompact(pages, frame) || !pages.isTakeable(frame) || pageElementCount(pages, frame) < 2) return undefined;
-    for (const [i, child] of children) if (!child.hasFirstKey(pages, frame, i)) return undefined;
+    for (const [i, child] of children) if (!child.hasFirstKey(frame, i)) return undefined;
     pages.take(frame, usedSize(pages, frame));
     this.#arena.taken.add(frame);
     this.#releaser.release(pgid, 1);
