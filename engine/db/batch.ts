@@ -3,7 +3,7 @@
 import { setImmediate } from "node:timers";
 import { inCallersContext } from "../base/caller-context.js";
 import { nextTurn, Turn } from "../base/turns.js";
-import { refusePromise, runHooks } from "./callback.js";
+import { quietly, refusePromise, runHooks } from "./callback.js";
 
 /** Calls that one transaction takes at most. */
 const MAX_BATCH_SIZE = 1000;
@@ -103,7 +103,10 @@ export class Batch<Tx extends Hooked> {
       if (calls.length === 0) calls = this.#calls.splice(0);
       if (isCommitted) {
         // What the strict check found came after the commit.
-        for (const [i, { reject }] of calls.entries()) settle({ resolve: () => reject(error), reject: () => reject(error) }, outcomes[i]!);
+        for (const [i, { reject }] of calls.entries()) {
+          quietly(() => runHooks(outcomes[i]!.hooks));
+          reject(error);
+        }
         return undefined;
       }
       if (failing === undefined || calls.length === 1) {
@@ -130,7 +133,7 @@ export class Batch<Tx extends Hooked> {
   }
 }
 
-function settle({ resolve, reject }: Pick<Call<unknown>, "resolve" | "reject">, { result, hooks }: Outcome): void {
+function settle<Tx>({ resolve, reject }: Call<Tx>, { result, hooks }: Outcome): void {
   try {
     runHooks(hooks);
   } catch (error) {
