@@ -60,8 +60,8 @@ export class Arena {
   offset = 0;
 
   readonly #pageSize: number;
-  /** By slab: its source, -1 when it has none yet. */
-  readonly #slabSources: number[] = [];
+  /** By slab: its source, if it has one yet. */
+  readonly #slabSources: (number | undefined)[] = [];
   /** Sources that can go before the end of the transaction, with the elements that are in them: large values by themselves, and chunks that are not kept. */
   readonly #elementCounts = new Map<number, number>();
   /** Sources that are memory for the leaf page that the element will be alone on. */

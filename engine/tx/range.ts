@@ -131,7 +131,7 @@ export class RangeScan {
     if (this.#prefix !== undefined && !place.keyStartsWith(this.#prefix)) return false;
     const bound = this.#reverse ? this.#low : this.#high;
     if (bound === undefined) return true;
-    const order = place.compareKey(bound.key) * (this.#reverse ? -1 : 1);
+    const order = place.compareKey(bound.key) * this.#by;
     return order < 0 || (order === 0 && bound.inclusive);
   }
 }
