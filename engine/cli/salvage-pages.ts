@@ -121,11 +121,15 @@ export class SalvagePages {
     let count = taken ?? says;
     if (says === 1 && count === 1) return first;
     const isInFile = (pgid + says) * this.#pageSize <= this.#file.size;
-    if (!isInFile) problem(pgid, `${overflow} overflow pages do not fit into the file`);
-    if (!isInFile) count = this.#room(pgid, count);
-    else if (count > says) count = Math.max(says, this.#room(pgid, count));
-    if (isInFile && count > says) problem(pgid, `its overflow is ${overflow}, and ${count - 1} seems right`);
-    if (isInFile && count < says && this.#room(pgid + count - 1, 1 + says - count) < 1 + says - count) problem(pgid, `its overflow is ${overflow}, and other pages begin among those`);
+    if (!isInFile) {
+      problem(pgid, `${overflow} overflow pages do not fit into the file`);
+      count = this.#room(pgid, count);
+    } else if (count > says) {
+      count = Math.max(says, this.#room(pgid, count));
+      if (count > says) problem(pgid, `its overflow is ${overflow}, and ${count - 1} seems right`);
+    } else if (count < says && this.#room(pgid + count - 1, 1 + says - count) < 1 + says - count) {
+      problem(pgid, `its overflow is ${overflow}, and other pages begin among those`);
+    }
     return this.#read(pgid, this.#claim(pgid, count, claimed, problem)) ?? first;
   }
 
