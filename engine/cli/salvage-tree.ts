@@ -126,9 +126,8 @@ export class SalvageTrees {
 
   /** Takes what the root bucket of a state leads to. @returns all pages that something in it leads to, overflow pages too, and whether nothing is wrong with it */
   state(root: Pgid): { readonly used: PgidSet; readonly isSound: boolean } {
-    const used = new PgidSet();
     const before = this.#faultCount;
-    this.#walk({ root, place: undefined }, { visited: new PgidSet(), refused: new PgidSet(), claimed: used, skipped: undefined, lostRoot: undefined, waiting: [] });
+    const used = this.#walk({ root, place: undefined }, undefined, undefined);
     return { used, isSound: this.#faultCount === before };
   }
 
@@ -148,7 +147,7 @@ export class SalvageTrees {
   }
 
   #lostTree(bucket: PlacedBucket): void {
-    this.#walk(bucket, { visited: new PgidSet(), refused: new PgidSet(), claimed: new PgidSet(), skipped: this.reached, lostRoot: bucket.root, waiting: [] });
+    this.#walk(bucket, this.reached, bucket.root);
   }
 
   #problem = (pgid: Pgid, fault: string): void => {
@@ -160,9 +159,11 @@ export class SalvageTrees {
     if (this.#isTold) this.problems.add(`page ${pgid}: ${fault}`);
   }
 
-  #walk(first: PlacedBucket, walk: Walk): void {
-    walk.waiting.push(first);
+  /** Takes a bucket and all below it. @returns all pages that something in it leads to, overflow pages too */
+  #walk(first: PlacedBucket, skipped: PgidSet | undefined, lostRoot: Pgid | undefined): PgidSet {
+    const walk: Walk = { visited: new PgidSet(), claimed: new PgidSet(), refused: new PgidSet(), skipped, lostRoot, waiting: [first] };
     for (let bucket = walk.waiting.pop(); bucket !== undefined; bucket = walk.waiting.pop()) this.#bucketTree(bucket, walk);
+    return walk.claimed;
   }
 
   #bucketTree(bucket: PlacedBucket, walk: Walk): void {
