@@ -1,8 +1,8 @@
 /** `hexbolt backup`: a verified copy of one state of a database, also while another process writes it. */
 import { statSync } from "node:fs";
-import { EXIT_OK, OUTPUT_OPTION, UsageError, type Command } from "./command.js";
+import { EXIT_OK, OUTPUT_OPTION, type Command } from "./command.js";
 import { writeJson } from "./io.js";
-import { isSameFile, withNewFile } from "./new-file.js";
+import { refuseOriginal, withNewFile } from "./new-file.js";
 import { LiveTries, openForReading, requireFile, type Reading } from "./open-file.js";
 import { outputOf } from "./surgery-file.js";
 import { Progress } from "./terminal.js";
@@ -35,7 +35,7 @@ export const backupCommand: Command = {
     const source = args.at(0);
     const target = outputOf(args);
     const size = requireFile(source);
-    if (isSameFile(source, target)) throw new UsageError("the output must be another file than the original");
+    refuseOriginal(source, target);
     const progress = new Progress(io, "copying", size);
     const txid = await withNewFile(io, target, async (temporary) => {
       const reading = openForReading(io, source, progress);

@@ -3,7 +3,7 @@ import { statSync } from "node:fs";
 import { BoltError, type DB } from "../index.js";
 import { EXIT_OK, Failure, UsageError, type Command } from "./command.js";
 import { writeJson } from "./io.js";
-import { isSameFile, withNewFile } from "./new-file.js";
+import { refuseOriginal, withNewFile } from "./new-file.js";
 import { LiveTries, openForReading, requireFile, usedSize } from "./open-file.js";
 import { RawFile } from "./raw-file.js";
 import { Progress } from "./terminal.js";
@@ -51,7 +51,7 @@ export const compactCommand: Command = {
     const txMaxSize = args.integer("tx-max-size", 0);
     const pageSize = args.pageSize("page-size");
     const before = requireFile(source);
-    if (isSameFile(source, target)) throw new UsageError("the output must be another file than the original");
+    refuseOriginal(source, target);
     const progress = new Progress(io, "compacting", usedSize(source));
     await withNewFile(io, target, (temporary) => {
       const reading = openForReading(io, source, progress);

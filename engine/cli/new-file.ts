@@ -179,7 +179,8 @@ function namesIn(folder: string): string[] {
   }
 }
 
-/** Whether two paths are one file. */
-export function isSameFile(a: string, b: string): boolean {
-  return existsSync(a) && existsSync(b) && realpathSync(a) === realpathSync(b);
+/** @throws UsageError when the output would be the original itself */
+export function refuseOriginal(original: string, output: string): void {
+  const isSame = existsSync(original) && existsSync(output) && realpathSync(original) === realpathSync(output);
+  if (isSame) throw new UsageError("the output must be another file than the original");
 }

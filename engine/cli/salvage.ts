@@ -9,10 +9,10 @@ import { DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, MIN_PAGE_SIZE, SMALLEST_READABLE_PAGE
 import type { Meta } from "../format/meta.js";
 import { PgidSet } from "../format/pgid-set.js";
 import { readPageHeader } from "../format/page.js";
-import { EXIT_OK, Failure, OUTPUT_OPTION, UsageError, type Command } from "./command.js";
+import { EXIT_OK, Failure, OUTPUT_OPTION, type Command } from "./command.js";
 import { textOrHex } from "./go-text.js";
 import { writeJson, type Io } from "./io.js";
-import { isSameFile, removeTemporary, withNewFile } from "./new-file.js";
+import { refuseOriginal, removeTemporary, withNewFile } from "./new-file.js";
 import { requireFile, viewRaw } from "./open-file.js";
 import type { RawFile } from "./raw-file.js";
 import { contradiction, findLostPages, freePagesOf, topDown, unknownFreePages, type FreePages, type LostPage, type LostPages } from "./salvage-lost.js";
@@ -269,7 +269,7 @@ export const salvageCommand: Command = {
     const source = args.at(0);
     const target = outputOf(args);
     requireFile(source);
-    if (isSameFile(source, target)) throw new UsageError("the output must be another file than the original");
+    refuseOriginal(source, target);
     const options = { scan: args.has("scan"), scanFree: args.has("scan-free"), older: args.has("older") };
     const report = await withNewFile(io, target, (temporary) => {
       const found = viewRaw(io, source, "live", (file) => salvage(io, file, temporary, options));

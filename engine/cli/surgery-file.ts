@@ -10,7 +10,7 @@ import { MAGIC, type Pgid } from "../format/constants.js";
 import type { Arguments } from "./args.js";
 import { EXIT_OK, Failure, UsageError } from "./command.js";
 import { writeJson, type Io } from "./io.js";
-import { copyFile, isSameFile, OWNER_WRITES, withNewFile } from "./new-file.js";
+import { copyFile, refuseOriginal, OWNER_WRITES, withNewFile } from "./new-file.js";
 import { holdLock, requireFile } from "./open-file.js";
 import { RawFile } from "./raw-file.js";
 
@@ -70,7 +70,7 @@ export async function withCopy(args: Arguments, io: Io, operate: (file: SurgeryF
   const source = args.at(0);
   const target = outputOf(args);
   requireFile(source);
-  if (isSameFile(source, target)) throw new UsageError("the output must be another file than the original");
+  refuseOriginal(source, target);
   const { lock } = holdLock(io, source, "refuse");
   try {
     const text = await withNewFile(io, target, (temporary) => {
