@@ -1,9 +1,7 @@
 /** `hexbolt surgery revert-meta-page, copy-page, clear-page, clear-page-elements`: operations on single pages, each on a copy of the file. */
 import { BoltError } from "../base/errors.js";
 import { readU16, readU32, writeU16, writeU32, writeU64 } from "../base/bytes.js";
-import {
-  BRANCH_KEY_SIZE, BRANCH_POS, ELEMENT_SIZE, FLAG_BRANCH, FLAG_LEAF, FLAG_META, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, PAGE_COUNT, PAGE_HEADER_SIZE, PAGE_ID, PAGE_OVERFLOW,
-} from "../format/constants.js";
+import { BRANCH_POS, ELEMENT_SIZE, FLAG_BRANCH, FLAG_LEAF, FLAG_META, LEAF_POS, PAGE_COUNT, PAGE_HEADER_SIZE, PAGE_ID, PAGE_OVERFLOW } from "../format/constants.js";
 import { examineLeaf } from "../format/element-faults.js";
 import { FREELIST_NOT_STORED } from "../format/meta.js";
 import { elementAt } from "../format/page-index.js";
@@ -14,6 +12,7 @@ import { Failure, OUTPUT_OPTION, UsageError, type Command, type OptionSpec } fro
 import type { Io } from "./io.js";
 import { leafElements, refuseBrokenElements } from "./page-elements.js";
 import { describePage, KINDS, makePageMap, type Kind, type PageMap } from "./page-map.js";
+import { elementData } from "./salvage-page.js";
 import { FREELIST_WARNING, withCopy, type SurgeryFile } from "./surgery-file.js";
 
 const PAGE_OPTION: OptionSpec = { name: "pageId", value: "ID", help: "the page" };
@@ -104,13 +103,6 @@ export const copyPageCommand: Command = {
   },
 };
 
-/** Bytes of an element's data, from where it starts in the page. */
-function dataOf(bytes: Uint8Array, index: number, isLeaf: boolean): { readonly start: number; readonly size: number } {
-  const element = elementAt(0, index);
-  if (isLeaf) return { start: element + readU32(bytes, element + LEAF_POS), size: readU32(bytes, element + LEAF_KEY_SIZE) + readU32(bytes, element + LEAF_VALUE_SIZE) };
-  return { start: element + readU32(bytes, element + BRANCH_POS), size: readU32(bytes, element + BRANCH_KEY_SIZE) };
-}
-
 /** A page of the elements of another one but those from `start` to `end`, laid out anew; as many pages long as it needs. */
 function withoutElements(bytes: Uint8Array, isLeaf: boolean, start: number, end: number, pageSize: number): Buffer {
   const kept = Array.from({ length: readU16(bytes, PAGE_COUNT) }, (_, i) => i).filter((i) => i < start || i >= end);
@@ -120,11 +112,11 @@ function withoutElements(bytes: Uint8Array, isLeaf: boolean, start: number, end:
   for (const [i, index] of kept.entries()) {
     const from = elementAt(0, index);
     const to = elementAt(0, i);
-    const data = dataOf(bytes, index, isLeaf);
+    const data = elementData(bytes, isLeaf, index);
     page.set(bytes.subarray(from, from + ELEMENT_SIZE), to);
     writeU32(page, to + (isLeaf ? LEAF_POS : BRANCH_POS), size - to);
-    page.set(bytes.subarray(data.start, data.start + data.size), size);
-    size += data.size;
+    page.set(bytes.subarray(data.start, data.end), size);
+    size += data.end - data.start;
   }
   const pageCount = Math.ceil(size / pageSize);
   writeU16(page, PAGE_COUNT, kept.length);
