@@ -128,10 +128,8 @@ export class RawFile {
   activeMeta(): Meta {
     const [newest] = this.validMetas();
     if (newest !== undefined) return newest.meta;
-    const fault = this.metas[0]?.fault ?? "INVALID";
-    const failure = pageSizeFailure(this.metas[0]);
-    if (failure !== undefined) throw failure;
-    throw boltError(fault, "neither meta page is valid; is this a bolt file?");
+    const [meta0] = this.metas;
+    throw pageSizeFailure(meta0) ?? boltError(meta0?.fault ?? "INVALID", "neither meta page is valid; is this a bolt file?");
   }
 
   /** The pages as a walk reads them. */

@@ -86,8 +86,7 @@ export const metaUpdateCommand: Command = {
     if (page > 1) throw new UsageError(`invalid meta page id: ${page}`);
     const change = parseFields(args.texts("fields"));
     return withCopy(args, io, (file) => {
-      // Meta page 0 is at the start whatever the page size is.
-      const pageSize = page === 0 ? (file.pageSize ?? META_SIZE) : (file.pageSize ?? pageSizeOf(file.metas[0]));
+      const pageSize = file.pageSize ?? pageSizeOf(file.metas[0]);
       const bytes = file.readBytes(page * pageSize, META_SIZE);
       if (bytes.length < META_SIZE) throw new Failure("INVALID", `read meta page ${page} failed: it is cut off`);
       if (!changeMeta(bytes, change, FLAG_META)) return "Nothing changed!\n";

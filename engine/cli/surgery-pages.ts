@@ -34,6 +34,10 @@ function newerMeta(file: SurgeryFile): 0 | 1 {
   return meta0.txid < meta1.txid ? 1 : 0;
 }
 
+function storesFreelist(file: SurgeryFile): boolean {
+  return file.metas.some((meta) => meta !== undefined && meta.freelist !== FREELIST_NOT_STORED);
+}
+
 /** `surgery revert-meta-page` */
 export const revertMetaPageCommand: Command = {
   name: "surgery revert-meta-page", summary: "go back to the state before the last transaction", usage: "FILE [NEW]",
@@ -96,8 +100,7 @@ export const copyPageCommand: Command = {
     if (from === to) throw new UsageError(`'--from-page' and '--to-page' have the same value: ${from}`);
     return withCopy(args, io, (file) => {
       io.stderr.write(copyPage(file, from, to));
-      const isStored = file.metas.some((meta) => meta !== undefined && meta.freelist !== FREELIST_NOT_STORED);
-      const warning = isStored ? `WARNING: the free list might have changed.\n${FREELIST_WARNING}` : "";
+      const warning = storesFreelist(file) ? `WARNING: the free list might have changed.\n${FREELIST_WARNING}` : "";
       return `${warning}The page ${from} was successfully copied to page ${to}\n`;
     });
   },
@@ -147,8 +150,7 @@ function clearElements(file: SurgeryFile, pgid: number, start: number, end: numb
   const hasBuckets = isLeaf && !isBroken(bytes) && [...leafElements(bytes)].some(({ bucket, index }) => bucket !== undefined && bucket.root !== 0 && index >= start && index < stop);
   const page = withoutElements(bytes, isLeaf, start, stop, file.needPageSize());
   file.writePage(pgid, page);
-  const isStored = file.metas.some((meta) => meta !== undefined && meta.freelist !== FREELIST_NOT_STORED);
-  if (!isStored) return undefined;
+  if (!storesFreelist(file)) return undefined;
   return readU32(page, PAGE_OVERFLOW) !== header.overflow || !isLeaf ? "pages" : hasBuckets ? "buckets" : undefined;
 }
 
