@@ -4,8 +4,7 @@ import { CheckStorage } from "./check-storage.js";
 import { EXIT_FAILED, EXIT_OK, Failure, type Command } from "./command.js";
 import { textOrHex } from "./go-text.js";
 import { writeJson, type Io } from "./io.js";
-import { holdLock, LiveTries, requireFile, usedSize } from "./open-file.js";
-import { RawFile } from "./raw-file.js";
+import { holdLock, LiveTries, readRaw, requireFile, usedSize } from "./open-file.js";
 import { paintFor, Progress } from "./terminal.js";
 
 /** Keys in lines of the check are in hexadecimal; bbolt's command prints those that are text as text. */
@@ -80,25 +79,17 @@ function checkOnce(path: string, isLive: boolean, fromPage: number | undefined, 
 
 /** Tells what no check of bbolt's looks at: with one meta page gone the state before is a sound database. */
 function tellInvalidMetas(io: Io, path: string): void {
-  const file = new RawFile(path, false);
-  try {
+  readRaw(path, false, (file) => {
     const [valid] = file.validMetas();
     if (valid !== undefined) for (const line of file.metaProblems()) io.stderr.write(`hexbolt: ${line}: transaction ${valid.meta.txid} was checked\n`);
-  } finally {
-    file.close();
-  }
+  });
 }
 
 function pretend(storage: CheckStorage, path: string, fromPage: number): void {
-  const file = new RawFile(path, false);
-  try {
-    const meta = file.activeMeta();
-    const { highWaterMark } = meta;
-    if (fromPage < 2 || fromPage >= highWaterMark) throw new Failure("OUT_OF_RANGE", `page ID (${fromPage}) out of range [2, ${highWaterMark})`);
-    storage.pretendRoot(meta, fromPage);
-  } finally {
-    file.close();
-  }
+  const meta = readRaw(path, false, (file) => file.activeMeta());
+  const { highWaterMark } = meta;
+  if (fromPage < 2 || fromPage >= highWaterMark) throw new Failure("OUT_OF_RANGE", `page ID (${fromPage}) out of range [2, ${highWaterMark})`);
+  storage.pretendRoot(meta, fromPage);
 }
 
 /** The command. */

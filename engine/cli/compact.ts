@@ -4,8 +4,7 @@ import { BoltError, type DB } from "../index.js";
 import { EXIT_OK, Failure, UsageError, type Command } from "./command.js";
 import { writeJson } from "./io.js";
 import { refuseOriginal, withNewFile } from "./new-file.js";
-import { LiveTries, openForReading, requireFile, usedSize } from "./open-file.js";
-import { RawFile } from "./raw-file.js";
+import { LiveTries, openForReading, readRaw, requireFile, usedSize } from "./open-file.js";
 import { Progress } from "./terminal.js";
 
 /**
@@ -14,14 +13,11 @@ import { Progress } from "./terminal.js";
  */
 function lossesOf(path: string, db: DB): string[] {
   const losses: string[] = [];
-  const file = new RawFile(path, true, db.recovery?.txid);
   try {
-    file.freeIds(file.activeMeta());
+    readRaw(path, true, (file) => file.freeIds(file.activeMeta()), db.recovery?.txid);
   } catch (error) {
     if (!(error instanceof BoltError && error.code === "CORRUPT")) throw error;
     losses.push(error.message);
-  } finally {
-    file.close();
   }
   const hasValues = db.view((tx) => {
     const cursor = tx.cursor();

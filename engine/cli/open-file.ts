@@ -130,26 +130,20 @@ function openCounted(io: Io, path: string, progress: Progress): Reading {
 /** Says of a file that is no database why that is, where the command knows it better than the library. */
 function plainly(error: unknown, path: string): unknown {
   if (!(error instanceof BoltError) || error.code !== "INVALID") return error;
-  const file = new RawFile(path, false);
-  try {
-    return pageSizeFailure(file.metas[0]) ?? error;
-  } finally {
-    file.close();
-  }
+  return readRaw(path, false, (file) => pageSizeFailure(file.metas[0])) ?? error;
 }
 
 /** Bytes of the pages in use: what is read of a file by whoever reads all of it once. Of one that cannot tell, its size. */
 export function usedSize(path: string): number {
-  const file = new RawFile(path, false);
-  try {
-    const meta = file.activeMeta();
-    return Math.min(file.size, (meta.highWaterMark - (file.freeIds(meta)?.length ?? 0)) * meta.pageSize);
-  } catch (error) {
-    if (error instanceof BoltError) return file.size;
-    throw error;
-  } finally {
-    file.close();
-  }
+  return readRaw(path, false, (file) => {
+    try {
+      const meta = file.activeMeta();
+      return Math.min(file.size, (meta.highWaterMark - (file.freeIds(meta)?.length ?? 0)) * meta.pageSize);
+    } catch (error) {
+      if (error instanceof BoltError) return file.size;
+      throw error;
+    }
+  });
 }
 
 function tellLive(io: Io, path: string, trouble: "in use" | "no locks"): void {
@@ -231,7 +225,7 @@ export function viewRaw<T>(io: Io, path: string, inUse: InUse, read: (file: RawF
     for (const tries = new LiveTries(isLive); ;) {
       const out = isLive ? new MemoryOutput(io.stdout) : undefined;
       try {
-        const result = readOnce(path, isLive, lock?.recovery?.txid, (file) => read(file, out ?? io.stdout));
+        const result = readRaw(path, isLive, (file) => read(file, out ?? io.stdout), lock?.recovery?.txid);
         if (out !== undefined) io.stdout.write(out.bytes());
         return result;
       } catch (error) {
@@ -243,7 +237,8 @@ export function viewRaw<T>(io: Io, path: string, inUse: InUse, read: (file: RawF
   }
 }
 
-function readOnce<T>(path: string, isLive: boolean, recoveredTxid: bigint | undefined, read: (file: RawFile) => T): T {
+/** Opens a raw file for as long as `read` takes, without a lock. @see RawFile for the other parameters */
+export function readRaw<T>(path: string, isLive: boolean, read: (file: RawFile) => T, recoveredTxid?: bigint): T {
   const file = new RawFile(path, isLive, recoveredTxid);
   try {
     return read(file);

@@ -7,12 +7,12 @@ import { hex, printableText, textOrHex } from "./go-text.js";
 import { infoOf } from "./info.js";
 import { interpret } from "./interpret.js";
 import { MemoryOutput, type Io } from "./io.js";
-import { LiveTries } from "./open-file.js";
+import { LiveTries, readRaw } from "./open-file.js";
 import { branchElements, leafElements } from "./page-elements.js";
 import { pageJson } from "./page.js";
 import { describePage, KINDS, makePageMap, pathOf, pathText, type MapBucket } from "./page-map.js";
 import { familyColour } from "./map-picture.js";
-import { RawFile } from "./raw-file.js";
+import type { RawFile } from "./raw-file.js";
 
 /** How long a question is tried again when the writer has moved on. */
 const PATIENCE_MS = 5000;
@@ -39,13 +39,10 @@ function view<T>(path: string, read: (tx: ReadTx) => T): T {
 
 function viewPages<T>(path: string, read: (file: RawFile) => T): T {
   for (const tries = new LiveTries(true, PATIENCE_MS); ;) {
-    const file = new RawFile(path, true);
     try {
-      return read(file);
+      return readRaw(path, true, read);
     } catch (error) {
       tries.requireAnother(error);
-    } finally {
-      file.close();
     }
   }
 }
