@@ -19,7 +19,7 @@ import { parseFilters } from "./filters.js";
 import { requireOptions } from "./options.js";
 import { ownChange, ownDelete, ownPut, ownTarget } from "./own.js";
 import { TurnsByName } from "./turns.js";
-import { validateEarlyTarget, validateImage, validateName, validateNamespace, validateStrings, validateText } from "./validate.js";
+import { validateEarlyImage, validateImage, validateName, validateNamespace, validateText } from "./validate.js";
 import type { CorruptImage } from "./errors.js";
 import type { ImageKeys } from "./etcd-change.js";
 import type { GatewayCall, GatewayOptions } from "./etcd-gateway.js";
@@ -186,14 +186,7 @@ export class EtcdImageStore implements EditableImageStore {
   }
 
   #valid(name: string, target: Descriptor, labels: Image["labels"]): Image {
-    if (this.#namespace !== undefined) {
-      validateImage(name, target, labels);
-    } else {
-      validateName(name);
-      validateEarlyTarget(target);
-      validateStrings("labels", labels);
-      validateStrings("annotations", target.annotations);
-    }
+    (this.#namespace === undefined ? validateEarlyImage : validateImage)(name, target, labels);
     return labels === undefined ? { name, target } : { name, target, labels };
   }
 }

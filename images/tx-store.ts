@@ -15,7 +15,7 @@ import {
 } from "./layout.js";
 import { neverInitialised, requireLayoutOptions, requireOwnLayout } from "./namespaces.js";
 import { applyChange, withoutEmptyValues } from "./change.js";
-import { validateEarlyTarget, validateImage, validateName, validateStrings, validateText } from "./validate.js";
+import { validateEarlyImage, validateImage, validateName, validateText } from "./validate.js";
 import { encodeVarint } from "./varint.js";
 import type { Bucket, ReadTx, Tx } from "../engine/index.js";
 import type { CorruptImage } from "./errors.js";
@@ -186,11 +186,7 @@ export class TxImageStore {
   }
 
   #validate(image: Image): void {
-    if (this.#namespace !== undefined) return validateImage(image.name, image.target, image.labels);
-    validateName(image.name);
-    validateEarlyTarget(image.target);
-    validateStrings("labels", image.labels);
-    validateStrings("annotations", image.target.annotations);
+    (this.#namespace === undefined ? validateEarlyImage : validateImage)(image.name, image.target, image.labels);
   }
 
   #missing(name: string): ImageNotFoundError {

@@ -97,6 +97,14 @@ export function validateStrings(what: "labels" | "annotations", strings: Readonl
   }
 }
 
+/** Checks that a whole image can be stored at all. */
+export function validateEarlyImage(name: string, target: Descriptor, labels: Readonly<Record<string, string>> | undefined): void {
+  validateName(name);
+  validateEarlyTarget(target);
+  validateStrings("labels", labels);
+  validateStrings("annotations", target.annotations);
+}
+
 /** Checks a whole image as containerd does before it stores one. */
 export function validateImage(name: string, target: Descriptor, labels: Readonly<Record<string, string>> | undefined): void {
   validateName(name);
