@@ -40,9 +40,11 @@ export function applyChange(image: Image, change: ImageChange): Image {
   return withParts(image, target, labels);
 }
 
-/** Gives the image without empty label and annotation values: containerd does not store them. */
-export function withoutEmptyValues(image: Image): Image {
-  return withParts(image, withAnnotations(image.target, filled(image.target.annotations)), filled(image.labels));
+/** Gives the image as it is stored now: with its times, and without empty label and annotation values, which containerd does not store. */
+export function stamped(image: Image, createdAt: Date | undefined): Image {
+  const updatedAt = new Date();
+  const { labels, target } = image;
+  return { ...withParts(image, withAnnotations(target, filled(target.annotations)), filled(labels)), createdAt: createdAt ?? updatedAt, updatedAt };
 }
 
 /** Without the empty values; undefined when nothing is left. */

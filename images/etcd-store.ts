@@ -9,7 +9,7 @@
  * Keeps true: a call that resolved is in the cluster's majority; a list is one revision's, however many pages it takes.
  */
 import { isUtf8 } from "node:buffer";
-import { applyChange, withoutEmptyValues } from "./change.js";
+import { applyChange, stamped } from "./change.js";
 import { CorruptImagesError, ImagesError, corruptImage, exists, invalid, notFound, quote } from "./errors.js";
 import { EtcdChange } from "./etcd-change.js";
 import { ended } from "./etcd-gateway.js";
@@ -195,11 +195,6 @@ function decode(name: string, entry: Entry): Image {
   const image = decodeRecord(name, entry.value);
   if (typeof image === "string") throw corruptImage(name, image);
   return image;
-}
-
-function stamped(image: Image, createdAt: Date | undefined): Image {
-  const updatedAt = new Date();
-  return { ...withoutEmptyValues(image), createdAt: createdAt ?? updatedAt, updatedAt };
 }
 
 /**

@@ -14,7 +14,7 @@ import {
   IMAGES, SCHEMA, SCHEMA_VERSION, SCHEMA_VERSION_KEY, UnreadableImage, earlyLayout, namespacedLayout,
 } from "./layout.js";
 import { neverInitialised, requireLayoutOptions, requireOwnLayout } from "./namespaces.js";
-import { applyChange, withoutEmptyValues } from "./change.js";
+import { applyChange, stamped } from "./change.js";
 import { validateEarlyImage, validateImage, validateName, validateText } from "./validate.js";
 import { encodeVarint } from "./varint.js";
 import type { Bucket, ReadTx, Tx } from "../engine/index.js";
@@ -181,8 +181,7 @@ export class TxImageStore {
   /** Gives the image the times that the layout stores. */
   #stamped(image: Image, createdAt: Date | undefined): Image {
     if (this.#namespace === undefined) return { name: image.name, target: image.target, ...labelsOf(image) };
-    const updatedAt = new Date();
-    return { ...withoutEmptyValues(image), createdAt: createdAt ?? updatedAt, updatedAt };
+    return stamped(image, createdAt);
   }
 
   #validate(image: Image): void {
