@@ -50,7 +50,7 @@ export class RemoteImageStore implements EditableImageStore {
   readonly #client: GrpcClient;
   readonly #namespace: string | undefined;
   readonly #timeoutMs: number;
-  #lacksEarly = false;
+  #lacksEarly: boolean;
   #lacksPresent = false;
 
   constructor(address: string, options: ConnectOptions = {}) {
@@ -79,7 +79,7 @@ export class RemoteImageStore implements EditableImageStore {
   /** Creates the image. @throws ImageExistsError */
   async create(name: string, target: Descriptor, options?: PutOptions): Promise<Image> {
     validate(name, target, options?.labels);
-    const image = { name, target, ...(options?.labels === undefined ? {} : { labels: options.labels }) };
+    const image = { name, target, ...ownPut(options) };
     return this.#within(options, async (limits) => this.#image(await this.#call(PRESENT_SERVICE, "Create", encodeImageField(image), limits)));
   }
 
@@ -87,7 +87,7 @@ export class RemoteImageStore implements EditableImageStore {
   async update(name: string, change: ImageChange, options?: CallOptions): Promise<Image> {
     validate(name, change.target, change.labels);
     for (const field of change.fields) requireShort("field", field.slice(field.indexOf(".") + 1));
-    const image = { name, target: change.target, ...(change.labels === undefined ? {} : { labels: change.labels }) };
+    const image = { name, target: change.target, ...ownPut(change) };
     const message = encodeUpdate(image, change.fields);
     return this.#within(options, async (limits) => this.#image(await this.#call(PRESENT_SERVICE, "Update", message, limits)));
   }
