@@ -76,20 +76,18 @@ export class Rebalancer {
   /** A branch stays a page where every changed child does. */
   #buildBranch(dirty: DirtyBranch): Changed {
     const images = new Map<number, PageImage>();
-    let nodes: Map<number, Node> | undefined;
+    const nodes = new Map<number, Node>();
     for (const [i, child] of dirty.children) {
       const built = this.#build(child);
-      if (built instanceof Node) (nodes ??= new Map()).set(i, built);
+      if (built instanceof Node) nodes.set(i, built);
       else images.set(i, built);
     }
-    if (nodes === undefined) {
-      const image = this.#imageOfBranch(dirty.pgid, images);
-      if (image !== undefined) return image;
-    }
+    const image = nodes.size === 0 ? this.#imageOfBranch(dirty.pgid, images) : undefined;
+    if (image !== undefined) return image;
     const node = this.#take(dirty.pgid);
-    for (const [i, image] of images) node.children![i] = image;
-    for (const [i, child] of nodes ?? []) node.children![i] = child;
-    const last = nodes?.get(node.count - 1);
+    for (const [i, child] of images) node.children![i] = child;
+    for (const [i, child] of nodes) node.children![i] = child;
+    const last = nodes.get(node.count - 1);
     node.appended = dirty.children.size === 1 && last !== undefined && last.appended;
     this.#settle(node);
     return node;
