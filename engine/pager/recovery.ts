@@ -23,8 +23,7 @@ const VERIFY_SIZE = 1 << 20;
  * @throws BoltError with the fault of meta 0 when neither meta is valid; CORRUPT when no state can be in the file
  */
 export function chooseMeta(storage: Storage, slots: MetaSlots): ChosenMeta {
-  const [newest, older] = validMetas(slots);
-  if (newest === undefined) throw boltError(slots[0] as MetaFault, "neither meta page is valid; is this a bolt file?");
+  const [newest, older] = requireMetas(slots);
   const fault = commitFault(storage, newest);
   if (fault !== undefined && older !== undefined && commitFault(storage, older) === undefined && metaProblem(older, storage.size()) === undefined) {
     return { meta: older, older: undefined, recovery: { txid: older.txid, lostTxid: newest.txid, reason: `transaction ${newest.txid}: ${fault}` } };
@@ -41,11 +40,16 @@ export function chooseMeta(storage: Storage, slots: MetaSlots): ChosenMeta {
  * @throws BoltError as `chooseMeta`
  */
 export function newestMeta(slots: MetaSlots, fileSize: number): Meta {
-  const [meta] = validMetas(slots);
-  if (meta === undefined) throw boltError(slots[0] as MetaFault, "neither meta page is valid; is this a bolt file?");
+  const [meta] = requireMetas(slots);
   const problem = metaProblem(meta, fileSize);
   if (problem !== undefined) throw problem;
   return meta;
+}
+
+function requireMetas(slots: MetaSlots): readonly [Meta, Meta | undefined] {
+  const [newest, older] = validMetas(slots);
+  if (newest === undefined) throw boltError(slots[0] as MetaFault, "neither meta page is valid; is this a bolt file?");
+  return [newest, older];
 }
 
 /** A meta page that is none: nobody can say which transaction it held. */
