@@ -9,6 +9,7 @@ import { setImmediate } from "node:timers";
 import { watchConnection } from "./grpc-connection.js";
 import { MessageReader, frame } from "./grpc-frame.js";
 import { invalid } from "./errors.js";
+import { LoopTurns } from "./loop-turns.js";
 import { after, requireMs, requireOptions, TIMER_MS_MAX } from "./options.js";
 import { Room, shareOf } from "./grpc-rooms.js";
 import { GrpcError, Status, encodeMessage, parseTimeout, toGrpcError } from "./grpc-status.js";
@@ -103,6 +104,7 @@ export class GrpcServer {
   readonly #sockets = new Set<Socket>();
   readonly #rooms: Rooms;
   readonly #roomsOf = new WeakMap<object, Rooms>();
+  readonly #turns = new LoopTurns();
 
   constructor(methods: ReadonlyMap<string, Handler>, limits: GivenLimits = {}) {
     this.#methods = new Map(Array.from(methods, ([path, handler]) => [path, new Method(handler)]));
@@ -150,7 +152,8 @@ export class GrpcServer {
 
   #serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeaders: readonly string[]): void {
     stream.on("error", ignore);
-    const call = new Call(stream, this.#limits, this.#roomsOf.get(stream.session ?? this) ?? shareOf(this.#rooms));
+    const connection = stream.session ?? this;
+    const call = new Call(stream, this.#limits, this.#roomsOf.get(connection) ?? shareOf(this.#rooms), () => this.#turns.take(connection));
     try {
       checkProtocol(call, headers);
       const method = this.#methodOf(headers);
@@ -218,15 +221,18 @@ class Call {
   readonly #timers: NodeJS.Timeout[] = [];
   #answered = false;
   readonly #rooms: Rooms;
+  readonly #turn: () => Promise<void>;
   #reader: MessageReader | undefined = new MessageReader();
   #requestBytes = 0;
   /** What the answer takes, or is expected to. */
   #answerBytes = 0;
 
-  constructor(stream: ServerHttp2Stream, limits: ServerLimits, rooms: Rooms) {
+  /** @param turn resolves when the call may begin */
+  constructor(stream: ServerHttp2Stream, limits: ServerLimits, rooms: Rooms, turn: () => Promise<void>) {
     this.#stream = stream;
     this.#limits = limits;
     this.#rooms = rooms;
+    this.#turn = turn;
     stream.once("close", () => {
       for (const timer of this.#timers) clearTimeout(timer);
       this.#controller.abort(new Error("the client has left"));
@@ -307,8 +313,8 @@ class Call {
 
   /** Resolves when there is room for the answer, and has taken what the method's answers need. @throws GrpcError when the call ends first */
   async #answerRoom(method: Method): Promise<void> {
-    // On Deno many requests end in one turn. Each call begins in its own: an answer that the one before it gave at once has taken its room by then.
-    await new Promise((resolve) => { setImmediate(resolve); });
+    // An answer that the call before gave at once has taken its room by then.
+    await this.#turn();
     const { signal } = this.#controller;
     const room = this.#rooms.answers;
     await new Promise<void>((resolve, reject) => {

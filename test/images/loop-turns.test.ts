@@ -1,0 +1,72 @@
+/** Calls that came at once begin a few at a time, and others are heard between them. */
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { test } from "node:test";
+import { frame } from "../../images/grpc-frame.js";
+import { GrpcServer } from "../../images/grpc-server.js";
+import { loadHttp2 } from "../../images/http2.js";
+import { LoopTurns } from "../../images/loop-turns.js";
+import { tempPath } from "../support/temp.js";
+import { rawCall, rawSession } from "./raw-client.js";
+
+const DEADLINE_EXCEEDED = 4;
+
+/** Keeps the event loop: by default for longer than calls may in one turn. */
+function hold(milliseconds = 10): void {
+  for (const end = performance.now() + milliseconds; performance.now() < end; );
+}
+
+test("calls that take long have a turn of the event loop each, and the connections take turns", async () => {
+  const turns = new LoopTurns();
+  const [busy, other, third] = [{}, {}, {}];
+  const order: string[] = [];
+  const rounds: number[] = [];
+  let round = 0;
+  const goRound = (): void => {
+    round++;
+    if (order.length < 6) setImmediate(goRound);
+  };
+  goRound();
+  const take = async (connection: object, name: string): Promise<void> => {
+    await turns.take(connection);
+    order.push(name);
+    rounds.push(round);
+    // What is done behind other promises counts, too.
+    await Promise.resolve();
+    hold();
+  };
+  const calls = ["busy 1", "busy 2", "busy 3"].map((name) => take(busy, name));
+  calls.push(take(other, "other 1"), take(third, "third 1"), take(other, "other 2"));
+  await Promise.all(calls);
+  assert.deepEqual(order, ["busy 1", "other 1", "third 1", "busy 2", "other 2", "busy 3"]);
+  assert.equal(new Set(rounds).size, 6, rounds.join());
+});
+
+test("calls that take no time are let on without end, and one that comes later is, too", async () => {
+  const turns = new LoopTurns();
+  const connection = {};
+  let count = 0;
+  for (const call of Array.from({ length: 1000 }, () => turns.take(connection))) void call.then(() => { count++; });
+  await turns.take(connection);
+  assert.equal(count, 1000);
+  await turns.take({});
+});
+
+test("calls whose deadline passes while another is carried out are not begun", async () => {
+  const path = tempPath("turns.sock");
+  let begunCount = 0;
+  await loadHttp2();
+  const server = new GrpcServer(new Map([["/s/long", () => {
+    begunCount++;
+    hold(200);
+    return { message: Buffer.alloc(0) };
+  }]]));
+  server.http.listen(path);
+  await once(server.http, "listening");
+  const session = rawSession(path);
+  const answers = await Promise.all(Array.from({ length: 6 }, () => rawCall(session, "/s/long", frame(Buffer.alloc(0)), { "grpc-timeout": "100m" })));
+  assert.deepEqual(answers.slice(1).map(({ grpcStatus }) => grpcStatus), Array.from({ length: 5 }, () => DEADLINE_EXCEEDED));
+  assert.equal(begunCount, 1);
+  session.destroy();
+  await server.close(0);
+});
