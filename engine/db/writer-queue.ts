@@ -1,4 +1,5 @@
 /** Asynchronous writers wait here for their turn: first come, first served, one at a time, and never while another write transaction is open. */
+import { nextTurn, Turn } from "../base/turns.js";
 
 /** The queue of asynchronous writers. */
 export class WriterQueue {
@@ -56,7 +57,11 @@ export class WriterQueue {
     this.#isRunning = true;
     // Never within the call that added it: synchronous writers that follow in the same turn are not in its way.
     await Promise.resolve();
-    while (this.#isWaiting && this.#isFree()) await this.#take()();
+    for (let turn = new Turn(); this.#isWaiting && this.#isFree(); ) {
+      // Writers that throw, or change nothing, never wait for the disk: in turns they leave time to others.
+      if (turn.isOver) turn = await nextTurn();
+      else await this.#take()();
+    }
     this.#isRunning = false;
     if (!this.#isWaiting) for (const resolve of this.#idle.splice(0)) resolve();
   }

@@ -23,3 +23,30 @@ test("an asynchronous update waits for a transaction that began right after it w
     assert.equal(db.view((read) => requireBucket(read.bucket("b")).count()), 2);
   });
 });
+
+for (const how of ["updateAsync", "batch"] as const) {
+  test(`functions of ${how} that throw leave the event loop its turns`, async () => {
+    await withDatabaseAsync(async ({ db }) => {
+      const rounds: number[] = [];
+      let round = 0;
+      let isDone = false;
+      const goRound = (): void => {
+        round++;
+        if (!isDone) setImmediate(goRound);
+      };
+      const refuse = (): void => {
+        rounds.push(round);
+        // Longer than a turn.
+        for (const end = performance.now() + 3; performance.now() < end; );
+        throw new Error("exists");
+      };
+      const calls = Array.from({ length: 10 }, () => db[how](refuse));
+      goRound();
+      const outcomes = await Promise.allSettled(calls);
+      isDone = true;
+      assert.deepEqual(new Set(outcomes.map(({ status }) => status)), new Set(["rejected"]));
+      // Of a batch each runs twice: with the others, and alone.
+      assert.ok(new Set(rounds).size >= 10, rounds.join());
+    });
+  });
+}
