@@ -109,6 +109,11 @@ export function ioError(action: string, cause: unknown): BoltError {
   return new BoltError("IO", `${action}: ${head}${message}`, { cause });
 }
 
+/** Whether the file is damaged, and asking again will not help. */
+export function isCorrupt(error: unknown): error is BoltError {
+  return error instanceof BoltError && error.code === "CORRUPT";
+}
+
 /** Gives a bucket that a walk has listed. @throws BoltError CORRUPT when it was not found by its name: then the tree leads to it on a wrong way */
 export function requireListed<T>(bucket: T | undefined, name: Uint8Array): T {
   if (bucket === undefined) throw new BoltError("CORRUPT", `bucket (hex)${Buffer.from(name).toString("hex")} is listed and not found`);

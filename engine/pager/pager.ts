@@ -9,7 +9,7 @@
  *    sync, nobody knows which of the two states the disk holds, so no further write is accepted until the file is opened again.
  * 4. Transactions are counted by `serial` from the one the file was opened at; readers are known to the freelist by it.
  */
-import { boltError, BoltError, corrupt, ioError, wrapIo } from "../base/errors.js";
+import { boltError, corrupt, ioError, isCorrupt, wrapIo } from "../base/errors.js";
 import { atOnce, inTurns } from "../base/turns.js";
 import { assert } from "../base/assert.js";
 import { newMemory } from "../base/memory.js";
@@ -165,7 +165,7 @@ export class Pager {
       const lists = known === undefined ? unreachedPages(collectReachable(this.rawPages(snapshot), root), highWaterMark) : [known];
       for (const ids of lists) for (const pgid of ids) if (pgid < highWaterMark) free.add(pgid);
     } catch (error) {
-      throw error instanceof BoltError && error.code === "CORRUPT" ? boltError("FREE_PAGES_NOT_LOADED", error.message, error) : error;
+      throw isCorrupt(error) ? boltError("FREE_PAGES_NOT_LOADED", error.message, error) : error;
     }
     return free;
   }

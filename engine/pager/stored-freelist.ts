@@ -1,5 +1,5 @@
 /** The freelist that a file stores, or what is free where it stores none. */
-import { BoltError, corrupt } from "../base/errors.js";
+import { corrupt, isCorrupt } from "../base/errors.js";
 import type { Pgid } from "../format/constants.js";
 import { readFreelistPage } from "../format/freelist-page.js";
 import type { Meta } from "../format/meta.js";
@@ -69,7 +69,7 @@ export function waitingAfter(older: { readonly meta: Meta; readonly pages: RawPa
     return (ids) => ids.filter((pgid) => reachable.has(pgid));
   } catch (error) {
     // A Go writer that died in a commit has overwritten it. There is nothing to keep then, but nothing that could be told apart either.
-    if (error instanceof BoltError && error.code === "CORRUPT") return () => NO_IDS;
+    if (isCorrupt(error)) return () => NO_IDS;
     throw error;
   }
 }

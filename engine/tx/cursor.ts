@@ -1,6 +1,6 @@
 /** The cursor that callers get. @see bbolt cursor.go, Cursor */
 import { toBytes, type BytesLike } from "../base/bytes.js";
-import { boltError } from "../base/errors.js";
+import { boltError, isCorrupt } from "../base/errors.js";
 import type { BucketState } from "./bucket-state.js";
 import { Place } from "./place.js";
 
@@ -14,8 +14,9 @@ export interface CursorEntry {
  * Moves over the keys of a bucket, nested buckets among them, in byte order.
  *
  * It knows its key: in a write transaction `next` is the first key greater and `prev` the last key smaller, whatever was put or deleted meanwhile.
- * A move to a key whose value cannot be read throws CORRUPT or IO and is made all the same: the next one goes on from there. Where the key itself cannot be
- * read, `next` and `prev` stay where they are and may be called again; after `first`, `last` or `seek` one of these must be.
+ * A move to a key whose value is damaged throws CORRUPT and is made all the same: the next one goes on from there. Where a page of keys cannot be read,
+ * `next` and `prev` stay where they are and may be called again; after a `first`, `last` or `seek` that failed, and where only the value could not be read
+ * (IO, STALE_SNAPSHOT), the cursor is nowhere until one of these goes well.
  */
 export class Cursor {
   readonly #bucket: BucketState;
@@ -93,7 +94,13 @@ export class Cursor {
     if (!found) return undefined;
     const place = this.#place;
     if (place.isBucket) return { key: place.copyKey(), value: undefined };
-    const [key, value] = place.copyPair();
-    return { key, value };
+    try {
+      const [key, value] = place.copyPair();
+      return { key, value };
+    } catch (error) {
+      // The caller has not seen this key: nothing is to be deleted for it.
+      if (!isCorrupt(error)) this.#state = "failed";
+      throw error;
+    }
   }
 }

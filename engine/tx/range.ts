@@ -1,5 +1,6 @@
 /** Ranges of keys, and the iterators over them. */
 import { compareBytes, toBytes, type BytesLike } from "../base/bytes.js";
+import { isCorrupt } from "../base/errors.js";
 import { copyToKeep } from "../base/memory.js";
 import type { BucketState } from "./bucket-state.js";
 import { Place } from "./place.js";
@@ -33,8 +34,8 @@ export class RangeScan {
   readonly #cursor: TreeCursor;
   readonly #bucket: BucketState;
   readonly #wantsBuckets: boolean;
-  readonly #low: Bound | undefined;
-  readonly #high: Bound | undefined;
+  #low: Bound | undefined;
+  #high: Bound | undefined;
   readonly #prefix: Uint8Array | undefined;
   readonly #reverse: boolean;
   readonly #limit: number;
@@ -72,6 +73,16 @@ export class RangeScan {
       }
     }
     return this.#stepAnywhere();
+  }
+
+  /** Takes the last step back: the next one goes there again or, where that element is gone, to the one behind it. */
+  stepBack(): void {
+    const bound = { key: this.place.copyKey(), inclusive: true };
+    if (this.#reverse) this.#high = bound;
+    else this.#low = bound;
+    this.#state = "new";
+    this.#givenCount--;
+    this.#isSure = false;
   }
 
   #stepAnywhere(): boolean {
@@ -147,7 +158,15 @@ export class ScanIterator<T> implements IterableIterator<T> {
   }
 
   next(): IteratorResult<T, undefined> {
-    return this.#scan.step() ? { done: false, value: this.#take(this.#scan.place) } : { done: true, value: undefined };
+    const scan = this.#scan;
+    if (!scan.step()) return { done: true, value: undefined };
+    try {
+      return { done: false, value: this.#take(scan.place) };
+    } catch (error) {
+      // Nobody gets past a damaged value otherwise; what could only not be read now is owed.
+      if (!isCorrupt(error)) scan.stepBack();
+      throw error;
+    }
   }
 
   [Symbol.iterator](): this {

@@ -1,7 +1,7 @@
 /** The transaction that callers get. @see bbolt tx.go */
 import type { BytesLike } from "../base/bytes.js";
 import { inCallersContext } from "../base/caller-context.js";
-import { BoltError, boltError, requireFunction, requireListed } from "../base/errors.js";
+import { boltError, isCorrupt, requireFunction, requireListed } from "../base/errors.js";
 import { requireStack } from "../base/stack.js";
 import { FLAG_FREELIST, type Pgid } from "../format/constants.js";
 import { readFreelistCount } from "../format/freelist-page.js";
@@ -202,7 +202,7 @@ export class Tx {
     try {
       freeIds = pager.freeIds(snapshot);
     } catch (error) {
-      if (!(error instanceof BoltError && error.code === "CORRUPT")) throw error;
+      if (!isCorrupt(error)) throw error;
       freelistProblem = error.message;
     }
     // In live read the size may be that of a newer snapshot by now.

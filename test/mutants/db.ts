@@ -61,7 +61,7 @@ export const dbMutants: readonly Mutant[] = [
   },
   {
     name: "the queue does not wait for a writer that is open", file: "engine/db/writer-queue.ts",
-    find: "while (this.#isWaiting && this.#isFree()) await", replace: "while (this.#isWaiting) await",
+    find: "this.#isWaiting && this.#isFree(); )", replace: "this.#isWaiting; )",
     harm: "queued updates fail with TX_WRITER_BUSY", tests: ["engine/db/queue-turns"],
   },
   {

@@ -142,6 +142,16 @@ export const txMutants: readonly Mutant[] = [
     harm: "ranges give keys that are not in them", tests: ["engine/tx/range"],
   },
   {
+    name: "an iterator passes over what could not be read", file: "engine/tx/range.ts",
+    find: "if (!isCorrupt(error)) scan.stepBack();", replace: "",
+    harm: "a walk that goes on after a failed read misses a key", tests: ["engine/tx/failed-reads"],
+  },
+  {
+    name: "a cursor is on a key that it has not shown", file: "engine/tx/cursor.ts",
+    find: 'if (!isCorrupt(error)) this.#state = "failed";', replace: "",
+    harm: "after a failed read a deletion takes the neighbour of the key that is meant", tests: ["engine/tx/failed-reads"],
+  },
+  {
     name: "an inline bucket lies beside what callers get", file: "engine/tx/bucket-state.ts",
     find: "copyToKeep(tree.bytes, valueStart, tree.valueSize)", replace: "copyOut(tree.bytes, valueStart, tree.valueSize)",
     harm: "a value that is transferred to another thread takes the pairs beside it out of the next commit", tests: ["engine/tx/transferred"],

@@ -1,8 +1,9 @@
 /** Reads that fail once, in the middle of a move or of a change: nothing is skipped, and no half of a change is committed. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { BoltError, type Bucket, open, type ReadBucket, type Tx } from "../../../engine/index.js";
+import { BoltError, type Bucket, type Cursor, open, type ReadBucket, type Tx } from "../../../engine/index.js";
 import { SimulatedDisk } from "../../../engine/testing.js";
+import { tempPath } from "../../support/temp.js";
 import { boltError, requireBucket } from "./database.js";
 
 const COUNT = 2000;
@@ -196,4 +197,114 @@ test("a change that failed half-way and is made again fails as it did: the file 
     db.close();
   }
   assert.ok(halves > 5, `${halves} failed`);
+});
+
+const LARGE = imageWith((tx) => {
+  const bucket = tx.createBucket("b");
+  for (const key of ["k1", "k2", "k3"]) bucket.put(key, Buffer.alloc(20_000, key));
+}, 4096);
+
+/** Opens the three large values anew, and the disk lets the next read of a value fail once. */
+function withLarge(writable: boolean, use: (bucket: ReadBucket | Bucket, fail: () => void) => void): void {
+  const disk = new SimulatedDisk({ bytes: LARGE });
+  const read = disk.read.bind(disk);
+  let isFailing = false;
+  disk.read = (target, position) => {
+    // More than a page: the rest of a value.
+    if (!isFailing || target.length <= 4096) return read(target, position);
+    isFailing = false;
+    throw new Error("EIO: i/o error");
+  };
+  const db = open("reads.db", { storage: disk });
+  const tx = writable ? db.begin(true) : db.begin();
+  use(requireBucket(tx.bucket("b")), () => { isFailing = true; });
+  tx.rollback();
+  db.close();
+}
+
+type Item = Uint8Array | readonly [Uint8Array, Uint8Array];
+
+/** By what they give; of each item the two letters of its key. */
+const ITERATORS: Readonly<Record<string, (bucket: ReadBucket | Bucket, reverse: boolean) => Iterator<Item>>> = {
+  entries: (bucket, reverse) => bucket.entries({ reverse }),
+  entriesView: (bucket, reverse) => bucket.entriesView({ reverse }),
+  values: (bucket, reverse) => bucket.values({ reverse }),
+  "entries of a range": (bucket, reverse) => bucket.entries({ reverse, gte: "k1", lt: "k4", limit: 3 }),
+  "entries with a prefix": (bucket, reverse) => bucket.entries({ reverse, prefix: "k" }),
+};
+
+function nameOf(item: Item): string {
+  return Buffer.from(item instanceof Uint8Array ? item : item[0]).toString("latin1", 0, 2);
+}
+
+for (const [what, iterate] of Object.entries(ITERATORS)) {
+  for (const writable of [false, true]) {
+    test(`whichever value cannot be read once, ${what} asked again give it, ${writable ? "in a write" : "in a read"} transaction`, () => {
+      for (const reverse of [false, true]) {
+        for (let at = 0; at < 3; at++) {
+          withLarge(writable, (bucket, fail) => {
+            const items = iterate(bucket, reverse);
+            const found: string[] = [];
+            for (let i = 0; i < at; i++) found.push(nameOf(items.next().value as Item));
+            fail();
+            assert.throws(() => items.next(), boltError("IO", /EIO/));
+            for (let step = items.next(); !step.done; step = items.next()) found.push(nameOf(step.value));
+            assert.deepEqual(reverse ? found.reverse() : found, ["k1", "k2", "k3"], `value ${at} of them`);
+          });
+        }
+      }
+    });
+  }
+}
+
+test("an iterator whose value could not be read goes on behind its key when that was deleted meanwhile", () => {
+  for (const reverse of [false, true]) {
+    withLarge(true, (bucket, fail) => {
+      const items = bucket.entries({ reverse });
+      items.next();
+      fail();
+      assert.throws(() => items.next(), boltError("IO", /EIO/));
+      (bucket as Bucket).delete("k2");
+      assert.equal(String(items.next().value?.[0]), reverse ? "k1" : "k3");
+      assert.equal(items.next().done, true);
+    });
+  }
+});
+
+test("a cursor that moved to a value which could not be read is nowhere: it deletes nothing that it has not shown", () => {
+  const moves: Readonly<Record<string, (cursor: Cursor) => unknown>> = {
+    last: (cursor) => cursor.last(), seek: (cursor) => cursor.seek("k2"),
+    next: (cursor) => cursor.next(), prev: (cursor) => cursor.prev(),
+  };
+  for (const [name, move] of Object.entries(moves)) {
+    withLarge(true, (bucket, fail) => {
+      const cursor = bucket.cursor();
+      assert.equal(String(cursor.seek(name === "prev" ? "k3" : "k1")?.key), name === "prev" ? "k3" : "k1");
+      fail();
+      assert.throws(() => move(cursor), boltError("IO", /EIO/), name);
+      for (const relative of ["next", "prev", "delete"] as const) assert.throws(() => cursor[relative](), { code: "KEY_REQUIRED" }, name);
+      assert.equal(bucket.count(), 3);
+      assert.equal(String(cursor.seek("k2")?.key), "k2");
+      assert.equal(String(cursor.next()?.key), "k3");
+    });
+  }
+});
+
+test("a snapshot that is gone is no end of a walk, however often it is asked", () => {
+  const path = tempPath("gone.db");
+  const writing = open(path, { noSync: true });
+  writing.update((tx) => { for (const key of ["k1", "k2"]) tx.createBucketIfNotExists("b").put(key, Buffer.alloc(20_000, key)); });
+  const reading = open(path, { readOnly: true, lock: "none" });
+  const tx = reading.begin();
+  const bucket = requireBucket(tx.bucket("b"));
+  assert.deepEqual([...bucket.keys()].map(String), ["k1", "k2"]);
+  const items = bucket.entries();
+  const cursor = bucket.cursor();
+  writing.update((change) => change.createBucket("c"));
+  for (let times = 0; times < 3; times++) assert.throws(() => items.next(), { code: "STALE_SNAPSHOT" });
+  assert.throws(() => cursor.first(), { code: "STALE_SNAPSHOT" });
+  assert.throws(() => cursor.next(), { code: "KEY_REQUIRED" });
+  tx.rollback();
+  reading.close();
+  writing.close();
 });
