@@ -308,13 +308,6 @@ export function inlinePageFault(bytes: Uint8Array): string | undefined {
   return flags === FLAG_LEAF ? undefined : `its page is no leaf but ${pageTypeName(flags)}`;
 }
 
-/** Gives the names of the buckets on the way to `bucket`, the walk's first left out, its own last. */
-export function bucketPath(bucket: WalkedBucket): Buffer[] {
-  const path: Buffer[] = [];
-  for (let at = bucket; at.parent !== undefined; at = at.parent) path.push(at.name);
-  return path.reverse();
-}
-
 /**
  * Walks a tree in which nothing may be wrong, without reading large values unless the visitor asks for them.
  * @param skipped pages that are passed by with all below them

@@ -218,9 +218,7 @@ export class Freelist {
       this.#allocatedBy.set(grownFrom, grownTo, serial);
     }
     this.#encoder.commit();
-    this.#freed = [];
-    this.#allocated = [];
-    this.#cut = [];
+    this.#end();
   }
 
   /** Ends the transaction as if it had not been. */
@@ -230,6 +228,10 @@ export class Freelist {
       for (const { start, length } of runs) for (let id = start; id < start + length; id++) this.#free.add(id);
     }
     this.#encoder.rollback();
+    this.#end();
+  }
+
+  #end(): void {
     this.#freed = [];
     this.#allocated = [];
     this.#cut = [];

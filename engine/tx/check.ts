@@ -15,8 +15,8 @@
  * @see bbolt tx_check.go
  */
 import { readU16, readU32, readU64 } from "../base/bytes.js";
-import { FLAG_FREELIST, FLAG_LEAF, PAGE_COUNT, PAGE_FLAGS, PAGE_ID, PAGE_OVERFLOW, type Pgid } from "../format/constants.js";
-import type { Meta } from "../format/meta.js";
+import { FLAG_FREELIST, FLAG_LEAF, FLAG_META, PAGE_COUNT, PAGE_FLAGS, PAGE_ID, PAGE_OVERFLOW, type Pgid } from "../format/constants.js";
+import { decodeMeta, type Meta } from "../format/meta.js";
 import { examineLeaf } from "../format/element-faults.js";
 import { pageTypeName } from "../format/page.js";
 import { PgidSet } from "../format/pgid-set.js";
@@ -52,6 +52,12 @@ export function* checkStepwise(input: CheckInput): IterableIterator<string | und
   const { fileSize, meta, pages } = input;
   if (fileSize < meta.highWaterMark * pages.pageSize) {
     yield `file of ${fileSize} bytes ends before its high water mark, page ${idText(meta.highWaterMark)}`;
+  }
+  for (const pgid of [0, 1]) {
+    const bytes = pages.read(pgid, 1);
+    // One that does not count may be anything.
+    const fault = bytes === undefined || typeof decodeMeta(bytes, 0) === "string" ? undefined : headerFault(bytes, pgid, FLAG_META);
+    if (fault !== undefined) yield `page ${pgid}: ${fault}`;
   }
   if (input.freelistProblem !== undefined) yield input.freelistProblem;
   // No loop and no bitmap may run up to a mark that the file does not reach.
@@ -103,15 +109,22 @@ function claimFreelist(input: CheckInput, reachable: PgidSet, lines: string[]): 
   if (pgid >= highWaterMark) problem(`freelist page out of bounds: ${highWaterMark}`);
   else if (bytes === undefined) problem("freelist page lies beyond the end of the file");
   if (bytes === undefined) return;
-  const flags = readU16(bytes, PAGE_FLAGS);
-  if (flags !== FLAG_FREELIST) { problem(`invalid freelist page, page type is ${pageTypeName(flags)}`); return; }
-  const id = readU64(bytes, PAGE_ID);
-  if (id !== pgid) problem(`self identifies as page ${idText(id)}`);
+  const fault = headerFault(bytes, pgid, FLAG_FREELIST);
+  if (fault !== undefined) problem(fault);
+  if (readU16(bytes, PAGE_FLAGS) !== FLAG_FREELIST) return;
   const overflow = readU32(bytes, PAGE_OVERFLOW);
   reachable.add(pgid);
   if (overflow > 0 && input.pages.read(pgid + overflow, 1) === undefined) problem(`${overflow} overflow pages do not fit into the file`);
   else for (let i = 1; i <= overflow; i++) reachable.add(pgid + i);
   if (overflow > 0 && pgid < highWaterMark && pgid + overflow >= highWaterMark) problem(`${overflow} overflow pages reach out of bounds: ${highWaterMark}`);
+}
+
+/** What is wrong with the header of a page that no tree leads to. */
+function headerFault(bytes: Uint8Array, pgid: Pgid, flag: number): string | undefined {
+  const flags = readU16(bytes, PAGE_FLAGS);
+  if (flags !== flag) return `invalid ${pageTypeName(flag)} page, page type is ${pageTypeName(flags)}`;
+  const id = readU64(bytes, PAGE_ID);
+  return id === pgid ? undefined : `self identifies as page ${idText(id)}`;
 }
 
 /** All digits of a page id, also of one that no file reaches. */

@@ -1,9 +1,9 @@
 /** The walker over reachable pages: order and bounds on sound trees, and that it ends on all others. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Problem } from "../../../engine/format/walk-visitor.js";
+import type { Problem, WalkedBucket } from "../../../engine/format/walk-visitor.js";
 import { MemoryStorage, open } from "../../../engine/index.js";
-import { bucketPath, collectReachable, PageWalk, walkStrictly, type RawPages } from "../../../engine/format/walk.js";
+import { collectReachable, PageWalk, walkStrictly, type RawPages } from "../../../engine/format/walk.js";
 import { decodeMeta } from "../../../engine/format/meta.js";
 import { PgidSet } from "../../../engine/format/pgid-set.js";
 import { fixtureNames, readFixture } from "../../support/fixtures.js";
@@ -19,6 +19,11 @@ function problemsOf(file: Uint8Array, root: number, highWaterMark = file.length 
   let steps = 0;
   while (walk.step()) steps++;
   return { problems, visited, steps };
+}
+
+/** The names of the buckets on the way to one. */
+function pathOf(bucket: WalkedBucket): string {
+  return bucket.parent === undefined ? "" : `${pathOf(bucket.parent)}/${bucket.name.toString()}`;
 }
 
 test("in every sound file the pages reached are those that are not free", () => {
@@ -46,8 +51,8 @@ test("pages come depth first, inline buckets behind their leaf, nested buckets b
   writeLeaf(file, 7 * 4096, 7, [{ key: "k" }]);
   const events: string[] = [];
   const reached = walkStrictly(pagesOf(file, 4096, 8), 4, {
-    page: ({ bucket, pgid }) => { events.push(`page ${pgid} /${bucketPath(bucket).join("/")} ${bucket.ordinal} ${bucket.levelsAbove}`); },
-    inline: ({ bucket, count, pgid }) => { events.push(`inline ${pgid} /${bucketPath(bucket).join("/")} ${bucket.ordinal} ${count}`); },
+    page: ({ bucket, pgid }) => { events.push(`page ${pgid} ${pathOf(bucket) || "/"} ${bucket.ordinal} ${bucket.levelsAbove}`); },
+    inline: ({ bucket, count, pgid }) => { events.push(`inline ${pgid} ${pathOf(bucket) || "/"} ${bucket.ordinal} ${count}`); },
   });
   assert.deepEqual(events, ["page 4 / 0 0", "inline 4 /b 1 1", "page 5 /a 0 1", "page 7 /a/deep 0 2", "page 6 /c 2 1"]);
   assert.deepEqual([...reached], [0, 1, 4, 5, 6, 7]);

@@ -142,6 +142,27 @@ test("an unreadable freelist is a line, and the tree is checked all the same", (
   assert.deepEqual(linesOf(file, 2, [], { meta, freeIds: undefined, freelistProblem: "page 3: no freelist" }), ["page 3: no freelist", branch]);
 });
 
+test("the meta pages that count have their place and their kind in their headers", () => {
+  const name = fixtureNames().find((candidate) => readFixture(candidate).kind !== "corrupt")!;
+  for (const page of [0, 1]) {
+    const changes: readonly (readonly [string, (meta: Buffer) => void])[] = [
+      [`page ${page}: self identifies as page 50`, (meta) => { meta.writeBigUInt64LE(50n, 0); }],
+      [`page ${page}: invalid meta page, page type is leaf`, (meta) => { meta.writeUInt16LE(2, 8); }],
+      [`page ${page}: invalid meta page, page type is unknown<00>`, (meta) => { meta.writeUInt16LE(0, 8); }],
+    ];
+    for (const [line, change] of changes) {
+      const file = Buffer.from(fixtureBytes(name));
+      const { pageSize } = checkInputOf(file)!.meta;
+      change(file.subarray(page * pageSize));
+      assert.deepEqual([...check(checkInputOf(file)!)], [line]);
+      // What is no meta at all says nothing of itself.
+      file.fill(0xee, page * pageSize + 16, page * pageSize + 80);
+      const other = checkInputOf(file);
+      if (other !== undefined) assert.equal([...check(other)].includes(line), false);
+    }
+  }
+});
+
 test("a file shorter than its high-water mark is found without a loop up to the mark", () => {
   const file = emptyFile(3);
   writeLeaf(file, 2 * 4096, 2, []);
