@@ -23,7 +23,7 @@ export interface OpenOptions {
   readonly maxSize?: number | undefined;
   /** Bytes of clean pages kept in memory. Default 256 MiB. */
   readonly cacheSize?: number | undefined;
-  /** Checks the whole database after every commit. Default false. */
+  /** Checks the whole database after every commit, which stays whatever the check finds or cannot read. Default false. */
   readonly strict?: boolean | undefined;
   /** `flock` (default) keeps other writers out, in any process and language. With `readOnly`, `none` is live read: a file that somebody else writes. */
   readonly lock?: "flock" | "none" | undefined;
