@@ -317,10 +317,13 @@ class Call {
     await this.#turn();
     const { signal } = this.#controller;
     const room = this.#rooms.answers;
+    let hasRoom = false;
+    let mustWait = false;
     await new Promise<void>((resolve, reject) => {
       const call = {
         get expectedBytes() { return method.expectedBytes; },
         go: () => {
+          hasRoom = true;
           signal.removeEventListener("abort", end);
           this.#holdForAnswer(method.expectedBytes);
           resolve();
@@ -333,7 +336,10 @@ class Call {
       if (signal.aborted) return end();
       signal.addEventListener("abort", end, { once: true });
       room.enter(call);
+      mustWait = !hasRoom;
     });
+    // Many may have been let on at once.
+    if (mustWait) await this.#turn();
   }
 
   /** Takes room for so many bytes of the answer, or gives back what is more than that: all, once the stream is closed, read or not. */

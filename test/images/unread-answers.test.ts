@@ -110,6 +110,35 @@ test("a call that waits ends with its deadline or its cancel, and is not carried
   await server.close(0);
 });
 
+test("calls that are let on together leave the event loop its turns", async () => {
+  const rounds: number[] = [];
+  let round = 0;
+  let isDone = false;
+  const goRound = (): void => {
+    round++;
+    if (!isDone) setImmediate(goRound);
+  };
+  const { server, path, carriedOut } = await serve(LIMITS, {
+    "/s/slow": () => {
+      rounds.push(round);
+      for (const end = performance.now() + 10; performance.now() < end; );
+      return { message: Buffer.alloc(1) };
+    },
+  });
+  const session = unreadingSession(path);
+  await fill(session);
+  const first = begin(session, "/s/large", "first of those that wait");
+  for (let i = 0; i < 8; i++) begin(session, "/s/slow", "");
+  await settle(carriedOut, 2);
+  goRound();
+  first.close(8);
+  while (rounds.length < 8) await sleep(20);
+  isDone = true;
+  assert.equal(new Set(rounds).size, 8, rounds.join());
+  session.destroy();
+  await server.close(0);
+});
+
 test("a client that never reads loses what it holds after a while, and its calls that wait go on", async () => {
   const { server, path, carriedOut } = await serve({ ...LIMITS, answerMs: 300 });
   const session = unreadingSession(path);
