@@ -4,15 +4,14 @@
  *
  * A new file is made in three steps, each made durable before the next: the first sector of meta 0 (txid 0); the empty freelist (page 2)
  * and the empty root leaf (page 3); meta 1 (txid 1). Meta 0 alone, of txid 0, therefore says "not finished": no transaction was ever
- * committed, and the last two steps are done again.
+ * committed, and the last two steps are done again. A file that ends behind the first sector may have that in memory only, and no durable name:
+ * then the first step is done again, too.
  */
 import { FLAG_FREELIST, FLAG_LEAF, LARGEST_READABLE_PAGE_SIZE, SMALLEST_READABLE_PAGE_SIZE } from "../format/constants.js";
 import { decodeMeta, encodeMeta, META_SIZE, type Meta, type MetaFault } from "../format/meta.js";
 import { writePageHeader } from "../format/page.js";
-import type { Storage } from "../storage/storage.js";
+import { SECTOR_SIZE, type Storage } from "../storage/storage.js";
 
-/** One sector: what a disk writes wholly or not at all. */
-const SECTOR_SIZE = 512;
 const FREELIST_PAGE = 2;
 const ROOT_PAGE = 3;
 const INITIAL_HIGH_WATER_MARK = 4;
@@ -62,17 +61,14 @@ export function isUnfinished([meta0, meta1]: MetaSlots): boolean {
   return typeof meta0 !== "string" && typeof meta1 === "string" && meta0.txid === 0n && meta0.sequence === 0n && meta0.root === ROOT_PAGE && meta0.highWaterMark === INITIAL_HIGH_WATER_MARK;
 }
 
-/** Makes an empty database. */
+/** Makes an empty database, or finishes one. */
 export function initialise(storage: Storage, pageSize: number): void {
-  const sector = new Uint8Array(SECTOR_SIZE);
-  encodeMeta(sector, 0, initialMeta(pageSize, 0n));
-  storage.write([sector], 0);
-  storage.sync();
-  finishInitialising(storage, pageSize);
-}
-
-/** The second and third step. */
-export function finishInitialising(storage: Storage, pageSize: number): void {
+  if (storage.size() <= SECTOR_SIZE) {
+    const sector = new Uint8Array(SECTOR_SIZE);
+    encodeMeta(sector, 0, initialMeta(pageSize, 0n));
+    storage.write([sector], 0);
+    storage.sync();
+  }
   const pages = new Uint8Array(2 * pageSize);
   writePageHeader(pages, 0, FREELIST_PAGE, FLAG_FREELIST, 0, 0);
   writePageHeader(pages, pageSize, ROOT_PAGE, FLAG_LEAF, 0, 0);

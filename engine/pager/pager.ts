@@ -25,7 +25,7 @@ import type { Storage } from "../storage/storage.js";
 import { type Step, stepsOfCommit, type WriteStep } from "./commit-steps.js";
 import { Freelist } from "./freelist.js";
 import { grownFileSize } from "./growth.js";
-import { finishInitialising, initialise, isUnfinished, isUninitialised, readMetaSlots } from "./meta-pages.js";
+import { initialise, isUnfinished, isUninitialised, readMetaSlots } from "./meta-pages.js";
 import { MetaWatch } from "./meta-watch.js";
 import type { PageReader } from "./overflow-pages.js";
 import { PageCache } from "./page-cache.js";
@@ -94,7 +94,7 @@ export class Pager {
       const sizeBefore = storage.size();
       let slots = readMetaSlots(storage);
       if (!options.readOnly && isUnfinished(slots)) {
-        finishInitialising(storage, (slots[0] as Meta).pageSize);
+        initialise(storage, (slots[0] as Meta).pageSize);
         slots = readMetaSlots(storage);
       }
       // A file that is being written is never closed in order: its pages are trusted as far as its writer's own.

@@ -11,8 +11,9 @@
  * behind its size are zero.
  */
 import { requireFunction } from "../base/errors.js";
-import { type DiskImage, SECTOR_SIZE, sectorsFor } from "./disk-image.js";
+import { type DiskImage, sectorsFor } from "./disk-image.js";
 import type { Random } from "./random.js";
+import { SECTOR_SIZE } from "./storage.js";
 
 /** What a storage is asked to do that a test may count, cut at or let fail. */
 export type OperationKind = "read" | "write" | "truncate" | "sync";

@@ -4,9 +4,7 @@
  * Kept true: every byte of the array behind the size is zero, so a sector can be copied whole wherever the end lies,
  * and a file that shrank and grew again reads as zero there.
  */
-
-/** What a disk writes whole or not at all, in bytes. */
-export const SECTOR_SIZE = 512;
+import { SECTOR_SIZE } from "./storage.js";
 
 /** Rounds a number of bytes up to whole sectors. */
 export function sectorsFor(byteCount: number): number {

@@ -5,7 +5,8 @@
  * - a read or write moves all its bytes or throws, however the system divides it;
  * - the descriptor stays open until the last asynchronous operation has ended, also when `close` is called before:
  *   its number would be given to the next file that is opened, and the rest of the write would go there;
- * - the first `sync` of a file that was empty when opened also makes its name in the folder durable.
+ * - the first `sync` of a file that had no more than a sector when opened also makes its name in the folder durable: whoever makes one syncs it
+ *   before it grows beyond that.
  *
  * Errors are the system's own, unwrapped.
  */
@@ -17,7 +18,7 @@ import { dirname, resolve } from "node:path";
 import { isFolderSyncRefused, systemCode } from "../base/errors.js";
 import { tryLock } from "./file-lock.js";
 import { FlushGauge } from "./flush-gauge.js";
-import type { LockMode, Storage } from "./storage.js";
+import { type LockMode, SECTOR_SIZE, type Storage } from "./storage.js";
 import { SyncStarter } from "./sync-starter.js";
 import { SystemError } from "./system-error.js";
 import { openLocked, openUnlessShut } from "./windows-lock.js";
@@ -54,7 +55,7 @@ export function openFileStorage(path: string, options: FileStorageOptions = {}):
     const stats = fstatSync(fd);
     if (stats.isDirectory()) throw new SystemError("EISDIR", "open", `illegal operation on a directory '${path}'`);
     if (!stats.isFile()) throw new SystemError("EINVAL", "open", `not a regular file '${path}'`);
-    const newIn = !readOnly && stats.size === 0 ? folderOf(path) : undefined;
+    const newIn = !readOnly && stats.size <= SECTOR_SIZE ? folderOf(path) : undefined;
     return new FileStorage(fd, lock, newIn, reopen, readOnly && lock === "none" ? resolve(path) : undefined);
   } catch (error) {
     closeSync(fd);

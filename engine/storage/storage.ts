@@ -60,3 +60,6 @@ export interface Storage {
 
 /** `exclusive` for an opening that writes, `shared` for one that only reads. */
 export type LockMode = "exclusive" | "shared";
+
+/** What a disk writes whole or not at all, in bytes. */
+export const SECTOR_SIZE = 512;

@@ -77,6 +77,26 @@ test("a file whose finishing is interrupted as well opens", (t) => {
   assert.ok(images > 100, `${images} images`);
 });
 
+for (const failure of ["error", "lost"] as const) {
+  test(`a file whose first sector could not be synced (${failure}) opens, wherever its finishing is interrupted`, (t) => {
+    const seed = seedOfRun();
+    t.diagnostic(`SEED=${seed}`);
+    let images = 0;
+    for (let operationCount = 0; ; operationCount++) {
+      const disk = new SimulatedDisk({ seed });
+      disk.inject({ failure, on: "sync" });
+      assert.throws(() => open("x", { storage: disk, pageSize: 1024 }), { code: "IO" });
+      assert.equal(disk.size(), 512);
+      if (!cutOpening(disk, operationCount, 1024)) break;
+      for (const image of disk.crashImages(25)) {
+        expectUsable(image, 1024);
+        images++;
+      }
+    }
+    assert.ok(images > 30, `${images} images`);
+  });
+}
+
 test("a finished file survives every crash without another write", () => {
   const disk = new SimulatedDisk();
   open("x", { storage: disk, pageSize: 4096 }).close();
