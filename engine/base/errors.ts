@@ -135,6 +135,25 @@ export function wrapIo<T>(action: string, operate: () => T): T {
   }
 }
 
+/** Does what nobody waits for, or what follows another failure, so that nobody can be told of its error. */
+export function quietly(work: () => void): void {
+  try {
+    work();
+  } catch {
+    // There is nothing to be done about it.
+  }
+}
+
+/** Closes what an operation was to use when that fails; closing it may fail as well, but the first error is the one to be told. */
+export function orClose<T>(used: { close(): void }, operate: () => T): T {
+  try {
+    return operate();
+  } catch (error) {
+    quietly(() => used.close());
+    throw error;
+  }
+}
+
 /** What engines say of a caller's recursion: it is no error of the storage that happens to be called in it. */
 function isFullStack(error: unknown): boolean {
   return error instanceof RangeError && error.message.startsWith("Maximum call stack size exceeded");

@@ -2,8 +2,9 @@
 // Not the global one, in whose place test runners put one that stands still.
 import { setImmediate } from "node:timers";
 import { inCallersContext } from "../base/caller-context.js";
+import { quietly } from "../base/errors.js";
 import { nextTurn, Turn } from "../base/turns.js";
-import { quietly, refusePromise, runHooks } from "./callback.js";
+import { refusePromise, runHooks } from "./callback.js";
 
 /** Calls that one transaction takes at most. */
 const MAX_BATCH_SIZE = 1000;

@@ -28,12 +28,3 @@ export function runHooks(hooks: readonly (() => void)[]): void {
   }
   if (failure !== undefined) throw failure.error;
 }
-
-/** Does what nobody waits for, so that nobody can be told of its error. */
-export function quietly(work: () => void): void {
-  try {
-    work();
-  } catch {
-    // There is nothing to be done about it.
-  }
-}

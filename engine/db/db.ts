@@ -5,7 +5,7 @@
  * that has to end the other one): they run or throw TX_WRITER_BUSY. Asynchronous ones queue.
  */
 import { inCallersContext } from "../base/caller-context.js";
-import { boltError, BoltError } from "../base/errors.js";
+import { boltError, BoltError, orClose, quietly } from "../base/errors.js";
 import { freelistByteSize } from "../format/freelist-page.js";
 import type { Pager } from "../pager/pager.js";
 import type { Recovery } from "../base/recovery.js";
@@ -19,7 +19,7 @@ import { Tx, type ReadTx, type TxOwner } from "../tx/tx.js";
 import { OpenTxs, TxState } from "../tx/tx-state.js";
 import { backUp, type BackupResult } from "./backup.js";
 import { Batch } from "./batch.js";
-import { quietly, refusePromise, runHooks } from "./callback.js";
+import { refusePromise, runHooks } from "./callback.js";
 import { compactTo, type CompactOptions, type CompactResult } from "./compact.js";
 import { publish, warnOfRecovery } from "./events.js";
 import { untilWhole } from "./live-view.js";
@@ -91,12 +91,7 @@ export class DB {
     const { readOnly, noFreelistSync } = this.#settings;
     const isLost = this.#pager.recovery?.lostTxid !== undefined;
     if (readOnly || (!isLost && (noFreelistSync || this.#pager.meta.freelist !== undefined))) return;
-    try {
-      this.update(() => undefined);
-    } catch (error) {
-      this.close();
-      throw error;
-    }
+    orClose(this, () => this.update(() => undefined));
   }
 
   /** What opening found damaged: a commit of which pages are missing, or a meta page that cannot be read. */
@@ -364,6 +359,7 @@ export class DB {
   /**
    * Rolls back what is open, gives up the lock and the file. A commit that is on its way to the disk (of `updateAsync` or `batch`) still ends as it will;
    * the lock is held until then. Idempotent.
+   * @throws BoltError IO when the system says that closing the file failed; all the same it is done
    */
   close(): void {
     this.#isOpen = this.#isAccepting = false;

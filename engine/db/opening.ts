@@ -1,5 +1,5 @@
 /** From a path to an open pager: the storage, its lock, and what is in it. */
-import { boltError, ioError, wrapIo } from "../base/errors.js";
+import { boltError, orClose, quietly, wrapIo } from "../base/errors.js";
 import { sleep } from "../base/sleep.js";
 import { Pager } from "../pager/pager.js";
 import { type FileStorage, openFileStorage, REPLACED_MAX } from "../storage/file-storage.js";
@@ -19,14 +19,9 @@ const now = performance.now.bind(performance);
 export function openPager(path: string, settings: Settings): Pager {
   const { readOnly, lock } = settings;
   const storage = openStorage(path, settings);
-  try {
-    // On Windows a shared lock does not keep Go's bbolt from writing (storage/windows-lock.ts): what it overwrites must be noticed.
-    const isLive = readOnly && (lock === "none" || (process.platform === "win32" && settings.storage === undefined));
-    return Pager.open(storage, { ...settings, live: isLive });
-  } catch (error) {
-    storage.close();
-    throw error;
-  }
+  // On Windows a shared lock does not keep Go's bbolt from writing (storage/windows-lock.ts): what it overwrites must be noticed.
+  const isLive = readOnly && (lock === "none" || (process.platform === "win32" && settings.storage === undefined));
+  return orClose(storage, () => Pager.open(storage, { ...settings, live: isLive }));
 }
 
 /**
@@ -39,29 +34,19 @@ function openStorage(path: string, settings: Settings): Storage {
   for (let replaced = 0; ; replaced++) {
     const file = locked(openFile(path, settings), path, settings, deadline);
     if (settings.lock === "none" || hasItsName(file, path)) return file;
-    file.close();
+    quietly(() => file.close());
     if (replaced === REPLACED_MAX) throw boltError("TIMEOUT", `${path} was replaced by another file each time that its lock had been taken`);
   }
 }
 
 function hasItsName(file: FileStorage, path: string): boolean {
-  try {
-    return file.hasName(path);
-  } catch (error) {
-    file.close();
-    throw ioError(`open ${path}`, error);
-  }
+  return orClose(file, () => wrapIo(`open ${path}`, () => file.hasName(path)));
 }
 
 /** Takes the lock of a storage, which is closed where that fails. */
 function locked<S extends Storage>(storage: S, path: string, settings: Settings, deadline: number): S {
-  try {
-    if (settings.lock === "flock") acquireLock(storage, path, settings, deadline);
-    return storage;
-  } catch (error) {
-    storage.close();
-    throw error;
-  }
+  if (settings.lock === "flock") orClose(storage, () => acquireLock(storage, path, settings, deadline));
+  return storage;
 }
 
 function openFile(path: string, { readOnly, mode, lock }: Settings): FileStorage {

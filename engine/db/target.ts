@@ -1,4 +1,5 @@
 /** Where a copy of the database is to go: a path that is one, and not the database itself; and its permissions: those of the database. */
+import { wrapIo } from "../base/errors.js";
 import { inUse } from "../storage/atomic-file.js";
 import { FileStorage } from "../storage/file-storage.js";
 import type { Storage } from "../storage/storage.js";
@@ -22,7 +23,7 @@ function isAt(own: FileStorage, path: string): boolean {
   }
 }
 
-/** Permission bits for a copy: those of the database's file; 0600 where it is none. */
+/** Permission bits for a copy: those of the database's file; 0600 where it is none. @throws BoltError IO */
 export function modeOfCopy(own: Storage): number {
-  return own instanceof FileStorage ? own.mode : 0o600;
+  return own instanceof FileStorage ? wrapIo("mode of the file", () => own.mode) : 0o600;
 }

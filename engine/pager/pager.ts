@@ -361,7 +361,7 @@ export class Pager {
     });
   }
 
-  /** Gives up the storage. Everything committed being durable, the newest meta page is marked, so that the next opening has nothing to verify. */
+  /** Gives up the storage. Everything committed being durable, the newest meta page is marked, so that the next opening has nothing to verify. @throws BoltError IO */
   close(): void {
     if (this.#state === "closed") return;
     const isDurable = this.#state === "open" && this.serial > 0 && !this.options.readOnly && !this.options.noSync;
@@ -369,7 +369,7 @@ export class Pager {
     try {
       if (isDurable) this.#markClosed();
     } finally {
-      this.storage.close();
+      wrapIo("close", () => this.storage.close());
     }
   }
 

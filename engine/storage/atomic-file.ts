@@ -5,7 +5,7 @@
 import { randomUUID } from "node:crypto";
 import { existsSync, lstatSync, renameSync, rmSync } from "node:fs";
 import { basename, dirname } from "node:path";
-import { BoltError, boltError, ioError, systemCode } from "../base/errors.js";
+import { BoltError, boltError, ioError, orClose, quietly, systemCode } from "../base/errors.js";
 import { type FileStorage, openFileStorage, REPLACED_MAX, syncFolder } from "./file-storage.js";
 import type { Storage } from "./storage.js";
 
@@ -74,12 +74,8 @@ function putInPlace(destination: Destination, storage: Storage): void {
 
 /** Leaves nothing behind; gives the error to throw. */
 function abandoned(destination: Destination, storage: Storage | undefined, error: unknown): Error {
-  storage?.close();
-  try {
-    destination.remove();
-  } catch {
-    // What is wrong with the path says the error that there is.
-  }
+  quietly(() => storage?.close());
+  quietly(() => destination.remove());
   return error instanceof BoltError ? error : ioError(`write ${destination.path}`, error);
 }
 
@@ -113,7 +109,7 @@ class FileDestination implements Destination {
       if (process.platform === "win32") present?.close();
       renameSync(this.#temporary, this.path);
     } finally {
-      present?.close();
+      quietly(() => present?.close());
     }
   }
 
@@ -134,14 +130,12 @@ class FileDestination implements Destination {
 function lockPresent(path: string): FileStorage | undefined {
   for (let replaced = 0; replaced < REPLACED_MAX && existsSync(path); replaced++) {
     const present = openToLock(path);
-    try {
+    const isNamed = orClose(present, () => {
       if (!present.lock("exclusive")) throw inUse(path);
       // It may have lost its name before it was locked: then whoever has opened the one that has it now would lose that.
-      if (present.hasName(path)) return present;
-    } catch (error) {
-      present.close();
-      throw error;
-    }
+      return present.hasName(path);
+    });
+    if (isNamed) return present;
     present.close();
   }
   if (existsSync(path)) throw inUse(path);

@@ -15,7 +15,7 @@ import {
   write, writeSync, writev, writevSync,
 } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { isFolderSyncRefused, systemCode } from "../base/errors.js";
+import { isFolderSyncRefused, quietly, systemCode } from "../base/errors.js";
 import { tryLock } from "./file-lock.js";
 import { FlushGauge } from "./flush-gauge.js";
 import { type LockMode, SECTOR_SIZE, type Storage } from "./storage.js";
@@ -58,7 +58,7 @@ export function openFileStorage(path: string, options: FileStorageOptions = {}):
     const newIn = !readOnly && stats.size <= SECTOR_SIZE ? folderOf(path) : undefined;
     return new FileStorage(fd, lock, newIn, reopen, readOnly && lock === "none" ? resolve(path) : undefined);
   } catch (error) {
-    closeSync(fd);
+    quietly(() => closeSync(fd));
     throw error;
   }
 }

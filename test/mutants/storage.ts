@@ -71,7 +71,7 @@ export const storageMutants: readonly Mutant[] = [
   },
   {
     name: "a failed copy stays under its temporary name", file: "engine/storage/atomic-file.ts",
-    find: "    destination.remove();\n", replace: "",
+    find: "  quietly(() => destination.remove());\n", replace: "",
     harm: "failed backups fill the disk", tests: ["engine/db/backup", "engine/db/compact", "engine/tx/copy"],
   },
   {

@@ -1,10 +1,12 @@
 /** Closing: what waits is told, a file that somebody has cut is left alone, and no descriptor stays. */
 import assert from "node:assert/strict";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
-import { readdirSync, statSync, truncateSync } from "node:fs";
-import { test } from "node:test";
+import { readdirSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { test, type TestContext } from "node:test";
 import { runInNewContext } from "node:vm";
-import { MemoryStorage, open } from "../../../engine/index.js";
+import { BoltError, type DB, MemoryStorage, open } from "../../../engine/index.js";
+import { FileStorage } from "../../../engine/storage/file-storage.js";
+import { SystemError } from "../../../engine/storage/system-error.js";
 import { Random, seedOfRun } from "../../support/random.js";
 import { tempPath } from "../../support/temp.js";
 import { boltError } from "../tx/database.js";
@@ -73,8 +75,63 @@ test("what waits is told of a close that throws", async () => {
   void db.updateAsync(() => new Promise(() => undefined));
   const waiting = db.updateAsync(() => undefined);
   await new Promise((resolve) => setImmediate(resolve));
-  assert.throws(() => db.close(), /close failed/);
+  assert.throws(() => db.close(), boltError("IO", /close failed/));
   await assert.rejects(waiting, boltError("DATABASE_NOT_OPEN", /^database not open/));
+});
+
+/** Lets every close of a file fail, after it was done: as Linux does it. */
+function failCloses(t: TestContext): void {
+  const close = FileStorage.prototype.close;
+  t.mock.method(FileStorage.prototype, "close", function closeAndFail(this: FileStorage) {
+    close.call(this);
+    throw new SystemError("EIO", "close", "i/o error");
+  });
+}
+
+function isEio(error: unknown): boolean {
+  return error instanceof BoltError && error.code === "IO" && error.message.includes("EIO") && error.cause instanceof SystemError;
+}
+
+test("a close that the system fails is IO, and all else that closing does is done", async (t) => {
+  for (const close of [(db: DB) => db.close(), (db: DB) => db.closeAsync()]) {
+    const path = tempPath("failing.db");
+    const db = open(path);
+    db.update((tx) => tx.createBucket("b"));
+    const reader = db.begin();
+    failCloses(t);
+    await assert.rejects(async () => close(db), isEio);
+    t.mock.restoreAll();
+    assert.equal(db.isOpen, false);
+    assert.throws(() => [...reader.buckets()], boltError("TX_CLOSED", /./));
+    db.close();
+    const again = open(path, { timeout: 1 });
+    assert.deepEqual(again.view((tx) => [...tx.check()]), []);
+    again.close();
+  }
+});
+
+test("where an opening fails and its file cannot be closed either, the first error is the one that is told", (t) => {
+  const notes = tempPath("notes.txt");
+  writeFileSync(notes, "no database".repeat(100));
+  const path = tempPath("used.db");
+  const db = open(path);
+  // Free pages that are not stored, and no room to store them.
+  const unstored = new MemoryStorage();
+  const made = open("unstored.db", { storage: unstored, noFreelistSync: true });
+  made.update((tx) => tx.createBucket("b"));
+  made.close();
+  Object.assign(unstored, { write: () => { throw new Error("ENOSPC"); }, close: () => { throw new Error("EIO"); } });
+  failCloses(t);
+  assert.throws(() => open(notes), boltError("INVALID", /./));
+  assert.throws(() => open(path, { timeout: 1 }), boltError("TIMEOUT", /in use/));
+  assert.throws(() => open("unstored.db", { storage: unstored }), boltError("IO", /ENOSPC/));
+  let hasName = (): boolean => { throw new Error("EACCES"); };
+  t.mock.method(FileStorage.prototype, "hasName", () => hasName());
+  assert.throws(() => open(tempPath("hidden.db")), boltError("IO", /EACCES/));
+  hasName = () => false;
+  assert.throws(() => open(tempPath("lost.db")), boltError("TIMEOUT", /was replaced/));
+  t.mock.restoreAll();
+  db.close();
 });
 
 test("after a program was broken off in the middle of a call by a vm timeout, close gives up the lock, and the file is whole", () => {

@@ -2,10 +2,10 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { linkSync, readdirSync, renameSync, rmSync, statSync, symlinkSync } from "node:fs";
+import { existsSync, linkSync, readdirSync, renameSync, rmSync, statSync, symlinkSync } from "node:fs";
 import { createRequire, syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
-import { test } from "node:test";
+import { test, type TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import { type DB, open, openMemory, type ReadTx } from "../../../engine/index.js";
 import { FileStorage } from "../../../engine/storage/file-storage.js";
@@ -161,6 +161,58 @@ test("copies have the permissions of the database's file", async () => {
   } finally {
     process.umask(before);
   }
+});
+
+test("where the permissions of the database's file cannot be read, a copy is IO and makes nothing", async () => {
+  const { db } = made("no-mode.db");
+  const copy = tempPath("copy.db");
+  const mode = Object.getOwnPropertyDescriptor(FileStorage.prototype, "mode")!;
+  Object.defineProperty(FileStorage.prototype, "mode", { ...mode, get: () => { throw new Error("EIO: i/o error, fstat"); } });
+  try {
+    assert.throws(() => db.compact(copy), boltError("IO", /EIO/));
+    await assert.rejects(db.backup(copy), boltError("IO", /EIO/));
+    db.view((tx: ReadTx) => assert.throws(() => tx.copyTo(copy), boltError("IO", /EIO/)));
+  } finally {
+    Object.defineProperty(FileStorage.prototype, "mode", mode);
+  }
+  assert.equal(existsSync(copy), false);
+  db.close();
+});
+
+/** Lets closing a file fail, after it was done: from the nth on that is closed. */
+function failCloses(t: TestContext, nth: number): void {
+  const close = FileStorage.prototype.close;
+  let count = 0;
+  t.mock.method(FileStorage.prototype, "close", function closeAndFail(this: FileStorage) {
+    close.call(this);
+    if (++count >= nth) throw new Error("EIO: i/o error, close");
+  });
+}
+
+test("a copy that fails, and of which no file can be closed either, tells what failed first", (t) => {
+  const { db } = made("source.db");
+  const { path, db: used } = made("used.db");
+  failCloses(t, 1);
+  assert.throws(() => db.compact(path), boltError("TIMEOUT", /in use/));
+  t.mock.method(FileStorage.prototype, "write", () => { throw new Error("ENOSPC: no space left"); });
+  assert.throws(() => db.compact(tempPath("full.db")), boltError("IO", /ENOSPC/));
+  t.mock.restoreAll();
+  for (const each of [db, used]) each.close();
+  assert.deepEqual(readdirSync(tempFolder()).filter((name) => name.endsWith(".tmp")), []);
+});
+
+test("a copy that is in place is none that failed, though the file that it replaced cannot be closed", (t) => {
+  const { db } = made("source.db");
+  const target = tempPath("target.db");
+  open(target).close();
+  // After the look before the work, and the copy, comes what was replaced.
+  failCloses(t, 3);
+  db.compact(target);
+  t.mock.restoreAll();
+  db.close();
+  const copy = open(target);
+  copy.view((tx) => assert.deepEqual([...tx.buckets()].map(String), ["a"]));
+  copy.close();
 });
 
 test("a file system that numbers its files anew with every call is no reason to refuse", () => {
