@@ -179,8 +179,10 @@ export class FileStorage implements Storage {
   follow(): boolean {
     const path = this.#pathToFollow;
     if (path === undefined || !this.#isReplaced(path)) return false;
+    const left = this.#fd("follow");
     const next = openFileStorage(path, { readOnly: true, lock: "none" });
-    closeSync(this.#fd("follow"));
+    // Closed it is, whatever the system says of it: nothing more is read there.
+    quietly(() => closeSync(left));
     this.#descriptor = next.#descriptor;
     this.#identity = undefined;
     return true;

@@ -1,6 +1,7 @@
 /** Live read while the writer does what moves pages, metas and the end of the file: right values, or STALE_SNAPSHOT, never damage that is none. */
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
+import { type closeSync, mkdirSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
+import { createRequire, syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
 import { test } from "node:test";
 import { type DB, MemoryStorage, open, type ReadTx } from "../../engine/index.js";
@@ -208,6 +209,30 @@ test("another file that gets the name is read by the next view that begins while
   replaceBy(path, "third");
   assert.equal(valueOf(1999), "third");
   assert.equal(reader.view((tx) => [...tx.check()].length), 0);
+  reader.close();
+});
+
+test("another file that gets the name is read though the one before it cannot be closed", () => {
+  const path = tempPath("replaced.db");
+  replaceBy(path, "first");
+  const reader = open(path, { readOnly: true, lock: "none", cacheSize: 0 });
+  const valueOf = (i: number): string | undefined => reader.view((tx) => tx.bucket("b")?.get(keyOf(i))?.toString());
+  assert.equal(valueOf(0), "first");
+  replaceBy(path, "second");
+  const fs = createRequire(import.meta.url)("node:fs") as { closeSync: typeof closeSync };
+  const real = fs.closeSync;
+  fs.closeSync = (fd) => {
+    real(fd);
+    throw new Error("EIO: i/o error, close");
+  };
+  syncBuiltinESMExports();
+  try {
+    assert.equal(valueOf(0), "second");
+  } finally {
+    fs.closeSync = real;
+    syncBuiltinESMExports();
+  }
+  assert.equal(valueOf(1999), "second");
   reader.close();
 });
 
