@@ -1,4 +1,4 @@
-/** Reading a file that another process writes: a view that met a page of a newer state is begun again. @see docs/live-read.md */
+/** Reading a file that another process writes: a view, or an opening, that met what belongs to a newer state is begun again. @see docs/live-read.md */
 import { BoltError } from "../base/errors.js";
 
 const ATTEMPTS = 100;

@@ -5,7 +5,8 @@ import { requirePath, settingsFrom, type OpenOptions } from "./options.js";
 
 /**
  * Opens the database file at a path; makes it (mode 0600) unless `readOnly`.
- * @throws BoltError TIMEOUT when somebody else has it locked; INVALID, VERSION_MISMATCH, CHECKSUM, CORRUPT for a file that is no sound database; IO
+ * @throws BoltError TIMEOUT when somebody else has it locked; INVALID, VERSION_MISMATCH, CHECKSUM, CORRUPT for a file that is no sound database; IO;
+ * STALE_SNAPSHOT in live read, when the writer was faster 100 times in a row
  * @throws TypeError for an option that is none
  */
 export function open(path: string, options?: OpenOptions): DB {

@@ -4,6 +4,7 @@ import { sleep } from "../base/sleep.js";
 import { Pager } from "../pager/pager.js";
 import { type FileStorage, openFileStorage, REPLACED_MAX } from "../storage/file-storage.js";
 import type { Storage } from "../storage/storage.js";
+import { untilWhole } from "./live-view.js";
 import type { Settings } from "./options.js";
 
 /** Between two tries to get the lock, as bbolt. */
@@ -14,14 +15,14 @@ const now = performance.now.bind(performance);
 
 /**
  * Opens what `settings` name; on any error everything is closed and unlocked again.
- * @throws BoltError TIMEOUT, IO, INVALID, VERSION_MISMATCH, CHECKSUM, CORRUPT
+ * @throws BoltError TIMEOUT, IO, INVALID, VERSION_MISMATCH, CHECKSUM, CORRUPT, STALE_SNAPSHOT as `untilWhole`
  */
 export function openPager(path: string, settings: Settings): Pager {
   const { readOnly, lock } = settings;
   const storage = openStorage(path, settings);
   // On Windows a shared lock does not keep Go's bbolt from writing (storage/windows-lock.ts): what it overwrites must be noticed.
   const isLive = readOnly && (lock === "none" || (process.platform === "win32" && settings.storage === undefined));
-  return orClose(storage, () => Pager.open(storage, { ...settings, live: isLive }));
+  return orClose(storage, () => untilWhole(() => Pager.open(storage, { ...settings, live: isLive })));
 }
 
 /**

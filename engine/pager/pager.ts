@@ -86,21 +86,21 @@ export class Pager {
 
   /**
    * Opens a storage; makes a database of an empty one unless read-only.
-   * @throws BoltError INVALID, VERSION_MISMATCH, CHECKSUM, CORRUPT, IO
+   * @throws BoltError INVALID, VERSION_MISMATCH, CHECKSUM, CORRUPT, IO; STALE_SNAPSHOT in live read, when its writer has moved on
    */
   static open(storage: Storage, options: PagerOptions): Pager {
     return wrapIo("open", () => {
       if (!options.readOnly && isUninitialised(storage)) initialise(storage, options.pageSize);
-      const sizeBefore = storage.size();
       let slots = readMetaSlots(storage);
       if (!options.readOnly && isUnfinished(slots)) {
         initialise(storage, (slots[0] as Meta).pageSize);
         slots = readMetaSlots(storage);
       }
       // A file that is being written is never closed in order: its pages are trusted as far as its writer's own.
-      const { meta, older, recovery } = options.live ? { meta: newestMeta(slots, Math.max(sizeBefore, storage.size())), older: undefined, recovery: undefined } : chooseMeta(storage, slots);
+      const { meta, older, recovery } = options.live ? { meta: newestMeta(slots, Infinity), older: undefined, recovery: undefined } : chooseMeta(storage, slots);
       const pager = new Pager(storage, options, meta);
       pager.recovery = recovery;
+      if (options.live) pager.#followWriter();
       if (!options.readOnly) pager.#loadFreelist(older);
       return pager;
     });
@@ -191,16 +191,24 @@ export class Pager {
     });
   }
 
-  /** Live read: takes the newest committed state for the next snapshot. Pages read before belong to another one, so the cache starts empty. */
+  /**
+   * Live read: takes the newest committed state for the next snapshot. Pages read before belong to another one, so the cache starts empty.
+   * @throws BoltError STALE_SNAPSHOT when the writer has cut the file meanwhile, as it does only after further commits; as `newestMeta`, and then nothing has changed
+   */
   #followWriter(): void {
     wrapIo("read the meta pages", () => {
       // Not under a snapshot: the other file's meta pages may be the same. Nothing is known of that file, not even the page size.
       if (!this.freelist.hasReaders && this.storage.follow?.() === true) this.#watch = undefined;
       if (this.#watch?.isUnmoved()) return;
-      const sizeBefore = this.storage.size();
       const watch = new MetaWatch(this.storage, (this.#watch === undefined ? newestMeta(readMetaSlots(this.storage), Infinity) : this.meta).pageSize);
-      this.#fileSize = Math.max(sizeBefore, this.storage.size());
-      this.meta = newestMeta(watch.slots, this.#fileSize);
+      const size = this.storage.size();
+      try {
+        this.meta = newestMeta(watch.slots, size);
+      } catch (error) {
+        watch.requireUnmoved();
+        throw error;
+      }
+      this.#fileSize = size;
       this.#watch = watch;
       this.serial++;
       this.cache = this.#newCache(this.meta, watch);

@@ -36,7 +36,7 @@ export function chooseMeta(storage: Storage, slots: MetaSlots): ChosenMeta {
 
 /**
  * The newest valid meta, for whoever reads while somebody else writes: such a file is never closed in order, so its manifest says nothing.
- * @param fileSize the larger one of before and after the metas were read: the writer may have cut or grown the file in between
+ * @param fileSize as it was after the metas were read: a writer makes the file longer before a meta says so
  * @throws BoltError as `chooseMeta`
  */
 export function newestMeta(slots: MetaSlots, fileSize: number): Meta {

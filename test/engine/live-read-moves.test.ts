@@ -1,6 +1,6 @@
 /** Live read while the writer does what moves pages, metas and the end of the file: right values, or STALE_SNAPSHOT, never damage that is none. */
 import assert from "node:assert/strict";
-import { type closeSync, mkdirSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
+import { type closeSync, mkdirSync, readFileSync, renameSync, rmSync, truncateSync, unlinkSync, writeFileSync } from "node:fs";
 import { createRequire, syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -158,6 +158,90 @@ test("a file that is cut while a snapshot is taken of it is no damaged one", () 
     assert.equal(reader.view((tx) => tx.bucket("b")?.get(keyOf(5))?.[0]), 2);
     for (const db of [reader, writer]) db.close();
   }
+});
+
+/** Memory in which something happens before operations of a reader, counted from 1. */
+class EventfulStorage extends MemoryStorage {
+  #count = 0;
+  #events = new Map<number, () => void>();
+
+  /** Gives how many operations the work made. */
+  during(work: () => void, events: ReadonlyMap<number, () => void> = new Map()): number {
+    this.#count = 0;
+    this.#events = new Map(events);
+    work();
+    this.#events.clear();
+    return this.#count;
+  }
+
+  override size(): number {
+    this.#next();
+    return super.size();
+  }
+
+  override read(target: Uint8Array, position: number): number {
+    this.#next();
+    return super.read(target, position);
+  }
+
+  #next(): void {
+    const count = ++this.#count;
+    const event = this.#events.get(count);
+    if (event === undefined) return;
+    // What it does itself does not count.
+    this.#count = -Infinity;
+    event();
+    this.#count = count;
+  }
+}
+
+test("a file that grows by a commit and is cut again is no damaged one, wherever in an opening and a view that happens", () => {
+  let pairs = 0;
+  for (const isOpenBefore of [false, true]) {
+    let operationCount = 2;
+    for (let first = 1; first < operationCount; first++) {
+      for (let second = first + 1; second <= operationCount; second++) {
+        const storage = new EventfulStorage();
+        const writer = open("grown.db", { storage });
+        put(writer, 10, 1);
+        const openReader = (): DB => open("grown.db", { storage, readOnly: true, lock: "none" });
+        let reader = isOpenBefore ? openReader() : undefined;
+        reader?.view((tx) => tx.id);
+        put(writer, 10, 2);
+        const read = (): void => {
+          reader ??= openReader();
+          assert.equal(reader.view((tx) => tx.bucket("b")?.get(keyOf(5))?.[0]), 2);
+        };
+        operationCount = storage.during(read, new Map([
+          [first, () => writer.update((tx) => tx.bucket("b")?.put("large", Buffer.alloc(1_000_000)))],
+          [second, () => {
+            writer.update((tx) => tx.bucket("b")?.delete("large"));
+            for (let i = 0; i < 3; i++) put(writer, 10, 2);
+            writer.shrink();
+          }],
+        ]));
+        assert.deepEqual(reader?.view((tx) => [...tx.check()]), []);
+        for (const db of [reader, writer]) db?.close();
+        pairs++;
+      }
+    }
+  }
+  assert.ok(pairs > 20, `${pairs} pairs`);
+});
+
+test("a file that was cut and is whole again has no problem, though a view of it failed meanwhile", () => {
+  const path = tempPath("whole-again.db");
+  const writer = open(path);
+  put(writer, 200, 1);
+  writer.close();
+  const bytes = readFileSync(path);
+  const reader = open(path, { readOnly: true, lock: "none" });
+  reader.view((tx) => tx.id);
+  truncateSync(path, 100);
+  assert.throws(() => reader.view((tx) => tx.id), { code: "CORRUPT" });
+  writeFileSync(path, bytes);
+  assert.deepEqual(reader.view((tx) => [...tx.check()]), []);
+  reader.close();
 });
 
 test("a read that fails is IO, whatever it was for", () => {
