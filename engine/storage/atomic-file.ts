@@ -5,7 +5,7 @@
 import { randomUUID } from "node:crypto";
 import { existsSync, lstatSync, renameSync, rmSync } from "node:fs";
 import { basename, dirname } from "node:path";
-import { BoltError, boltError, ioError, orClose, quietly, systemCode } from "../base/errors.js";
+import { BoltError, boltError, ioError, orClose, quietly, systemCode, wrapIo } from "../base/errors.js";
 import { type FileStorage, openFileStorage, REPLACED_MAX, syncFolder } from "./file-storage.js";
 import type { Storage } from "./storage.js";
 
@@ -28,6 +28,8 @@ export interface Destination {
 
 /**
  * Has `fill` write a new file and puts it in place of `path`. When anything fails, `path` is as it was and nothing is left behind.
+ * Only the last step, the sync of the folder, cannot be undone: when that fails, the new file is in place, and the error says that a power cut may
+ * undo that.
  * @param mode permission bits of the new file, less the umask
  * @throws BoltError TIMEOUT when the file at `path` is a database that somebody has open; IO; and what `fill` throws
  */
@@ -69,7 +71,7 @@ export async function writeAtomicallyLater(destination: Destination, fill: (stor
 function putInPlace(destination: Destination, storage: Storage): void {
   storage.close();
   destination.rename();
-  destination.syncNames();
+  wrapIo(`write ${destination.path}: the new file is in place, but a power cut may undo that; write it again`, () => destination.syncNames());
 }
 
 /** Leaves nothing behind; gives the error to throw. */

@@ -181,7 +181,7 @@ export const pagerMutants: readonly Mutant[] = [
   },
   {
     name: "a new file without its first sync", file: METAS,
-    find: "storage.write([sector], 0);\n  storage.sync();", replace: "storage.write([sector], 0);",
+    find: "storage.write([sector], 0);\n    storage.sync();", replace: "storage.write([sector], 0);",
     harm: "a power cut leaves a file that cannot be opened", tests: ["crash/crash", "engine/pager/meta-pages"],
   },
   {

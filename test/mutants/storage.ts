@@ -66,7 +66,7 @@ export const storageMutants: readonly Mutant[] = [
   },
   {
     name: "the new name of a copy is not made durable", file: "engine/storage/atomic-file.ts",
-    find: "  destination.syncNames();\n", replace: "",
+    find: "() => destination.syncNames());", replace: "() => undefined);",
     harm: "a power cut takes back a backup that was reported as done", tests: ["crash/copies"],
   },
   {

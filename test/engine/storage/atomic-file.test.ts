@@ -1,11 +1,13 @@
-/** A file that is written whole or not at all, while another thread writes to the same path. What else can go wrong is in db/target.test.ts. */
+/** A file that is written whole or not at all, while another thread writes to the same path; and what is said where the folder cannot be synced behind it. What else can go wrong is in db/target.test.ts. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { test } from "node:test";
 import { Worker } from "node:worker_threads";
-import { writeFileAtomicallyLater } from "../../../engine/storage/atomic-file.js";
+import { type Destination, writeAtomically, writeAtomicallyLater, writeFileAtomicallyLater } from "../../../engine/storage/atomic-file.js";
+import { openFileStorage } from "../../../engine/storage/file-storage.js";
+import { SystemError } from "../../../engine/storage/system-error.js";
 import { tempPath } from "../../support/temp.js";
 
 const THREAD = `
@@ -27,4 +29,24 @@ test("two threads that write to one path do not meet under the temporary name: t
   });
   assert.equal(readFileSync(path, "utf8"), "of this one");
   assert.deepEqual(readdirSync(dirname(path)).filter((name) => name.endsWith(".tmp")), []);
+});
+
+test("where the names of the folder cannot be synced, the new file is in place, and the error says so and what to do", async () => {
+  const path = tempPath("copy.db");
+  const temporary = `${path}.tmp`;
+  const cause = new SystemError("EIO", "fsync", "i/o error");
+  const destination: Destination = {
+    path,
+    open: () => openFileStorage(temporary),
+    rename: () => { renameSync(temporary, path); },
+    syncNames: () => { throw cause; },
+    remove: () => { rmSync(temporary, { force: true }); },
+  };
+  const fill = (storage: { write(chunks: Uint8Array[], position: number): void }): void => { storage.write([Buffer.from("new")], 0); };
+  for (const write of [async () => writeAtomically(destination, fill), () => writeAtomicallyLater(destination, async (storage) => fill(storage))]) {
+    writeFileSync(path, "old");
+    await assert.rejects(write, { code: "IO", message: /copy\.db: the new file is in place.*power cut.*write it again: EIO/, cause });
+    assert.equal(readFileSync(path, "utf8"), "new");
+    assert.equal(existsSync(temporary), false);
+  }
 });
