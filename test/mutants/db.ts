@@ -55,6 +55,11 @@ export const dbMutants: readonly Mutant[] = [
     harm: "acknowledged commits go to a file without a name", tests: ["engine/db/target"],
   },
   {
+    name: "a failing close hides why an opening failed", file: "engine/base/errors.ts",
+    find: "    quietly(() => used.close());\n", replace: "    used.close();\n",
+    harm: "the error names the disk, and not that the file is no database or in use", tests: ["engine/db/closing", "engine/db/target"],
+  },
+  {
     name: "a copy may replace its own database", file: "engine/db/target.ts",
     find: "if (own instanceof FileStorage && isAt(own, path)) throw inUse(path);", replace: "",
     harm: "commits after it go to a file without a name", tests: ["engine/db/target"],

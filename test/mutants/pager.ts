@@ -180,6 +180,11 @@ export const pagerMutants: readonly Mutant[] = [
     harm: "free pages are never used: the file grows", tests: ["engine/pager/page-set", "engine/pager/freelist"],
   },
   {
+    name: "the first sector of a file that is finished is not made durable", file: METAS,
+    find: "if (storage.size() <= SECTOR_SIZE) {\n    const", replace: "if (storage.size() < SECTOR_SIZE) {\n    const",
+    harm: "a power cut leaves a file that cannot be opened, or takes it away", tests: ["engine/pager/meta-pages", "engine/storage/file-sync"],
+  },
+  {
     name: "a new file without its first sync", file: METAS,
     find: "storage.write([sector], 0);\n    storage.sync();", replace: "storage.write([sector], 0);",
     harm: "a power cut leaves a file that cannot be opened", tests: ["crash/crash", "engine/pager/meta-pages"],
@@ -288,6 +293,11 @@ export const pagerMutants: readonly Mutant[] = [
     name: "live read does not look whether the writer moved on", file: "engine/pager/meta-watch.ts",
     find: "return this.#seen.equals(this.#noted);", replace: "return true;",
     harm: "a live reader mixes pages of two states", tests: ["engine/pager/meta-watch"],
+  },
+  {
+    name: "live read does not ask whether metas that cannot be true have moved", file: "engine/pager/pager.ts",
+    find: "        watch.requireUnmoved();\n", replace: "",
+    harm: "a sound file is called damaged", tests: ["engine/live-read-moves"],
   },
   {
     name: "after a failed sync the next one says that all is durable", file: "engine/pager/pager.ts",

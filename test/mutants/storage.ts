@@ -40,6 +40,11 @@ export const storageMutants: readonly Mutant[] = [
     harm: "a power cut takes a new database away, with acknowledged commits in it", tests: ["engine/storage/file-sync", "engine/storage/file-storage"],
   },
   {
+    name: "a file of one sector passes for one whose name is durable", file: FILE,
+    find: "stats.size <= SECTOR_SIZE", replace: "stats.size === 0",
+    harm: "a power cut takes away a database whose making had stopped there, with acknowledged commits in it", tests: ["engine/storage/file-sync"],
+  },
+  {
     name: "every lock is granted", file: FILE,
     find: 'return this.#lockMethod === "none" || tryLock(fd, mode);', replace: 'return this.#lockMethod === "none" || tryLock(fd, mode) || true;',
     harm: "two processes write to one file and destroy it", tests: ["engine/storage/file-lock"],
