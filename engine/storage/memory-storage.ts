@@ -89,8 +89,7 @@ export class MemoryStorage implements Storage {
     for (let done = 0; done < chunk.length; ) {
       const offset = (position + done) % BLOCK_SIZE;
       const count = Math.min(chunk.length - done, BLOCK_SIZE - offset);
-      const whole = done === 0 && count === chunk.length;
-      this.#block((position + done - offset) / BLOCK_SIZE).set(whole ? chunk : chunk.subarray(done, done + count), offset);
+      this.#block((position + done - offset) / BLOCK_SIZE).set(chunk.subarray(done, done + count), offset);
       done += count;
     }
   }

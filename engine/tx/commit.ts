@@ -253,8 +253,8 @@ class Preparation {
 
   /** Releases the old freelist page and plans the new one: for all ids that are free now, though the pages to be placed will shorten the list. */
   #planFreelist(): Placeable | undefined {
-    const { freelist, options, meta } = this.#pager;
-    if (meta.freelist !== undefined) freelist.release(meta.freelist, this.#pager.freelistPageCount);
+    const { freelist, freelistPageCount, options, meta } = this.#pager;
+    if (meta.freelist !== undefined) freelist.release(meta.freelist, freelistPageCount);
     if (options.noFreelistSync) return undefined;
     return { pageCount: Math.ceil(freelistByteSize(freelist.storedCount) / meta.pageSize), pgid: 0 };
   }
@@ -267,16 +267,12 @@ class Preparation {
     return placement.highWaterMark;
   }
 
-  #countPages(pageCount: number): void {
-    this.#tx.stats.pageCount += pageCount;
-    this.#tx.stats.pageAlloc += pageCount * this.#pager.meta.pageSize;
-  }
-
   // ---- 3 encode
 
   /** Writes all pages into memory and gives one write for each run of neighbours, in ascending order. */
   *#encodePages(freelist: Placeable | undefined): Pieces<WriteStep[]> {
     const { pageSize } = this.#pager.meta;
+    const { stats } = this.#tx;
     const pages = freelist === undefined ? [...this.plans] : [...this.plans, freelist];
     pages.sort((a, b) => a.pgid - b.pgid);
     const writes: WriteStep[] = [];
@@ -291,7 +287,8 @@ class Preparation {
       }
       runEnd = page.pgid + page.pageCount;
       appendChunk(chunks, page === freelist ? this.#pager.freelist.encodePage(freelist.pgid, freelist.pageCount - 1, pageSize) : this.#encodePage(page as PagePlan));
-      this.#countPages(page.pageCount);
+      stats.pageCount += page.pageCount;
+      stats.pageAlloc += page.pageCount * pageSize;
     }
     return writes;
   }

@@ -23,7 +23,7 @@ export const txMutants: readonly Mutant[] = [
   },
   {
     name: "the old freelist page is not given up", file: COMMIT,
-    find: "if (meta.freelist !== undefined) freelist.release(meta.freelist, this.#pager.freelistPageCount);", replace: "",
+    find: "if (meta.freelist !== undefined) freelist.release(meta.freelist, freelistPageCount);", replace: "",
     harm: "every commit loses a page", tests: ["engine/tx/commit"],
   },
   {
