@@ -1,39 +1,23 @@
 /**
  * Finds out what a command's TARGET is (file, socket, address, etcd) and opens the store on it.
  */
-import { rmSync, statSync } from "node:fs";
-import { BoltError, open, openMemory } from "../engine/index.js";
 import { formatAddress, parseAddress } from "./address.js";
+import { changeFile, makeFile, openToWrite, readFile, removed, statsOf } from "./cli-file.js";
+import { UsageError } from "./cli-io.js";
 import { EtcdImageStore } from "./etcd-store.js";
-import { ImagesError } from "./errors.js";
 import { SCHEMA } from "./layout.js";
 import { LocalImageStore } from "./local-store.js";
 import { connectImages } from "./remote-store.js";
 import { serveImages, type ImagesServer } from "./server.js";
 import { hasEarlyLayout, initDB, listNamespaces } from "./namespaces.js";
 import type { DB } from "../engine/index.js";
+import type { CommandIo } from "./cli-io.js";
 import type { EditableImageStore } from "./types.js";
 import type { StoreSource } from "./services.js";
 
-/** Where a command reads and writes besides its target. */
-export interface CommandIo {
-  /** `flush`, where what is written is gathered, lets it be seen. */
-  readonly stdout: { write(text: string): unknown; flush?(): void };
-  readonly stderr: { write(text: string): unknown };
-  readonly env: Readonly<Record<string, string | undefined>>;
-  /** Ends `serve`. */
-  readonly signal?: AbortSignal;
-}
-
 type Env = CommandIo["env"];
 
-/** What was typed is no command; the exit status is 2. */
-export class UsageError extends Error {}
-
 const DEFAULT_NAMESPACE = "default";
-const STALE_ATTEMPTS = 10;
-/** Another short command, a put say, is over by then: it is waited for. Who holds a file for longer has a socket. */
-const LOCK_WAIT_MS = 1000;
 
 /** What a command does with its target: `change` needs a file that is there, `write` makes it. */
 export type Mode = "read" | "change" | "write";
@@ -63,14 +47,15 @@ export async function withTarget<T>(target: string, mode: Mode, options: TargetO
       store.close();
     }
   }
-  if (mode !== "write") requireFile(target);
-  return mode === "read" ? readFile(target, (db) => use(localStore(db, namespace, env))) : writeFile(target, options, env, use);
+  if (mode === "read") return readFile(target, (db) => use(localStore(db, namespace, env)));
+  const change = (db: DB): Promise<T> => use(storeToWrite(db, namespace, env));
+  const made = mode === "write" && statsOf(target) === undefined ? await makeFile(target, async (db) => ({ result: await change(db) })) : undefined;
+  return made === undefined ? changeFile(target, options.timeoutMs, change) : made.result;
 }
 
 /** Lists the containerd namespaces of a database file. */
 export async function namespacesOfFile(path: string): Promise<string[]> {
   requireNoAddress(path);
-  requireFile(path);
   return readFile(path, async (db) => db.view(listNamespaces));
 }
 
@@ -78,8 +63,8 @@ export async function namespacesOfFile(path: string): Promise<string[]> {
 export async function serveTarget(path: string, address: string, namespace: string | undefined, io: CommandIo): Promise<void> {
   requireNoAddress(path);
   const endpoint = parseAddress(address);
-  const isNew = statSync(path, { throwIfNoEntry: false }) === undefined;
-  const db = openLocked(path);
+  const isNew = statsOf(path) === undefined && await makeFile(path, async () => true) === true;
+  const db = openToWrite(path);
   let server: ImagesServer | undefined;
   try {
     server = await serveImages(sourceOf(db, namespace), endpoint.path === undefined
@@ -103,16 +88,6 @@ export async function serveTarget(path: string, address: string, namespace: stri
   }
 }
 
-function removed(path: string): boolean {
-  try {
-    rmSync(path, { force: true });
-    return true;
-  } catch {
-    // An empty file that stays is less than what the command has to say.
-    return false;
-  }
-}
-
 /** A file in the early layout, or a namespace that was asked for, is one store; any other file has one for each namespace. */
 function sourceOf(db: DB, namespace: string | undefined): StoreSource {
   if (namespace !== undefined) return new LocalImageStore(db, { namespace });
@@ -131,7 +106,7 @@ const URL_SCHEME = /^([a-z][a-z\d+.-]*):\/\//;
 
 /** The address that a target is, or undefined for a file. */
 function addressOf(target: string): string | undefined {
-  const found = statSync(target, { throwIfNoEntry: false });
+  const found = statsOf(target);
   if (found !== undefined) return found.isSocket() ? `unix:${target}` : undefined;
   if (ADDRESS.test(target)) return formatAddress(parseAddress(target));
   const scheme = URL_SCHEME.exec(target)?.[1];
@@ -141,68 +116,16 @@ function addressOf(target: string): string | undefined {
 
 /** A file may be called anything, but one that is not there and is called like an address was not meant to be made. */
 function requireNoAddress(path: string): void {
-  const found = statSync(path, { throwIfNoEntry: false });
+  const found = statsOf(path);
   if (found === undefined ? ADDRESS.test(path) || URL_SCHEME.test(path) : found.isSocket()) throw new UsageError(`${path} is an address, and a file is needed here (a new file of that name is ./${path})`);
 }
 
-function requireFile(path: string): void {
-  if (statSync(path, { throwIfNoEntry: false }) === undefined) throw new ImagesError("NOT_FOUND", `${path}: there is no such file`);
-}
-
-/**
- * Reads a file. One that a running program holds, as containerd holds its meta.db, is read live, without its lock; when the
- * program writes too much meanwhile, the reading begins anew.
- */
-async function readFile<T>(path: string, use: (db: DB) => Promise<T>): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
-    let db: DB | undefined;
-    try {
-      db = openToRead(path);
-      return await use(db);
-    } catch (error) {
-      if (!isBolt(error, "STALE_SNAPSHOT") || attempt === STALE_ATTEMPTS) throw error;
-    } finally {
-      db?.close();
-    }
-  }
-}
-
-function openToRead(path: string): DB {
-  try {
-    return open(path, { readOnly: true });
-  } catch (error) {
-    if (!isBolt(error, "TIMEOUT")) throw error;
-    return open(path, { readOnly: true, lock: "none" });
-  }
-}
-
-async function writeFile<T>(path: string, { namespace, timeoutMs }: TargetOptions, env: Env, use: (store: EditableImageStore) => Promise<T>): Promise<T> {
-  // What cannot be done leaves no new file: it is tried in memory first.
-  if (statSync(path, { throwIfNoEntry: false }) === undefined) await changeAndClose(openMemory(), namespace, env, use);
-  return changeAndClose(openLocked(path, timeoutMs), namespace, env, use);
-}
-
-async function changeAndClose<T>(
-  db: DB, namespace: string | undefined, env: Env, use: (store: EditableImageStore) => Promise<T>,
-): Promise<T> {
-  try {
-    // A new file gets the early layout, unless a namespace was asked for, here or in the environment.
-    const isNew = !db.view((tx) => tx.bucket(SCHEMA) !== undefined);
-    const wanted = namespace ?? (isNew ? namespaceOf(env) : undefined);
-    if (isNew && wanted === undefined) initDB(db);
-    return await use(localStore(db, wanted, env));
-  } finally {
-    await db.closeAsync();
-  }
-}
-
-function openLocked(path: string, timeoutMs = LOCK_WAIT_MS): DB {
-  try {
-    return open(path, { timeout: Math.min(timeoutMs, LOCK_WAIT_MS) });
-  } catch (error) {
-    if (!isBolt(error, "TIMEOUT")) throw error;
-    throw new ImagesError("UNAVAILABLE", `${path} is held by another program; give that program's socket instead`, { cause: error });
-  }
+/** A new file gets the early layout, unless a namespace was asked for, here or in the environment. */
+function storeToWrite(db: DB, namespace: string | undefined, env: Env): LocalImageStore {
+  const isNew = !db.view((tx) => tx.bucket(SCHEMA) !== undefined);
+  const wanted = namespace ?? (isNew ? namespaceOf(env) : undefined);
+  if (isNew && wanted === undefined) initDB(db);
+  return localStore(db, wanted, env);
 }
 
 function localStore(db: DB, namespace: string | undefined, env: Env): LocalImageStore {
@@ -218,8 +141,4 @@ function namespaceOf(env: Env): string | undefined {
 
 function named(namespace: string | undefined): { readonly namespace?: string } {
   return namespace === undefined ? {} : { namespace };
-}
-
-function isBolt(error: unknown, code: BoltError["code"]): boolean {
-  return error instanceof BoltError && error.code === code;
 }

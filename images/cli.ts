@@ -5,8 +5,9 @@
 import { parseArgs } from "node:util";
 import { CorruptImagesError, ImagesError } from "./errors.js";
 import { imageDetails, imageJson, imageTable } from "./cli-output.js";
-import { UsageError, namespacesOfFile, serveTarget, withTarget } from "./cli-target.js";
-import type { CommandIo } from "./cli-target.js";
+import { UsageError, report } from "./cli-io.js";
+import { namespacesOfFile, serveTarget, withTarget } from "./cli-target.js";
+import type { CommandIo } from "./cli-io.js";
 import type { Descriptor, Image, ListOptions } from "./types.js";
 
 const HELP = `Usage: hexbolt images COMMAND TARGET [ARGUMENTS] [OPTIONS]
@@ -75,20 +76,6 @@ export async function imagesCommand(argv: readonly string[], io: CommandIo): Pro
   } catch (error) {
     return report(error, argv.includes("--json"), io);
   }
-}
-
-/** Writes an error as the other commands do: a line of text, or of JSON. @returns the exit status */
-function report(error: unknown, asJson: boolean, io: CommandIo): number {
-  const message = error instanceof Error ? error.message : String(error);
-  const isUsage = error instanceof UsageError;
-  if (asJson) {
-    const code = isUsage ? "USAGE" : error instanceof Error && "code" in error ? String(error.code) : "UNEXPECTED";
-    io.stderr.write(`${JSON.stringify({ error: { code, message } })}\n`);
-  } else {
-    io.stderr.write(`hexbolt images: ${message}\n`);
-    if (isUsage) io.stderr.write("Try: hexbolt images --help\n");
-  }
-  return isUsage ? 2 : 1;
 }
 
 const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([

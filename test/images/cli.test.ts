@@ -10,28 +10,10 @@ import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { open } from "../../engine/index.js";
-import { imagesCommand } from "../../images/cli.js";
 import { connectImages, initDB, LocalImageStore, serveImages, TxImageStore } from "../../images/index.js";
 import { fixtureCopy, fixtureOriginal } from "../support/fixtures.js";
 import { tempPath } from "../support/temp.js";
-
-const digest = (letter: string): string => `sha256:${letter.repeat(64)}`;
-
-async function run(...args: string[]): Promise<{ status: number; out: string; err: string }> {
-  return runWith({}, ...args);
-}
-
-async function runWith(env: Record<string, string>, ...args: string[]): Promise<{ status: number; out: string; err: string }> {
-  let out = "";
-  let err = "";
-  const status = await imagesCommand(args, {
-    stdout: { write: (text: string): void => { out += text; } }, stderr: { write: (text: string): void => { err += text; } }, env,
-  });
-  return { status, out, err };
-}
-
-const put = (target: string, name: string, ...more: string[]): Promise<{ status: number; out: string; err: string }> =>
-  run("put", target, name, "--digest", digest("a"), "--size", "506", ...more);
+import { digest, put, run, runWith } from "./run-command.js";
 
 test("a new file is made, filled, listed and emptied", async () => {
   const path = tempPath("cli.db");
@@ -209,7 +191,8 @@ const IS_NODE = !("Bun" in globalThis || "Deno" in globalThis);
 test("serve that cannot remove its new file while it is open closes it, and says what went wrong", { skip: IS_NODE ? false : "replaces a function of node:fs" }, async () => {
   const path = tempPath("busy.db");
   const { rmSync } = fs;
-  fs.rmSync = () => {
+  fs.rmSync = (name, options) => {
+    if (name !== path) return rmSync(name, options);
     fs.rmSync = rmSync;
     syncBuiltinESMExports();
     throw new Error("EBUSY");

@@ -1,0 +1,123 @@
+/** The database files of `hexbolt images`: which it takes, what it says of others, and what a command that fails leaves. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import fs, { existsSync, mkdirSync, readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
+import { dirname, join } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { tempPath } from "../support/temp.js";
+import { digest, put, run } from "./run-command.js";
+
+const IS_NODE = !("Bun" in globalThis || "Deno" in globalThis);
+const PROGRAM = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "engine", "cli", "main.js");
+
+test("commands that write refuse an empty file, whether they would succeed or not, and leave it empty", async () => {
+  const path = tempPath("empty.db");
+  writeFileSync(path, "");
+  for (const { err, status } of [
+    await put(path, "a"), await put(path, "a", "--digest", "bad", "-n", "x"), await run("rm", path, "a"),
+    await run("serve", path, "unix:/nonexistent/x"), await run("serve", path, `unix:${tempPath("s")}`),
+  ]) {
+    assert.equal(status, 1);
+    assert.match(err, /^hexbolt images: .*empty\.db is empty: no database\n  \S.*\n$/);
+    assert.equal(statSync(path).size, 0);
+  }
+});
+
+/** Runs with a disk that takes no more. */
+async function onFullDisk<T>(work: () => Promise<T>): Promise<T> {
+  const { fdatasyncSync } = fs;
+  fs.fdatasyncSync = (): void => { throw Object.assign(new Error("ENOSPC: no space left on device, fdatasync"), { code: "ENOSPC" }); };
+  syncBuiltinESMExports();
+  try {
+    return await work();
+  } finally {
+    fs.fdatasyncSync = fdatasyncSync;
+    syncBuiltinESMExports();
+  }
+}
+
+test("a new file for which the disk has no room is not left, and the error names it and says what to do", { skip: IS_NODE ? false : "replaces a function of node:fs" }, async () => {
+  const folder = tempPath("full");
+  mkdirSync(folder);
+  const path = join(folder, "x.db");
+  for (const args of [["put", path, "a", "--digest", digest("a"), "--size", "1"], ["serve", path, `unix:${tempPath("s")}`]]) {
+    const { err, status } = await onFullDisk(() => run(...args));
+    assert.equal(status, 1);
+    assert.match(err, /^hexbolt images: .*full\/x\.db: .*ENOSPC: no space left on device, fdatasync\n  the disk is full: .*\n$/);
+    assert.deepEqual(readdirSync(folder), []);
+  }
+});
+
+test("a new file stands at its place when it is whole, and nothing beside it", async () => {
+  const folder = tempPath("whole");
+  mkdirSync(folder);
+  assert.equal((await put(join(folder, "x.db"), "a")).status, 0);
+  assert.deepEqual(readdirSync(folder), ["x.db"]);
+});
+
+test("commands that make one file at once all put into it", async () => {
+  const path = tempPath("made-at-once.db");
+  const statuses = await Promise.all(["a", "b", "c", "d"].map(async (name) => {
+    const child = spawn(process.execPath, [PROGRAM, "images", "put", path, name, "--digest", digest("a"), "--size", "1"], { stdio: ["ignore", "ignore", "inherit"] });
+    return (await once(child, "exit") as [number | null])[0];
+  }));
+  assert.deepEqual(statuses, [0, 0, 0, 0]);
+  assert.equal((await run("ls", "-q", path)).out, "a\nb\nc\nd\n");
+});
+
+test("what is no database file is named, and the next line says what to do", async () => {
+  const folder = tempPath("folder");
+  mkdirSync(folder);
+  const file = tempPath("plain.db");
+  writeFileSync(file, "plain");
+  const link = tempPath("link.db");
+  symlinkSync("gone.db", link);
+  for (const [target, message, hint] of [
+    [folder, /folder is a folder/, /  name a database file/],
+    [join(file, "x"), /ENOTDIR.*plain\.db.x/, /  a part of the path is a file where a folder should be/],
+    [file, /plain\.db: invalid database: /, /  `hexbolt surgery meta validate` .*/],
+    [link, /link\.db is a link to gone\.db, which is not there/, undefined],
+  ] as const) {
+    for (const args of [["ls", target], ["get", target, "a"], ["put", target, "a", "--digest", digest("a"), "--size", "1"], ["rm", target, "a"], ["namespaces", target], ["serve", target, `unix:${tempPath("s")}`]]) {
+      const { err, status } = await run(...args);
+      assert.equal(status, 1, args.join(" "));
+      const [first, second] = err.split("\n");
+      assert.match(first ?? "", message, args.join(" "));
+      if (hint !== undefined) assert.match(second ?? "", hint, args.join(" "));
+    }
+  }
+  const json = JSON.parse((await run("ls", folder, "--json")).err) as unknown;
+  assert.deepEqual(json, { error: { code: "NOT_A_FILE", message: `${folder} is a folder`, hint: "name a database file" } });
+});
+
+test("a thing that is no file is not waited for", { skip: process.platform === "win32" ? "there is no /dev/zero" : false }, async () => {
+  for (const args of [["ls", "/dev/zero"], ["rm", "/dev/zero", "a"]]) {
+    const { err, status } = await run(...args);
+    assert.deepEqual([status, err], [1, "hexbolt images: /dev/zero is no file\n  a database must be a file on a disk\n"]);
+  }
+});
+
+test("a new file in a folder that is not there, or with a folder's name, is refused in so many words", async () => {
+  const folder = tempPath("gone");
+  for (const args of [["put", join(folder, "x.db"), "a", "--digest", digest("a"), "--size", "1"], ["serve", join(folder, "x.db"), `unix:${tempPath("s")}`]]) {
+    const { err, status } = await run(...args);
+    assert.equal(status, 1);
+    assert.match(err, /^hexbolt images: there is no folder ".*gone" to write "x\.db" into\n$/);
+  }
+  const { err, status } = await put(`${folder}/`, "a");
+  assert.deepEqual([status, /names a folder: name the file in it/.test(err)], [2, true], err);
+  assert.equal(existsSync(folder), false);
+});
+
+test("a damaged database's error names the file", async () => {
+  const path = tempPath("damaged.db");
+  await put(path, "a");
+  // All but the two meta pages.
+  writeFileSync(path, readFileSync(path).fill(0, 2 * 4096));
+  const { err, status } = await run("ls", path);
+  assert.equal(status, 1);
+  assert.match(err, /^hexbolt images: .*damaged\.db: page /);
+});
