@@ -3,7 +3,7 @@
  */
 import { formatAddress, parseAddress } from "./address.js";
 import { changeFile, makeFile, openToWrite, readFile, removed, statsOf } from "./cli-file.js";
-import { UsageError } from "./cli-io.js";
+import { UsageError, tell } from "./cli-io.js";
 import { EtcdImageStore } from "./etcd-store.js";
 import { SCHEMA } from "./layout.js";
 import { LocalImageStore } from "./local-store.js";
@@ -70,6 +70,7 @@ export async function serveTarget(path: string, address: string, namespace: stri
     server = await serveImages(sourceOf(db, namespace), endpoint.path === undefined
       ? { host: endpoint.host, port: endpoint.port }
       : { path: endpoint.path });
+    if (isNew) tell(io, `${path} was not there: it is a new database without images`);
     io.stdout.write(`serving ${path} on ${server.address}\n`);
     io.stdout.flush?.();
     await new Promise<void>((resolve) => {

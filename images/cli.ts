@@ -19,7 +19,8 @@ Commands
                                  create the image or replace it
   rm TARGET NAME [NAME ...]      delete images
   namespaces FILE                list the containerd namespaces of a database file
-  serve FILE ADDRESS             serve a file's images over gRPC until interrupted, for ctr and other clients
+  serve FILE ADDRESS             serve a file's images over gRPC until interrupted, for ctr and other clients;
+                                 a FILE that is not there is made, which is told
 
 TARGET and ADDRESS
   FILE                           a database file: hexbolt's, or containerd's meta.db

@@ -121,3 +121,13 @@ test("a damaged database's error names the file", async () => {
   assert.equal(status, 1);
   assert.match(err, /^hexbolt images: .*damaged\.db: page /);
 });
+
+test("serve says of a file that it has made that it was not there, and of any other nothing", async () => {
+  const path = tempPath("mistyped.db");
+  const address = `unix:${tempPath("s")}`;
+  const made = await run("serve", path, address);
+  assert.deepEqual([made.status, made.err], [0, `hexbolt images: ${path} was not there: it is a new database without images\n`]);
+  assert.match(made.out, /^serving .*mistyped\.db on unix:/);
+  assert.equal((await run("serve", path, address)).err, "");
+  assert.match((await run("--help")).out, /serve FILE ADDRESS .*\n.* a FILE that is not there is made, which is told\n/);
+});
