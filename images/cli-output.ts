@@ -47,7 +47,7 @@ function pairs(strings: Readonly<Record<string, string>> | undefined): string {
 }
 
 /** Names come from files and networks: what would move the cursor is shown as an escape. */
-function printable(text: string): string {
+export function printable(text: string): string {
   return text.replace(/\p{Cc}/gu, (control) => `\\x${(control.codePointAt(0) ?? 0).toString(16).padStart(2, "0")}`);
 }
 

@@ -4,9 +4,11 @@
  */
 import { parseArgs } from "node:util";
 import { CorruptImagesError, ImagesError } from "./errors.js";
-import { imageDetails, imageJson, imageTable } from "./cli-output.js";
+import { imageDetails, imageJson, imageTable, printable } from "./cli-output.js";
+import { filled } from "./change.js";
 import { UsageError, report } from "./cli-io.js";
 import { namespacesOfFile, serveTarget, withTarget } from "./cli-target.js";
+import { makeImage } from "./make.js";
 import type { CommandIo } from "./cli-io.js";
 import type { Descriptor, Image, ListOptions } from "./types.js";
 
@@ -32,7 +34,7 @@ Options
   -n, --namespace NAME           the containerd namespace; default: $CONTAINERD_NAMESPACE, else "default" where
                                  namespaces are used (the early layout v1/images uses none; a new file
                                  without a namespace gets that layout)
-      --json                     JSON instead of a table
+      --json                     JSON instead of text
   -q, --quiet                    ls: names alone
       --timeout MS               give up a call after so long
   -h, --help                     this text
@@ -89,17 +91,27 @@ async function list(values: readonly string[], options: Options, io: CommandIo):
   const wish: ListOptions = { ...limits(options), ...(filters.length === 0 ? {} : { filters }) };
   try {
     const images = await withTarget(needed(target, "TARGET"), "read", options, io.env, (store) => store.list(wish));
-    return print(io, listed(images, options));
+    return print(io, listed(images, options, io));
   } catch (error) {
     // What is whole is shown all the same.
-    if (error instanceof CorruptImagesError) print(io, listed(error.images, options));
+    if (error instanceof CorruptImagesError) print(io, listed(error.images, options, io));
     throw error;
   }
 }
 
-function listed(images: readonly Image[], options: Options): string {
-  if (options.quiet) return images.map((image) => `${image.name}\n`).join("");
-  return options.json ? `${JSON.stringify(images.map(imageJson), undefined, 2)}\n` : imageTable(images);
+function listed(images: readonly Image[], options: Options, io: CommandIo): string {
+  if (options.quiet) return nameLines(images.map(({ name }) => name), options, io);
+  return options.json ? json(images.map(imageJson)) : imageTable(images);
+}
+
+/** Names, a line each. They are escaped on a terminal alone: another program gets them as they are. */
+function nameLines(names: readonly string[], options: Options, io: CommandIo): string {
+  if (options.json) return `${JSON.stringify(names)}\n`;
+  return names.map((name) => `${io.stdout.isTerminal === true ? printable(name) : name}\n`).join("");
+}
+
+function json(value: unknown): string {
+  return `${JSON.stringify(value, undefined, 2)}\n`;
 }
 
 async function get(values: readonly string[], options: Options, io: CommandIo): Promise<number> {
@@ -107,7 +119,7 @@ async function get(values: readonly string[], options: Options, io: CommandIo): 
   none(rest);
   const wanted = needed(name, "NAME");
   const image = await withTarget(needed(target, "TARGET"), "read", options, io.env, (store) => store.get(wanted, limits(options)));
-  return print(io, options.json ? `${JSON.stringify(imageJson(image), undefined, 2)}\n` : imageDetails(image));
+  return print(io, options.json ? json(imageJson(image)) : imageDetails(image));
 }
 
 async function put(values: readonly string[], options: Options, io: CommandIo): Promise<number> {
@@ -120,9 +132,8 @@ async function put(values: readonly string[], options: Options, io: CommandIo): 
     size: sizeOf(needed(options.size, "--size")),
   };
   const labels = labelsOf(options.labels);
-  const wish = { ...limits(options), ...(labels === undefined ? {} : { labels }) };
-  await withTarget(needed(target, "TARGET"), "write", options, io.env, (store) => store.put(wanted, descriptor, wish));
-  return 0;
+  await withTarget(needed(target, "TARGET"), "write", options, io.env, (store) => store.put(wanted, descriptor, { ...limits(options), labels }));
+  return print(io, options.json ? json(imageJson(makeImage(wanted, descriptor, filled(labels), undefined, undefined))) : "");
 }
 
 /** Deletes every name that can be deleted; the status says whether all could. */
@@ -136,13 +147,13 @@ async function remove(values: readonly string[], options: Options, io: CommandIo
       try {
         await store.delete(name, limits(options));
         deleted.push(name);
-        if (!options.json) io.stdout.write(`${name}\n`);
+        if (!options.json) io.stdout.write(nameLines([name], options, io));
       } catch (error) {
         if (!(error instanceof ImagesError)) throw error;
         status = report(error, options.json, io);
       }
     }
-    if (options.json) io.stdout.write(`${JSON.stringify(deleted)}\n`);
+    if (options.json) io.stdout.write(nameLines(deleted, options, io));
     return status;
   });
 }
@@ -151,7 +162,7 @@ async function namespaces(values: readonly string[], options: Options, io: Comma
   const [file, ...rest] = values;
   none(rest);
   const names = await namespacesOfFile(needed(file, "FILE"));
-  return print(io, options.json ? `${JSON.stringify(names)}\n` : names.map((name) => `${name}\n`).join(""));
+  return print(io, nameLines(names, options, io));
 }
 
 async function serve(values: readonly string[], options: Options, io: CommandIo): Promise<number> {
@@ -209,7 +220,8 @@ function limits(options: Options): { readonly timeoutMs?: number } {
 
 function sizeOf(text: string): number | bigint {
   if (!/^-?\d{1,20}$/.test(text)) throw new UsageError(`--size ${text} is no whole number`);
-  return BigInt(text);
+  const size = Number(text);
+  return Number.isSafeInteger(size) ? size : BigInt(text);
 }
 
 function labelsOf(labels: readonly string[]): Record<string, string> | undefined {
