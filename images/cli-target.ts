@@ -9,13 +9,11 @@ import { SCHEMA } from "./layout.js";
 import { LocalImageStore } from "./local-store.js";
 import { connectImages } from "./remote-store.js";
 import { serveImages, type ImagesServer } from "./server.js";
-import { hasEarlyLayout, initDB, listNamespaces } from "./namespaces.js";
+import { hasEarlyLayout, initDB, listNamespaces, shownNamespaces } from "./namespaces.js";
 import type { DB } from "../engine/index.js";
 import type { CommandIo } from "./cli-io.js";
 import type { EditableImageStore } from "./types.js";
 import type { StoreSource } from "./services.js";
-
-type Env = CommandIo["env"];
 
 const DEFAULT_NAMESPACE = "default";
 
@@ -30,25 +28,24 @@ export interface TargetOptions {
 }
 
 /** Opens the store on a target, runs `use`, closes. */
-export async function withTarget<T>(target: string, mode: Mode, options: TargetOptions, env: Env, use: (store: EditableImageStore) => Promise<T>): Promise<T> {
-  const { namespace } = options;
-  const wanted = namespace ?? namespaceOf(env);
+export async function withTarget<T>(target: string, mode: Mode, options: TargetOptions, io: CommandIo, use: (store: EditableImageStore) => Promise<T>): Promise<T> {
+  const namespace = options.namespace ?? namespaceOf(io.env);
   const etcd = /^etcd\+(https?):\/\/(.+)$/.exec(target);
   if (etcd !== null) {
     const endpoints = (etcd[2] ?? "").split(",").map((host) => `${etcd[1]}://${host}`);
-    return use(new EtcdImageStore({ endpoints, ...named(wanted) }));
+    return use(new EtcdImageStore({ endpoints, namespace }));
   }
   const address = addressOf(target);
   if (address !== undefined) {
-    const store = connectImages(address, named(wanted));
+    const store = connectImages(address, { namespace });
     try {
       return await use(store);
     } finally {
       store.close();
     }
   }
-  if (mode === "read") return readFile(target, (db) => use(localStore(db, namespace, env)));
-  const change = (db: DB): Promise<T> => use(storeToWrite(db, namespace, env));
+  if (mode === "read") return readFile(target, (db) => use(localStore(db, target, namespace, io)));
+  const change = (db: DB): Promise<T> => use(storeToWrite(db, target, namespace, io));
   const made = mode === "write" && statsOf(target) === undefined ? await makeFile(target, async (db) => ({ result: await change(db) })) : undefined;
   return made === undefined ? changeFile(target, options.timeoutMs, change) : made.result;
 }
@@ -67,7 +64,7 @@ export async function serveTarget(path: string, address: string, namespace: stri
   const db = openToWrite(path);
   let server: ImagesServer | undefined;
   try {
-    server = await serveImages(sourceOf(db, namespace), endpoint.path === undefined
+    server = await serveImages(sourceOf(db, path, namespace, io), endpoint.path === undefined
       ? { host: endpoint.host, port: endpoint.port }
       : { path: endpoint.path });
     if (isNew) tell(io, `${path} was not there: it is a new database without images`);
@@ -90,9 +87,10 @@ export async function serveTarget(path: string, address: string, namespace: stri
 }
 
 /** A file in the early layout, or a namespace that was asked for, is one store; any other file has one for each namespace. */
-function sourceOf(db: DB, namespace: string | undefined): StoreSource {
+function sourceOf(db: DB, path: string, namespace: string | undefined, io: CommandIo): StoreSource {
   if (namespace !== undefined) return new LocalImageStore(db, { namespace });
-  if (db.view(hasEarlyLayout)) return new LocalImageStore(db);
+  const early = earlyStore(db, path, io);
+  if (early !== undefined) return early;
   const stores = new Map<string, LocalImageStore>();
   return (name) => {
     const store = stores.get(name) ?? new LocalImageStore(db, { namespace: name });
@@ -121,25 +119,27 @@ function requireNoAddress(path: string): void {
   if (found === undefined ? ADDRESS.test(path) || URL_SCHEME.test(path) : found.isSocket()) throw new UsageError(`${path} is an address, and a file is needed here (a new file of that name is ./${path})`);
 }
 
-/** A new file gets the early layout, unless a namespace was asked for, here or in the environment. */
-function storeToWrite(db: DB, namespace: string | undefined, env: Env): LocalImageStore {
-  const isNew = !db.view((tx) => tx.bucket(SCHEMA) !== undefined);
-  const wanted = namespace ?? (isNew ? namespaceOf(env) : undefined);
-  if (isNew && wanted === undefined) initDB(db);
-  return localStore(db, wanted, env);
+/** A new file gets the early layout, unless a namespace was asked for. */
+function storeToWrite(db: DB, path: string, namespace: string | undefined, io: CommandIo): LocalImageStore {
+  if (namespace === undefined && db.view((tx) => tx.bucket(SCHEMA) === undefined)) initDB(db);
+  return localStore(db, path, namespace, io);
 }
 
-function localStore(db: DB, namespace: string | undefined, env: Env): LocalImageStore {
+function localStore(db: DB, path: string, namespace: string | undefined, io: CommandIo): LocalImageStore {
   if (namespace !== undefined) return new LocalImageStore(db, { namespace });
-  const isEarly = db.view((tx) => tx.bucket(SCHEMA) === undefined || hasEarlyLayout(tx));
-  return isEarly ? new LocalImageStore(db) : new LocalImageStore(db, { namespace: namespaceOf(env) ?? DEFAULT_NAMESPACE });
+  if (db.view((tx) => tx.bucket(SCHEMA) === undefined)) return new LocalImageStore(db);
+  return earlyStore(db, path, io) ?? new LocalImageStore(db, { namespace: DEFAULT_NAMESPACE });
+}
+
+/** The store on the early layout, where a file has it; it tells of namespaces beside it. */
+function earlyStore(db: DB, path: string, io: CommandIo): LocalImageStore | undefined {
+  if (!db.view(hasEarlyLayout)) return undefined;
+  const names = db.view(shownNamespaces);
+  if (names !== undefined) tell(io, `${path} holds images without a namespace, and the namespaces ${names} beside them: -n names one`);
+  return new LocalImageStore(db);
 }
 
 /** The environment's namespace. Empty, it is not set, as for ctr. */
-function namespaceOf(env: Env): string | undefined {
+function namespaceOf(env: CommandIo["env"]): string | undefined {
   return env["CONTAINERD_NAMESPACE"] === "" ? undefined : env["CONTAINERD_NAMESPACE"];
-}
-
-function named(namespace: string | undefined): { readonly namespace?: string } {
-  return namespace === undefined ? {} : { namespace };
 }

@@ -33,7 +33,7 @@ TARGET and ADDRESS
 Options
   -n, --namespace NAME           the containerd namespace; default: $CONTAINERD_NAMESPACE, else "default" where
                                  namespaces are used (the early layout v1/images uses none; a new file
-                                 without a namespace gets that layout)
+                                 without a namespace gets that layout); serve: what every client gets
       --json                     JSON instead of text
   -q, --quiet                    ls: names alone
       --timeout MS               give up a call after so long
@@ -90,7 +90,7 @@ async function list(values: readonly string[], options: Options, io: CommandIo):
   const [target, ...filters] = values;
   const wish: ListOptions = { ...limits(options), ...(filters.length === 0 ? {} : { filters }) };
   try {
-    const images = await withTarget(needed(target, "TARGET"), "read", options, io.env, (store) => store.list(wish));
+    const images = await withTarget(needed(target, "TARGET"), "read", options, io, (store) => store.list(wish));
     return print(io, listed(images, options, io));
   } catch (error) {
     // What is whole is shown all the same.
@@ -118,7 +118,7 @@ async function get(values: readonly string[], options: Options, io: CommandIo): 
   const [target, name, ...rest] = values;
   none(rest);
   const wanted = needed(name, "NAME");
-  const image = await withTarget(needed(target, "TARGET"), "read", options, io.env, (store) => store.get(wanted, limits(options)));
+  const image = await withTarget(needed(target, "TARGET"), "read", options, io, (store) => store.get(wanted, limits(options)));
   return print(io, options.json ? json(imageJson(image)) : imageDetails(image));
 }
 
@@ -132,7 +132,7 @@ async function put(values: readonly string[], options: Options, io: CommandIo): 
     size: sizeOf(needed(options.size, "--size")),
   };
   const labels = labelsOf(options.labels);
-  await withTarget(needed(target, "TARGET"), "write", options, io.env, (store) => store.put(wanted, descriptor, { ...limits(options), labels }));
+  await withTarget(needed(target, "TARGET"), "write", options, io, (store) => store.put(wanted, descriptor, { ...limits(options), labels }));
   return print(io, options.json ? json(imageJson(makeImage(wanted, descriptor, filled(labels), undefined, undefined))) : "");
 }
 
@@ -140,7 +140,7 @@ async function put(values: readonly string[], options: Options, io: CommandIo): 
 async function remove(values: readonly string[], options: Options, io: CommandIo): Promise<number> {
   const [target, ...names] = values;
   needed(names[0], "NAME");
-  return withTarget(needed(target, "TARGET"), "change", options, io.env, async (store) => {
+  return withTarget(needed(target, "TARGET"), "change", options, io, async (store) => {
     let status = 0;
     const deleted: string[] = [];
     for (const name of names) {

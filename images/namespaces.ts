@@ -84,11 +84,16 @@ export function requireOwnLayout(tx: ReadTx | Tx, namespace: string | undefined,
 
 /** Says of a database without the early layout what it has instead. */
 export function neverInitialised(tx: ReadTx | Tx): string {
+  const shown = shownNamespaces(tx);
+  if (shown === undefined) return "the image store was never initialised";
+  return `the image store was never initialised without a namespace; there are the namespaces ${shown}: give one as { namespace }`;
+}
+
+/** Names some of the namespaces of a database for a message; undefined where there are none. */
+export function shownNamespaces(tx: ReadTx | Tx): string | undefined {
   const names = listNamespaces(tx);
-  if (names.length === 0) return "the image store was never initialised";
-  const shown = names.slice(0, NAMES_SHOWN).map(quote).join(", ");
-  const rest = names.length > NAMES_SHOWN ? ` and ${names.length - NAMES_SHOWN} more` : "";
-  return `the image store was never initialised without a namespace; there are the namespaces ${shown}${rest}: give one as { namespace }`;
+  if (names.length === 0) return undefined;
+  return names.slice(0, NAMES_SHOWN).map(quote).join(", ") + (names.length > NAMES_SHOWN ? ` and ${names.length - NAMES_SHOWN} more` : "");
 }
 
 const NAMES_SHOWN = 10;

@@ -2,8 +2,22 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { open } from "../../engine/index.js";
+import { initDB, TxImageStore } from "../../images/index.js";
 import { tempPath } from "../support/temp.js";
-import { digest, put, run, runOnTerminal } from "./run-command.js";
+import { digest, put, run, runOnTerminal, runWith } from "./run-command.js";
+
+/** A file with an image `early` in the early layout and one in each of two namespaces. */
+function mixedFile(): string {
+  const path = tempPath("mixed.db");
+  const db = open(path, { noSync: true });
+  initDB(db);
+  db.update((tx) => {
+    new TxImageStore(tx).put("early", { mediaType: "m", digest: digest("a"), size: 9 });
+    for (const namespace of ["default", "team"]) new TxImageStore(tx, { namespace }).put(`of-${namespace}`, { mediaType: "m", digest: digest("b"), size: 5 });
+  });
+  db.close();
+  return path;
+}
 
 test("names alone are a JSON array with --json", async () => {
   const path = tempPath("names.db");
@@ -22,6 +36,25 @@ test("put prints with --json what it has put", async () => {
   const big = await run("put", path, "b", "--digest", digest("b"), "--size", "9223372036854775807", "-n", "team", "--json");
   assert.equal((JSON.parse(big.out) as { target: { size: unknown } }).target.size, "9223372036854775807");
   assert.equal((await put(path, "c", "-n", "team")).out, "");
+});
+
+test("the namespace of the environment counts as one that was asked for, also where the early layout is", async () => {
+  const path = mixedFile();
+  const env = { CONTAINERD_NAMESPACE: "team" };
+  assert.deepEqual(await runWith(env, "ls", "-q", path), { status: 0, out: "of-team\n", err: "" });
+  assert.deepEqual(await runWith(env, "ls", "-q", path, "-n", "default"), { status: 0, out: "of-default\n", err: "" });
+  assert.equal((await runWith(env, "rm", path, "of-team")).status, 0);
+  assert.equal((await runWith(env, "put", path, "more", "--digest", digest("a"), "--size", "1", "--label", "k=v")).status, 0);
+  assert.equal((await runWith(env, "ls", "-q", path)).out, "more\n");
+});
+
+test("where no namespace was asked for, it is told that a file in the early layout has namespaces too", async () => {
+  const path = mixedFile();
+  const told = `hexbolt images: ${path} holds images without a namespace, and the namespaces "default", "team" beside them: -n names one\n`;
+  assert.deepEqual(await run("ls", "-q", path), { status: 0, out: "early\n", err: told });
+  assert.equal((await put(path, "other")).err, told);
+  assert.equal((await run("serve", path, `unix:${tempPath("s")}`)).err, told);
+  assert.equal((await run("serve", path, `unix:${tempPath("s")}`, "-n", "team")).err, "");
 });
 
 test("names are escaped on a terminal, and are themselves in a pipe", async () => {
