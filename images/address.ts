@@ -17,8 +17,11 @@ export function parseAddress(address: string): Endpoint {
   const unix = /^unix:(?:\/\/)?(.+)$/.exec(address)?.[1];
   if (unix !== undefined) return { path: requireSocketPath(unix) };
   const tcp = /^(?:tcp:\/\/|http:\/\/)?(\[[0-9A-Fa-f:.]+\]|[^/:[\]]+):(\d{1,5})\/?$/.exec(address);
-  const port = Number(tcp?.[2]);
-  if (tcp !== null && port >= 1 && port <= 65_535) return { host: (tcp[1] ?? "").replace(/^\[|\]$/g, ""), port };
+  if (tcp !== null) {
+    const port = Number(tcp[2]);
+    if (port < 1 || port > 65_535) throw invalid(`address ${quote(address)}: a port is a number from 1 to 65535`);
+    return { host: (tcp[1] ?? "").replace(/^\[|\]$/g, ""), port };
+  }
   if (address.includes("/") && !address.includes("://")) return { path: requireSocketPath(address) };
   throw invalid(`address ${quote(address)} is neither a unix socket nor host:port`);
 }

@@ -3,7 +3,7 @@
  */
 import { formatAddress, parseAddress } from "./address.js";
 import { changeFile, makeFile, openToWrite, readFile, removed, statsOf } from "./cli-file.js";
-import { UsageError, tell } from "./cli-io.js";
+import { UsageError, fromCommandLine, tell } from "./cli-io.js";
 import { EtcdImageStore } from "./etcd-store.js";
 import { SCHEMA } from "./layout.js";
 import { LocalImageStore } from "./local-store.js";
@@ -30,10 +30,11 @@ export interface TargetOptions {
 /** Opens the store on a target, runs `use`, closes. */
 export async function withTarget<T>(target: string, mode: Mode, options: TargetOptions, io: CommandIo, use: (store: EditableImageStore) => Promise<T>): Promise<T> {
   const namespace = options.namespace ?? namespaceOf(io.env);
-  const etcd = /^etcd\+(https?):\/\/(.+)$/.exec(target);
+  const etcd = /^etcd\+(https?):\/\/(.*)$/.exec(target);
   if (etcd !== null) {
+    if (etcd[2] === "") throw new UsageError(`${target} names no host: it is ${target}HOST:PORT`);
     const endpoints = (etcd[2] ?? "").split(",").map((host) => `${etcd[1]}://${host}`);
-    return use(new EtcdImageStore({ endpoints, namespace }));
+    return use(fromCommandLine(() => new EtcdImageStore({ endpoints, namespace })));
   }
   const address = addressOf(target);
   if (address !== undefined) {
@@ -59,7 +60,7 @@ export async function namespacesOfFile(path: string): Promise<string[]> {
 /** Serves a file until the signal comes. */
 export async function serveTarget(path: string, address: string, namespace: string | undefined, io: CommandIo): Promise<void> {
   requireNoAddress(path);
-  const endpoint = parseAddress(address);
+  const endpoint = fromCommandLine(() => parseAddress(address));
   const isNew = statsOf(path) === undefined && await makeFile(path, async () => true) === true;
   const db = openToWrite(path);
   let server: ImagesServer | undefined;
@@ -107,7 +108,7 @@ const URL_SCHEME = /^([a-z][a-z\d+.-]*):\/\//;
 function addressOf(target: string): string | undefined {
   const found = statsOf(target);
   if (found !== undefined) return found.isSocket() ? `unix:${target}` : undefined;
-  if (ADDRESS.test(target)) return formatAddress(parseAddress(target));
+  if (ADDRESS.test(target)) return formatAddress(fromCommandLine(() => parseAddress(target)));
   const scheme = URL_SCHEME.exec(target)?.[1];
   if (scheme === undefined) return undefined;
   throw new UsageError(`${target}: a target is a file, unix:, tcp://, http://, etcd+http:// or etcd+https://, and not ${scheme}://`);

@@ -6,9 +6,11 @@ import { parseArgs } from "node:util";
 import { CorruptImagesError, ImagesError } from "./errors.js";
 import { imageDetails, imageJson, imageTable, printable } from "./cli-output.js";
 import { filled } from "./change.js";
-import { UsageError, report } from "./cli-io.js";
+import { UsageError, fromCommandLine, report } from "./cli-io.js";
 import { namespacesOfFile, serveTarget, withTarget } from "./cli-target.js";
 import { makeImage } from "./make.js";
+import { validateNamespace } from "./validate.js";
+import { isInt64, narrow } from "./varint.js";
 import type { CommandIo } from "./cli-io.js";
 import type { Descriptor, Image, ListOptions } from "./types.js";
 
@@ -27,8 +29,8 @@ Commands
 TARGET and ADDRESS
   FILE                           a database file: hexbolt's, or containerd's meta.db
   unix:///run/x.sock             a server's unix socket; the path alone will do when the socket is there
-  127.0.0.1:5000                 a server on TCP
-  etcd+http://HOST:PORT,HOST:PORT   an etcd cluster
+  127.0.0.1:5000                 a server on TCP; tcp:// or http:// may stand before it
+  etcd+http://HOST:PORT,HOST:PORT   an etcd cluster; etcd+https:// too
 
 Options
   -n, --namespace NAME           the containerd namespace; default: $CONTAINERD_NAMESPACE, else "default" where
@@ -208,8 +210,10 @@ function withNegativeSize(argv: readonly string[]): string[] {
 function optionsOf(values: Values): Options {
   const timeoutMs = values.timeout === undefined ? undefined : Number(values.timeout);
   if (timeoutMs !== undefined && !(timeoutMs > 0 && timeoutMs < Infinity)) throw new UsageError(`--timeout ${values.timeout} is no positive number of milliseconds`);
+  const { namespace } = values;
+  if (namespace !== undefined) fromCommandLine(() => validateNamespace(namespace));
   return {
-    namespace: values.namespace, json: values.json ?? false, quiet: values.quiet ?? false, timeoutMs,
+    namespace, json: values.json ?? false, quiet: values.quiet ?? false, timeoutMs,
     digest: values.digest, size: values.size, mediaType: values["media-type"], labels: values.label ?? [],
   };
 }
@@ -219,9 +223,10 @@ function limits(options: Options): { readonly timeoutMs?: number } {
 }
 
 function sizeOf(text: string): number | bigint {
-  if (!/^-?\d{1,20}$/.test(text)) throw new UsageError(`--size ${text} is no whole number`);
-  const size = Number(text);
-  return Number.isSafeInteger(size) ? size : BigInt(text);
+  if (!/^-?\d+$/.test(text)) throw new UsageError(`--size ${text} is no whole number`);
+  const size = BigInt(text);
+  if (!isInt64(size)) throw new UsageError(`--size ${text} is no 64-bit number`);
+  return narrow(size);
 }
 
 function labelsOf(labels: readonly string[]): Record<string, string> | undefined {

@@ -5,11 +5,11 @@
  * made under a name of its own and then moved to the path: so it is known which file is ours, nobody can open it before it is private, and
  * closing, where the system deletes the name that a socket was made under, deletes nobody else's.
  */
-import { chmodSync, lstatSync, renameSync, unlinkSync } from "node:fs";
+import { chmodSync, existsSync, lstatSync, renameSync, unlinkSync } from "node:fs";
 import { connect } from "node:net";
-import { resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { SOCKET_PATH_BYTES_MAX } from "./address.js";
-import { ImagesError, invalid } from "./errors.js";
+import { ImagesError, invalid, quote } from "./errors.js";
 import { randomHex } from "./random.js";
 import type { Stats } from "node:fs";
 
@@ -44,6 +44,9 @@ export async function takeSocketPath(path: string, listen: (name: string) => Pro
 
 async function take(path: string, listen: (name: string) => Promise<void>): Promise<SocketFile> {
   await requireDead(path, statOf(path));
+  // Node would say EACCES, whatever the folder's owner.
+  const folder = dirname(path);
+  if (!existsSync(folder)) throw new ImagesError("UNAVAILABLE", `cannot listen on ${path}: there is no folder ${quote(folder)}`);
   const name = nameBeside(path);
   if (name === path) removeQuietly(path, () => true);
   await listen(name);

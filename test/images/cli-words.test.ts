@@ -1,5 +1,6 @@
 /** The words of `hexbolt images`: what is a wrong command line, what its options and JSON mean, and what a terminal is shown. */
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
 import { test } from "node:test";
 import { open } from "../../engine/index.js";
 import { initDB, TxImageStore } from "../../images/index.js";
@@ -55,6 +56,37 @@ test("where no namespace was asked for, it is told that a file in the early layo
   assert.equal((await put(path, "other")).err, told);
   assert.equal((await run("serve", path, `unix:${tempPath("s")}`)).err, told);
   assert.equal((await run("serve", path, `unix:${tempPath("s")}`, "-n", "team")).err, "");
+});
+
+test("what cannot be meant is a wrong command line, and makes nothing", async () => {
+  const path = tempPath("unmeant.db");
+  const target = ["--digest", digest("a"), "--size", "1"];
+  for (const [message, ...args] of [
+    [/address "badaddr" is neither a unix socket nor host:port/, "serve", path, "badaddr"],
+    [/address "127\.0\.0\.1:99999": a port is a number from 1 to 65535/, "ls", "127.0.0.1:99999"],
+    [/address "127\.0\.0\.1:0": a port is a number from 1 to 65535/, "serve", path, "127.0.0.1:0"],
+    [/address "tcp:\/\/" is neither/, "ls", "tcp://"],
+    [/namespace "bad ns" must match/, "ls", path, "-n", "bad ns"],
+    [/namespace must not be empty/, "put", path, "a", ...target, "-n", ""],
+    [/--size 99999999999999999999 is no 64-bit number/, "put", path, "a", "--digest", digest("a"), "--size", "99999999999999999999"],
+    [/etcd\+http:\/\/ names no host: it is etcd\+http:\/\/HOST:PORT/, "ls", "etcd+http://"],
+    [/a target is a file, unix:, tcp:\/\/, http:\/\/, etcd\+http:\/\/ or etcd\+https:\/\/, and not ftp:\/\//, "ls", "ftp://x"],
+    [/endpoint/, "ls", "etcd+http://h:99999"],
+  ] as const) {
+    const { err, out, status } = await run(...args);
+    assert.deepEqual([status, out], [2, ""], args.join(" "));
+    assert.match(err, /^hexbolt images: .+\nTry: hexbolt images --help\n$/);
+    assert.match(err, message);
+  }
+  assert.equal(existsSync(path), false);
+  const { out } = await run("--help");
+  for (const scheme of ["tcp://", "http://", "etcd+http://", "etcd+https://", "unix:"]) assert.ok(out.includes(scheme), scheme);
+});
+
+test("a socket in a folder that is not there is told as that", async () => {
+  const folder = tempPath("nodir");
+  const { err, status } = await run("serve", tempPath("x.db"), `unix://${folder}/x.sock`);
+  assert.deepEqual([status, err], [1, `hexbolt images: cannot listen on ${folder}/x.sock: there is no folder "${folder}"\n`]);
 });
 
 test("names are escaped on a terminal, and are themselves in a pipe", async () => {

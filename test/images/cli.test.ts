@@ -213,7 +213,7 @@ test("an address in a file's place, and a scheme that there is not, are wrong us
     }
     assert.equal(existsSync(name), false);
   }
-  for (const name of ["https://127.0.0.1:1", "etcd+ftp://a", "etcd+http://"]) {
+  for (const name of ["https://127.0.0.1:1", "etcd+ftp://a"]) {
     for (const args of [["ls", name], ["rm", name, "a"], ["put", name, "a", "--digest", digest("a"), "--size", "1"]]) {
       const { err, status } = await run(...args);
       assert.equal(status, 2, args.join(" "));
@@ -298,8 +298,8 @@ test("a signal ends a command that waits for its server", async () => {
 test("a socket's path that the system would cut is refused, and nothing is made", async () => {
   const path = tempPath("x".repeat(150));
   const { status, err } = await run("serve", tempPath("long.db"), path);
-  assert.equal(status, 1);
-  assert.match(err, /^hexbolt images: the socket's path .* the system takes \d+: give a shorter one\n$/);
+  assert.equal(status, 2);
+  assert.match(err, /^hexbolt images: the socket's path .* the system takes \d+: give a shorter one\nTry: /);
   assert.match((await run("ls", `unix:${path}`)).err, /give a shorter one/);
   assert.deepEqual(readdirSync(dirname(path)).filter((name) => name.includes("xxx")), []);
 });
