@@ -68,11 +68,7 @@ export class EtcdImageStore implements EditableImageStore {
   /** Creates the image or replaces all of it; resolves when a majority has it. */
   async put(name: string, target: Descriptor, options?: PutOptions): Promise<void> {
     const image = this.#valid(name, ownTarget(target), ownPut(options).labels);
-    await this.#change(name, options, (there) => {
-      // What is no image is replaced like one: that is how it is repaired.
-      const old = there === undefined ? undefined : decodeRecord(name, there.value);
-      return stamped(image, typeof old === "object" ? old.createdAt : undefined);
-    });
+    await this.#change(name, options, (there) => stamped(image, createdAtOf(name, there)));
   }
 
   /** Creates the image. @throws ImageExistsError */
@@ -90,9 +86,9 @@ export class EtcdImageStore implements EditableImageStore {
     const own = ownChange(change);
     return this.#change(name, options, (there) => {
       if (there === undefined) throw notFound(name);
-      const old = decode(name, there);
+      const old = own.fields.length === 0 ? { name, target: own.target } : decode(name, there);
       const { target, labels } = applyChange(old, own);
-      return stamped(this.#valid(name, target, labels), old.createdAt);
+      return stamped(this.#valid(name, target, labels), createdAtOf(name, there));
     });
   }
 
@@ -195,6 +191,12 @@ function decode(name: string, entry: Entry): Image {
   const image = decodeRecord(name, entry.value);
   if (typeof image === "string") throw corruptImage(name, image);
   return image;
+}
+
+/** The creation time that stays. What is no image has none, and is replaced like one: that is how it is repaired. */
+function createdAtOf(name: string, entry: Entry | undefined): Date | undefined {
+  const image = entry === undefined ? undefined : decodeRecord(name, entry.value);
+  return typeof image === "object" ? image.createdAt : undefined;
 }
 
 /**

@@ -222,9 +222,14 @@ async function serialised<T>(store: ImageStore, name: string, signal: AbortSigna
   }
 }
 
+function isCode(error: unknown, code: ImagesError["code"]): boolean {
+  return error instanceof ImagesError && error.code === code;
+}
+
 async function createOnPlain(store: ImageStore, name: string, target: Image["target"], options: PutOptions): Promise<Image> {
   const there = await store.get(name, options).then(() => true, (error: unknown) => {
-    if (error instanceof ImagesError && error.code === "NOT_FOUND") return false;
+    if (isCode(error, "CORRUPT")) return true;
+    if (isCode(error, "NOT_FOUND")) return false;
     throw error;
   });
   if (there) throw exists(name);
@@ -236,7 +241,12 @@ async function createOnPlain(store: ImageStore, name: string, target: Image["tar
 async function updateOnPlain(
   store: ImageStore, name: string, change: ImageChange, options: { signal: AbortSignal },
 ): Promise<Image> {
-  const image = applyChange(await store.get(name, options), change);
+  const before = await store.get(name, options).catch((error: unknown): Image => {
+    // What is damaged can be replaced as a whole.
+    if (change.fields.length === 0 && isCode(error, "CORRUPT")) return { name, target: change.target };
+    throw error;
+  });
+  const image = applyChange(before, change);
   validateImage(name, image.target, image.labels);
   throwIfGivenUp(options.signal);
   await store.put(name, image.target, { ...options, ...(image.labels === undefined ? {} : { labels: image.labels }) });

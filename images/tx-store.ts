@@ -72,12 +72,16 @@ export class TxImageStore {
     validateName(name);
     const images = this.#imagesThere(writable(this.#tx), name);
     if (images === undefined) throw this.#missing(name);
-    const before = this.#read(name, images);
+    // Where all of it is replaced, it need not be readable: that is how it is repaired.
+    const before = this.#read(name, images, change.fields.length === 0 ? () => ({ name, target: change.target }) : this.#layout.read);
     const changed = applyChange(before, change);
     this.#validate(changed);
     const image = this.#stamped(changed, before.createdAt);
-    aboutOneImage(name, () => this.#layout.write(images.createBucketIfNotExists(name), image));
-    return image;
+    return aboutOneImage(name, () => {
+      const bucket = images.createBucketIfNotExists(name);
+      this.#layout.write(bucket, image);
+      return this.#layout.read(name, bucket);
+    });
   }
 
   /** Reads one image. @throws ImageNotFoundError; ImagesError CORRUPT, naming the image */
@@ -146,11 +150,11 @@ export class TxImageStore {
     return imagesBucket(tx, this.#namespace);
   }
 
-  #read(name: string, images: ReadableBucket): Image {
+  #read(name: string, images: ReadableBucket, read: Layout["read"] = this.#layout.read): Image {
     return aboutOneImage(name, () => {
       const reader = this.#readerOf(images);
       if (!reader.find(name)) throw notFound(name);
-      return this.#layout.read(name, bucketOf(reader, images));
+      return read(name, bucketOf(reader, images));
     });
   }
 
