@@ -13,6 +13,7 @@
  *
  * @see containerd filters/parser.go, filters/scanner.go, metadata/adaptors.go
  */
+import { REPLACEMENT } from "./decode.js";
 import { invalid } from "./errors.js";
 import { compileGoRegexp } from "./go-regexp.js";
 import type { Image } from "./types.js";
@@ -57,6 +58,12 @@ class FilterParser {
   }
 
   parse(): ImageFilter {
+    // Go's scanner cannot tell U+FFFD from bytes that are no UTF-8; half a surrogate pair becomes it on the way to a server.
+    const illegal = this.#characters.findIndex((character) => character.toWellFormed() === REPLACEMENT);
+    if (illegal >= 0) {
+      this.#position = illegal;
+      throw this.#fault("illegal character");
+    }
     const selectors = [this.#selector()];
     while (this.#peek() === ",") {
       this.#position++;
@@ -147,8 +154,9 @@ class FilterParser {
     this.#position++;
     const code = this.#digits(/[0-9A-Fa-f]/, length, 16);
     if (kind === "x") return Buffer.from([code]);
-    if (code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) throw this.#fault("illegal numeric escape sequence");
-    return Buffer.from(String.fromCodePoint(code));
+    // Go's int32: what is above it is negative there, and becomes U+FFFD, as surrogates do.
+    if (code > 0x10ffff && code <= 0x7fffffff) throw this.#fault("illegal numeric escape sequence");
+    return Buffer.from(code > 0x10ffff ? REPLACEMENT : String.fromCodePoint(code));
   }
 
   #digits(form: RegExp, count: number, base: number): number {

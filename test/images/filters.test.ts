@@ -35,10 +35,24 @@ test("a filter matches what containerd's would", () => {
 test("a filter that is none is INVALID and shows the place", () => {
   const bad = [
     "==", "name==", "name=prod", "name===a", "name==/a/", "name==|a|", "labels.", ".name", "name,", ",name", "name==a b", 'name=="open', "name~=/open",
-    'labels."\\q"', 'labels."\\x4"', 'labels."\\400"', 'labels."\\ud800"', "name==a,,b", "na me==x", "name!a", "ü==x", "labels.'x'", 'name=="a"b', "name==\0", "name==a\x01",
+    'labels."\\q"', 'labels."\\x4"', 'labels."\\400"', "name==a,,b", "na me==x", "name!a", "ü==x", "labels.'x'", 'name=="a"b', "name==\0", "name==a\x01",
     "labels.my-x==1", "my-x", "-q",
   ];
   for (const text of bad) assert.throws(() => parseFilters([text]), { code: "INVALID", message: /^filter: \[/ }, text);
+});
+
+test("the character that stands for broken text is in no filter, and neither is half of one", () => {
+  for (const text of ["name==\ufffd", 'name=="\ufffd"', "name~=a\ufffdb", "name~=|\ufffd|", "\ufffd", 'labels."\ufffd"', "name==a\ufffd", "name==\ud800", 'name=="a\udc00"']) {
+    assert.throws(() => parseFilters([text]), { code: "INVALID", message: /^filter: \[.*>\|.\|<.*\]: illegal character$/u }, JSON.stringify(text));
+  }
+});
+
+test("an escape that names no character is that character, as far as Go's int32 goes", () => {
+  const replaced = { ...image, name: "\ufffd" };
+  for (const escape of ["\\ufffd", "\\ud800", "\\udfff", "\\U0000d800", "\\UFFFFFFFF", "\\U80000000"]) assert.equal(parseFilters([`name=="${escape}"`])(replaced), true, escape);
+  for (const escape of ["\\U00110000", "\\U7FFFFFFF"]) {
+    assert.throws(() => parseFilters([`name=="${escape}"`]), { code: "INVALID", message: /illegal numeric escape sequence$/ }, escape);
+  }
 });
 
 test("an operator is missed where containerd misses it", () => {
