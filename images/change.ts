@@ -6,7 +6,7 @@
  */
 import { invalid, quote } from "./errors.js";
 import { makeDescriptor } from "./make.js";
-import { requireRecord } from "./validate.js";
+import { requireRecord, validateStrings } from "./validate.js";
 import type { Descriptor, Image, ImageChange } from "./types.js";
 
 type Strings = Readonly<Record<string, string>>;
@@ -24,7 +24,10 @@ export function applyChange(image: Image, change: ImageChange): Image {
     if (field === "labels") {
       labels = change.labels;
     } else if (field.startsWith("labels.")) {
-      labels = withEntry(labels, field.slice("labels.".length), change.labels);
+      const key = field.slice("labels.".length);
+      // Also of an entry that is taken away, of which nothing would be left to check.
+      validateStrings("labels", { [key]: "" });
+      labels = withEntry(labels, key, change.labels);
     } else if (field === "target") {
       // A target is replaced whole: a new size with an old digest would be nobody's content.
       target = change.target;

@@ -271,6 +271,7 @@ function editing(run: Run): void {
     image = await images.get("a");
     assert.deepEqual([image.target, image.labels], [descriptor(2), { change: "new", add: "a" }]);
     await assert.rejects(images.update("a", { ...update, fields: ["name"] }), hasCode("INVALID"));
+    await assert.rejects(images.update("a", { ...update, fields: [`labels.${"k".repeat(5000)}`] }), hasCode("INVALID"));
     await assert.rejects(images.update("missing", { ...update, fields: ["target"] }), isNotFound);
   });
   run("a delete with a digest leaves an image that has another", async (store) => {
