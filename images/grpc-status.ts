@@ -105,14 +105,14 @@ export function fromGrpcError(error: GrpcError): ImagesError {
 }
 
 /** gRPC's C core takes 8 KiB of headers together: a message with a long name in it is cut, and leaves room for the other trailers. */
-const MESSAGE_BYTES_MAX = 2048;
+const STATUS_TEXT_BYTES_MAX = 2048;
 
 /** Encodes a message for the `grpc-message` header: printable ASCII as it is, other bytes as %XX; as many whole characters as fit. */
 export function encodeMessage(message: string): string {
   let text = "";
   for (const character of message) {
     const encoded = /^[ -$&-~]$/.test(character) ? character : percentEncode(character);
-    if (text.length + encoded.length > MESSAGE_BYTES_MAX) break;
+    if (text.length + encoded.length > STATUS_TEXT_BYTES_MAX) break;
     text += encoded;
   }
   return text;
