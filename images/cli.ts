@@ -1,6 +1,6 @@
 /**
  * `hexbolt images`: the image store from the command line, on a file, a server or etcd. Writes results to stdout and
- * faults to stderr, one line each; ends with 0 (done), 1 (failed) or 2 (wrong usage).
+ * faults to stderr, a line each and one of what to do; ends with 0 (done), 1 (failed) or 2 (wrong usage).
  */
 import { parseArgs } from "node:util";
 import { CorruptImagesError, ImagesError } from "./errors.js";

@@ -162,7 +162,7 @@ async function put(request: Buffer, store: ImageStore, call: CallContext): Promi
 async function create(request: Buffer, store: ImageStore, call: CallContext): Promise<Answer> {
   const { name, target, labels } = required(decodeImageField(request));
   validateImage(name, target, labels);
-  const options: PutOptions = { signal: call.signal, ...(labels === undefined ? {} : { labels }) };
+  const options: PutOptions = { signal: call.signal, labels };
   const image = isEditable(store)
     ? await store.create(name, target, options)
     : await serialised(store, name, call.signal, () => createOnPlain(store, name, target, options));
@@ -172,7 +172,7 @@ async function create(request: Buffer, store: ImageStore, call: CallContext): Pr
 async function update(request: Buffer, store: ImageStore, call: CallContext): Promise<Answer> {
   const decoded = decodeUpdate(request);
   const { name, target, labels } = required(decoded.image);
-  const change: ImageChange = { target, fields: decoded.fields, ...(labels === undefined ? {} : { labels }) };
+  const change: ImageChange = { target, labels, fields: decoded.fields };
   const options = { signal: call.signal };
   const image = isEditable(store)
     ? await store.update(name, change, options)
@@ -182,7 +182,7 @@ async function update(request: Buffer, store: ImageStore, call: CallContext): Pr
 
 async function remove(request: Buffer, store: ImageStore, call: CallContext): Promise<Answer> {
   const { name, digest } = decodeDelete(request);
-  const options = { signal: call.signal, ...(digest === undefined ? {} : { digest }) };
+  const options = { signal: call.signal, digest };
   await serialised(store, name, call.signal, async () => {
     if (!isEditable(store) && digest !== undefined && (await store.get(name, options)).target.digest !== digest) {
       throw notFound(name);
@@ -249,6 +249,6 @@ async function updateOnPlain(
   const image = applyChange(before, change);
   validateImage(name, image.target, image.labels);
   throwIfGivenUp(options.signal);
-  await store.put(name, image.target, { ...options, ...(image.labels === undefined ? {} : { labels: image.labels }) });
+  await store.put(name, image.target, { ...options, labels: image.labels });
   return store.get(name, options);
 }
