@@ -5,15 +5,14 @@
  *     {"bucket":["users"],"sequence":"7"}
  *     {"bucket":["users"],"key":"alice","value":{"hex":"00ff"}}
  */
-import { closeSync, openSync } from "node:fs";
 import { requireListed } from "../base/errors.js";
 import { ContentBound } from "../format/content-bound.js";
 import type { Cursor, CursorEntry, ReadBucket, ReadTx } from "../index.js";
 import { bucketNames, findBucket } from "./bucket-path.js";
 import { EXIT_OK, OUTPUT_OPTION, PARSE_OPTION, type Command } from "./command.js";
-import { DescriptorOutput, writeJson, type Io, type Output } from "./io.js";
+import { writeJson, type Io, type Output } from "./io.js";
 import { toJsonBytes, type JsonBytes } from "./json-bytes.js";
-import { withNewFile } from "./new-file.js";
+import { withNewText } from "./new-file.js";
 import { requireFile, usedSize, viewFile } from "./open-file.js";
 import { Progress } from "./terminal.js";
 
@@ -81,7 +80,7 @@ export const exportCommand: Command = {
   name: "export", summary: "write all content as JSON lines", usage: "FILE [BUCKET...]",
   details: "Exact: `hexbolt import` makes a database with the same content of it. Bytes that are not UTF-8 appear as {\"hex\": \"…\"}.\nWith BUCKETs only that bucket is written.",
   example: "hexbolt export app.db > app.jsonl",
-  options: [{ ...OUTPUT_OPTION, help: "write to a new file instead of the standard output" }, PARSE_OPTION],
+  options: [{ ...OUTPUT_OPTION, help: "write to a new file instead of the standard output; with --json that tells which" }, PARSE_OPTION],
   minimum: 1, maximum: Infinity, makesFile: true,
   run: async (args, io) => {
     const names = bucketNames(args, args.positionals.slice(1), "parse-format");
@@ -96,17 +95,6 @@ export const exportCommand: Command = {
       }
     };
     const path = args.text("output");
-    if (path === undefined) return write(io);
-    return withNewFile(io, path, (temporary) => {
-      const descriptor = openSync(temporary, "wx", 0o600);
-      try {
-        const out = new DescriptorOutput(descriptor, false, 80, false);
-        const status = write({ ...io, stdout: out });
-        out.flush();
-        return status;
-      } finally {
-        closeSync(descriptor);
-      }
-    });
+    return path === undefined ? write(io) : withNewText(args, io, path, write);
   },
 };

@@ -1,10 +1,9 @@
 /** `hexbolt map`: a picture of the file: every page by kind and bucket, how full it is, what is free. */
-import { writeFileSync } from "node:fs";
 import { basename } from "node:path";
 import { EXIT_OK, type Command } from "./command.js";
-import { writeJson } from "./io.js";
+import { writeJson, type Io } from "./io.js";
 import { mapSvg, mapText } from "./map-picture.js";
-import { withNewFile } from "./new-file.js";
+import { withNewText } from "./new-file.js";
 import { viewRaw } from "./open-file.js";
 import { countKinds, KINDS, makePageMap, pathOf } from "./page-map.js";
 import { hasColour } from "./terminal.js";
@@ -16,32 +15,28 @@ export const mapCommand: Command = {
   example: "hexbolt map app.db --output app.svg",
   options: [
     { name: "svg", help: "write SVG to the standard output" },
-    { name: "output", short: "o", value: "NEW.svg", help: "write SVG to a new file" },
+    { name: "output", short: "o", value: "NEW.svg", help: "write SVG to a new file; with --json the standard output tells which" },
   ],
   minimum: 1, maximum: 1, makesFile: true,
   run: async (args, io) => {
     const path = args.at(0);
     const target = args.text("output");
-    if (target !== undefined) {
-      const svg = viewRaw(io, path, "live", (file) => mapSvg(makePageMap(file), basename(path)));
-      await withNewFile(io, target, (temporary) => writeFileSync(temporary, svg, { flag: "wx" }));
-      return EXIT_OK;
-    }
-    return viewRaw(io, path, "live", (file, out) => {
+    const draw = (to: Io): number => viewRaw(to, path, "live", (file, out) => {
       const map = makePageMap(file);
-      if (args.json) {
+      if (target !== undefined || (args.has("svg") && !args.json)) {
+        out.write(mapSvg(map, basename(path)));
+      } else if (args.json) {
         const { buckets, fills, kinds, owners, pageCount, pageSize, txid } = map;
         writeJson(out, { pageSize, pageCount, txid, counts: countKinds(map), buckets: buckets.map((bucket) => ({ path: pathOf(bucket).map(({ text }) => text), pages: bucket.pageCount })) });
         for (let id = 0; id < pageCount; id++) {
           const owner = owners[id]!;
           writeJson(out, { id, kind: KINDS[kinds[id]!], ...(owner < 0 ? {} : { bucket: owner, fill: fills[id] }) });
         }
-      } else if (args.has("svg")) {
-        out.write(mapSvg(map, basename(path)));
       } else {
         out.write(mapText(map, out.columns, hasColour(out, io.env)));
       }
       return EXIT_OK;
     });
+    return target === undefined ? draw(io) : withNewText(args, io, target, draw);
   },
 };

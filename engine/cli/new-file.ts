@@ -5,9 +5,10 @@
 import { randomUUID } from "node:crypto";
 import { chmodSync, chownSync, closeSync, copyFileSync, existsSync, fsyncSync, ftruncateSync, linkSync, lstatSync, openSync, readdirSync, readSync, realpathSync, renameSync, rmSync, statSync, writeSync, type Stats } from "node:fs";
 import { basename, dirname, join, sep } from "node:path";
-import { isFolderSyncRefused, systemCode } from "../base/errors.js";
+import { BoltError, isFolderSyncRefused, systemCode } from "../base/errors.js";
+import type { Arguments } from "./args.js";
 import { Failure, UsageError } from "./command.js";
-import type { Io } from "./io.js";
+import { DescriptorOutput, writeJson, type Io } from "./io.js";
 import { Progress } from "./terminal.js";
 
 const OWNER_READS = 0o400;
@@ -39,8 +40,39 @@ export async function withNewFile<T>(io: Io, path: string, fill: (temporary: str
     return result;
   } catch (error) {
     removeTemporary(temporary);
+    nameTarget(error, temporary, path);
     throw error;
   }
+}
+
+/** Has what the system says of the temporary file, or of writing without a word of which file, name the file that somebody has asked for. */
+function nameTarget(error: unknown, temporary: string, path: string): void {
+  const cause = error instanceof BoltError ? error.cause : error;
+  if (!(error instanceof Error) || !(cause instanceof Error) || systemCode(cause) === undefined) return;
+  // The engine has temporary files of its own, which begin with this one's name.
+  const [first = "", ...others] = error.message.split(temporary);
+  const isOfWriting = "syscall" in cause && cause.syscall !== "read" && !("path" in cause);
+  error.message = others.length === 0 && isOfWriting ? `${first} '${path}'` : [first, ...others.map((text) => text.replace(/^[\w.-]*/, ""))].join(path);
+}
+
+/**
+ * Has `write` write text to a new file that only its owner can read, whatever the command writes to standard output otherwise. With --json that tells which
+ * file it was.
+ */
+export async function withNewText(args: Arguments, io: Io, path: string, write: (io: Io) => number): Promise<number> {
+  const status = await withNewFile(io, path, (temporary) => {
+    const descriptor = openSync(temporary, "wx", OWNER_WRITES);
+    try {
+      const out = new DescriptorOutput(descriptor, false, 80, false);
+      const result = write({ ...io, stdout: out });
+      out.flush();
+      return result;
+    } finally {
+      closeSync(descriptor);
+    }
+  });
+  if (args.json) writeJson(io.stdout, { output: path, size: statSync(path).size });
+  return status;
 }
 
 function temporaryName(path: string): string {
@@ -144,7 +176,7 @@ export function copyFile(io: Io, source: string, target: string): void {
 function copyInBlocks(io: Io, source: string, target: string, size: number): void {
   const progress = new Progress(io, "copying", size);
   const from = openSync(source, "r");
-  const to = openSync(target, "wx", 0o600);
+  const to = openSync(target, "wx", OWNER_WRITES);
   try {
     const block = Buffer.allocUnsafe(COPY_BLOCK_SIZE);
     const zeros = Buffer.alloc(COPY_BLOCK_SIZE);

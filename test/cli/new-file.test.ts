@@ -3,11 +3,12 @@ import assert from "node:assert/strict";
 import { appendFileSync, chmodSync, mkdirSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { removeTemporary } from "../../engine/cli/new-file.js";
-import { open } from "../../engine/index.js";
+import { removeTemporary, withNewFile } from "../../engine/cli/new-file.js";
+import { BoltError, open } from "../../engine/index.js";
 import { asAnybody } from "../support/anybody.js";
 import { tempPath } from "../support/temp.js";
-import { outputHere } from "./command.js";
+import { here, outputHere } from "./command.js";
+import { io } from "./viewed-file.js";
 
 test("a folder that may be written and not read takes new files", { skip: process.platform === "win32" ? "folders there have no such permissions" : false }, async () => {
   const source = tempPath("source.db");
@@ -65,4 +66,66 @@ test("a copy that surgery works on has the holes of its original, and is as long
   assert.equal(after.subarray(-9).toString(), "behind it");
   assert.ok(after.subarray(8192).equals(before.subarray(8192)));
   assert.equal(await outputHere(["get", path, "b", "k"]), "v\n");
+});
+
+test("whatever a command makes of a database that only its owner can read, only its owner can read", { skip: process.platform === "win32" ? "files there have no such permissions" : false }, async () => {
+  const folder = tempPath("private");
+  mkdirSync(folder);
+  const source = join(folder, "source.db");
+  await outputHere(["put", "--create", source, "b", "k", "v"]);
+  const lines = join(folder, "export");
+  const umask = process.umask(0o022);
+  try {
+    await outputHere(["export", source, "-o", lines]);
+    await outputHere(["map", source, "-o", join(folder, "map.svg")]);
+    await outputHere(["import", join(folder, "import"), lines]);
+    await outputHere(["compact", source, "-o", join(folder, "compact")]);
+    await outputHere(["backup", source, join(folder, "backup")]);
+    await outputHere(["backup", source, join(folder, "unchecked"), "--no-check"]);
+    await outputHere(["surgery", "salvage", source, join(folder, "salvage")]);
+    await outputHere(["surgery", "freelist", "abandon", source, join(folder, "abandon")]);
+  } finally {
+    process.umask(umask);
+  }
+  for (const name of readdirSync(folder)) assert.equal(statSync(join(folder, name)).mode & 0o777, 0o600, name);
+  assert.equal(readdirSync(folder).length, 9);
+});
+
+test("export and map say with --json which file they have written, as the others do, and else nothing", async () => {
+  const source = tempPath("told.db");
+  await outputHere(["put", "--create", source, "b", "k", "v"]);
+  for (const command of ["export", "map"]) {
+    const path = tempPath(`told.${command}`);
+    assert.deepEqual(JSON.parse(await outputHere([command, source, "-o", path, "--json"])), { output: path, size: statSync(path).size });
+    assert.equal(await outputHere([command, source, "-o", tempPath(`quiet.${command}`)]), "");
+  }
+});
+
+test("where a new file cannot be made or written, the error names the file that was asked for, not the temporary one", async () => {
+  const source = tempPath("readable.db");
+  await outputHere(["put", "--create", source, "b", "k", "v"]);
+  chmodSync(source, 0o444);
+  const folder = tempPath("closed");
+  mkdirSync(folder);
+  const path = join(folder, "new");
+  const message = async (error: Error): Promise<string> => withNewFile(io, path, (temporary) => {
+    error.message = error.message.replace("TEMPORARY", temporary);
+    throw error;
+  }).then(() => "", (thrown: Error) => thrown.message);
+  const full = Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC", syscall: "write" });
+  assert.equal(await message(full), `ENOSPC: no space left on device, write '${path}'`);
+  assert.equal(await message(new BoltError("IO", "write: ENOSPC: no space left on device, write", { cause: full })), `write: ENOSPC: no space left on device, write '${path}'`);
+  assert.equal(await message(Object.assign(new Error("EROFS: read-only file system, open 'TEMPORARY.7.tmp'"), { code: "EROFS", syscall: "open" })), `EROFS: read-only file system, open '${path}'`);
+  assert.equal(await message(Object.assign(new Error("EIO: i/o error, read"), { code: "EIO", syscall: "read" })), "EIO: i/o error, read");
+  if (process.platform === "win32") return;
+  chmodSync(folder, 0o555);
+  await asAnybody(async () => {
+    for (const argv of [["export", source, "-o", path], ["map", source, "-o", path], ["backup", source, path], ["compact", source, "-o", path], ["surgery", "freelist", "abandon", source, path], ["put", "--create", path, "b", "k", "v"]]) {
+      const { status, stderr } = await here(argv);
+      assert.equal(status, 1, argv.join(" "));
+      assert.match(stderr, /EACCES/, argv.join(" "));
+      assert.ok(stderr.includes(`${path}'`) && !stderr.includes(".tmp"), `${argv.join(" ")}: ${stderr}`);
+    }
+  });
+  chmodSync(folder, 0o755);
 });
