@@ -19,9 +19,11 @@ import { Progress } from "./terminal.js";
 /** Bytes of lines that one transaction takes of a new file. */
 const BATCH_SIZE = 8 << 20;
 
+/** What was made: keys that were not there, buckets that were not there, values in the place of others. */
 interface Counts {
   keys: number;
   buckets: number;
+  replaced: number;
 }
 
 type Item =
@@ -29,19 +31,28 @@ type Item =
   | { readonly kind: "bucket"; readonly path: readonly Buffer[]; readonly sequence: bigint | undefined }
   | { readonly kind: "pair"; readonly path: readonly Buffer[]; readonly key: Buffer; readonly value: Buffer };
 
-/** What a line may hold, beside a header's. */
-const MEMBERS: readonly string[] = ["bucket", "key", "value", "sequence"];
+/** What lines may hold: each form begins with the member that its lines must have. */
+const FORMS: readonly (readonly string[])[] = [["hexbolt", "pageSize"], ["bucket", "sequence"], ["bucket", "key", "value"]];
+const FORMS_TEXT = 'it has "bucket", "key" and "value", or "bucket" and "sequence", or "hexbolt" and "pageSize"';
+
+/** @throws Error for a line with members of which some would have to be passed over */
+function requireForm(line: object): void {
+  const names = Object.keys(line);
+  if (FORMS.some((form) => names.includes(form[0]!) && names.every((name) => form.includes(name)))) return;
+  const unknown = names.find((name) => !FORMS.flat().includes(name));
+  if (unknown !== undefined) throw new Error(`a line has no ${JSON.stringify(unknown)}; ${FORMS_TEXT}`);
+  throw new Error(`${names.map((name) => JSON.stringify(name)).join(", ") || "{}"} is no line; ${FORMS_TEXT}`);
+}
 
 function parseItem(line: Buffer): Item {
   if (!isUtf8(line)) throw new Error('it is no UTF-8: bytes that are no text are given as {"hex": "…"}');
   const value: unknown = JSON.parse(line.toString("utf8"));
   if (typeof value !== "object" || value === null) throw new Error("a line must be an object");
+  requireForm(value);
   if ("hexbolt" in value) {
     if (value.hexbolt !== EXPORT_VERSION) throw new Error(`the lines are of version ${JSON.stringify(value.hexbolt)}, this program reads version ${EXPORT_VERSION}`);
     return { kind: "header", pageSize: "pageSize" in value ? pageSizeOf(value.pageSize) : undefined };
   }
-  const unknown = Object.keys(value).find((name) => !MEMBERS.includes(name));
-  if (unknown !== undefined) throw new Error(`a line has no ${JSON.stringify(unknown)}; it has ${MEMBERS.join(", ")}`);
   if ("value" in value && !("key" in value)) throw new Error('a line with "value" needs "key"');
   if (!("bucket" in value) || !Array.isArray(value.bucket)) throw new Error('a line needs "bucket": [names]');
   const path = value.bucket.map((name: unknown) => fromJsonBytes(name, "a bucket's name"));
@@ -56,10 +67,17 @@ function parseItem(line: Buffer): Item {
   return { kind: "bucket", path, sequence: BigInt(value.sequence) };
 }
 
-/** The page size of the exported file; of one that can be read and not made, the nearest. */
+/** The page size of the exported file. */
 function pageSizeOf(value: unknown): number {
   if (typeof value !== "number" || !isReadablePageSize(value)) throw new Error('"pageSize" must be a power of two, as that of a file');
-  return Math.min(MAX_PAGE_SIZE, Math.max(MIN_PAGE_SIZE, value));
+  return value;
+}
+
+/** The page size of a file like the exported one: where that can be read and not made, the nearest, and somebody is told. */
+function nearestSize(exported: number, io: Io): number {
+  const size = Math.min(MAX_PAGE_SIZE, Math.max(MIN_PAGE_SIZE, exported));
+  if (size !== exported) io.stderr.write(`hexbolt: the exported file has pages of ${exported} bytes, which cannot be made: the new one has pages of ${size} bytes\n`);
+  return size;
 }
 
 /** Writes items into a transaction; keeps the last bucket open, since lines of one bucket follow each other. */
@@ -78,12 +96,11 @@ class Writer {
     if (item.kind === "header") return;
     const bucket = this.#open(item.path);
     if (item.kind === "pair") {
+      this.#counts[bucket.has(item.key) ? "replaced" : "keys"]++;
       bucket.put(item.key, item.value);
-      this.#counts.keys++;
-    } else {
+    } else if (item.sequence !== undefined && item.sequence > bucket.sequence) {
       // A bucket that is there may have given higher numbers away: they must not come a second time.
-      if (item.sequence !== undefined && item.sequence > bucket.sequence) bucket.setSequence(item.sequence);
-      this.#counts.buckets++;
+      bucket.setSequence(item.sequence);
     }
   }
 
@@ -91,7 +108,11 @@ class Writer {
     const known = this.#bucket;
     if (known !== undefined && path.length === this.#path.length && path.every((name, i) => name.equals(this.#path[i]!))) return known;
     let holder: Tx | Bucket = this.#tx;
-    for (const name of path) holder = holder.createBucketIfNotExists(name);
+    for (const name of path) {
+      const found: Bucket | undefined = holder.bucket(name);
+      if (found === undefined) this.#counts.buckets++;
+      holder = found ?? holder.createBucket(name);
+    }
     this.#path = path;
     return this.#bucket = holder as Bucket;
   }
@@ -108,11 +129,13 @@ interface Line {
 function* itemsOf(path: string, io: Io, progress: Progress): Generator<Line> {
   let number = 0;
   let byteCount = 0;
+  let isEmpty = true;
   for (const line of linesOf(path, io)) {
     number++;
     byteCount += line.length + 1;
     progress.show(byteCount);
     if (line.length === 0) continue;
+    isEmpty = false;
     const place = number;
     const fail = (error: unknown): Failure => new Failure("BAD_LINE", `line ${place}: ${error instanceof Error ? error.message : String(error)}`, error instanceof BoltError ? error.detail : undefined);
     let item: Item;
@@ -123,7 +146,7 @@ function* itemsOf(path: string, io: Io, progress: Progress): Generator<Line> {
     }
     yield { item, size: line.length, fail };
   }
-  if (number === 0) throw new Failure("NO_LINES", "there is not a single line", "every export has one, also of an empty database: did the command before this one fail?");
+  if (isEmpty) throw new Failure("NO_LINES", "there is not a single line", "every export has one, also of an empty database: did the command before this one fail?");
 }
 
 type Items = ReturnType<typeof itemsOf>;
@@ -158,7 +181,8 @@ async function importNew(io: Io, path: string, items: Items, pageSize: number | 
     // The header, when there is one, is the first line, and must be known before the file is made.
     const first = items.next();
     const line = first.done === true ? undefined : first.value;
-    const size = pageSize ?? (line?.item.kind === "header" ? line.item.pageSize : undefined);
+    const exported = line?.item.kind === "header" ? line.item.pageSize : undefined;
+    const size = pageSize ?? (exported === undefined ? undefined : nearestSize(exported, io));
     const db = open(temporary, { noSync: true, ...(size === undefined ? {} : { pageSize: size }) });
     try {
       fill(db, items, line, counts);
@@ -175,7 +199,7 @@ export const importCommand: Command = {
   example: "hexbolt import copy.db app.jsonl",
   options: [
     { name: "merge", help: "add to a database that is there; keys that are in both get the new value, buckets the higher sequence" },
-    { name: "page-size", value: "BYTES", help: "of a new file; default: as the exported one, else 4096" },
+    { name: "page-size", value: "BYTES", help: "of a new file; default: as the exported one, or the nearest that can be made, else 4096" },
   ],
   minimum: 1, maximum: 2, makesFile: true,
   run: async (args, io) => {
@@ -186,7 +210,7 @@ export const importCommand: Command = {
     if (pageSize !== undefined && args.has("merge")) throw new UsageError("--page-size is for a new file");
     const progress = new Progress(io, "importing", source === "-" ? 0 : statSync(source).size, " bytes");
     const items = itemsOf(source, io, progress);
-    const counts: Counts = { keys: 0, buckets: 0 };
+    const counts: Counts = { keys: 0, buckets: 0, replaced: 0 };
     try {
       if (args.has("merge")) {
         const db = openForWriting(path);
@@ -203,7 +227,7 @@ export const importCommand: Command = {
       progress.end();
     }
     if (args.json) writeJson(io.stdout, counts);
-    else io.stdout.write(`${counts.keys} keys, ${counts.buckets} buckets\n`);
+    else io.stdout.write(`${counts.keys} keys, ${counts.buckets} buckets${counts.replaced === 0 ? "" : `, ${counts.replaced} ${counts.replaced === 1 ? "value" : "values"} replaced`}\n`);
     return EXIT_OK;
   },
 };

@@ -30,7 +30,7 @@ export function fromJsonBytes(value: unknown, what: string): Buffer {
     if (!value.isWellFormed()) throw new Error(`${what} is a string with half a surrogate pair, which is not text`);
     return Buffer.from(value, "utf8");
   }
-  if (typeof value === "object" && value !== null) {
+  if (typeof value === "object" && value !== null && Object.keys(value).length === 1) {
     if ("hex" in value && typeof value.hex === "string" && /^(?:[0-9a-fA-F]{2})*$/.test(value.hex)) return Buffer.from(value.hex, "hex");
     if ("base64" in value && typeof value.base64 === "string" && /^[A-Za-z0-9+/]*={0,2}$/.test(value.base64)) return Buffer.from(value.base64, "base64");
   }

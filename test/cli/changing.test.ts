@@ -167,13 +167,45 @@ test("the first line is a line too: what is wrong with it is told with its numbe
     assert.equal(status, 1);
     assert.match(stderr, expected);
   }
+});
+
+test("an export of a file whose pages can be read and not made becomes one with the nearest size, which is told", async () => {
   for (const [exported, made] of [[512, 1024], [131_072, 65_536]] as const) {
     const target = tempPath("nearest-size.db");
-    await outputHere(["import", target], `{"hexbolt":1,"pageSize":${exported}}\n{"bucket":["b"],"key":"k","value":"v"}\n`);
+    const lines = `{"hexbolt":1,"pageSize":${exported}}\n{"bucket":["b"],"key":"k","value":"v"}\n`;
+    const { status, stderr } = await here(["import", target], lines);
+    assert.deepEqual([status, stderr], [0, `hexbolt: the exported file has pages of ${exported} bytes, which cannot be made: the new one has pages of ${made} bytes\n`]);
     const db = open(target, { readOnly: true });
     assert.deepEqual([db.pageSize, db.view((tx) => tx.bucket("b")?.get("k")?.toString())], [made, "v"]);
     db.close();
+    assert.equal((await here(["import", tempPath("chosen-size.db"), "--page-size", "4096"], lines)).stderr, "");
+    assert.equal((await here(["import", "--merge", target], lines)).stderr, "");
   }
+});
+
+test("a line with members that do not belong together is refused, for some of them would be lost", async () => {
+  for (const [line, expected] of [
+    ['{"hexbolt":1,"bucket":["a"],"key":"k","value":"v"}', /"hexbolt", "bucket", "key", "value"/], ['{"hexbolt":1,"foo":2}', /a line has no "foo"/], ['{"pageSize":4096}', /"pageSize"/],
+    ['{"bucket":["a"],"key":"k","value":"v","sequence":"7"}', /"bucket", "key", "value", "sequence"/], ['{"bucket":["a"],"sequence":"7","pageSize":4096}', /"bucket", "sequence", "pageSize"/],
+    ['{"bucket":["a"],"key":"k","value":{"hex":"00","y":1}}', /"value" must be/], ['{"bucket":["a"],"key":{"hex":"00","base64":"AA=="},"value":"v"}', /"key" must be/],
+  ] as const) {
+    for (const before of ["", '{"hexbolt":1}\n', '{"bucket":["a"],"key":"k","value":"v"}\n']) {
+      const path = tempPath("mixed-line.db");
+      const { status, stderr } = await here(["import", path], `${before}${line}\n`);
+      assert.equal(status, 1, line);
+      assert.match(stderr, new RegExp(`line ${before === "" ? 1 : 2}: .*${expected.source}`), line);
+      assert.equal(existsSync(path), false);
+    }
+  }
+});
+
+test("an import says what it has made, not how many lines there were", async () => {
+  const path = tempPath("counted.db");
+  const lines = ["a", "b", "a"].map((key) => `{"bucket":["x","y"],"key":"${key}","value":"v"}\n`).join("");
+  assert.equal(await outputHere(["import", path], lines), "2 keys, 2 buckets, 1 value replaced\n");
+  assert.equal(await outputHere(["import", "--merge", path], `${lines}{"bucket":["x"],"key":"c","value":"v"}\n{"bucket":["z"]}\n`), "1 keys, 1 buckets, 3 values replaced\n");
+  assert.deepEqual(JSON.parse(await outputHere(["import", tempPath("counted-json.db"), "--json"], lines)), { keys: 2, buckets: 2, replaced: 1 });
+  assert.equal(await outputHere(["import", tempPath("counted-plain.db")], '{"bucket":["b"]}\n{"bucket":["b"],"key":"k","value":"v"}\n'), "1 keys, 1 buckets\n");
 });
 
 test("an argument that is no UTF-8 is refused, not changed", async () => {
@@ -212,8 +244,8 @@ test("an import without a single line is refused: what should have written them 
   const path = tempPath("nothing.db");
   for (const options of [[], ["--merge"]]) {
     if (options.length > 0) open(path).close();
-    const { status, stderr } = await here(["import", ...options, path], "");
-    assert.equal(status, 1);
+    for (const lines of ["", "\n", "\n\n"]) assert.equal((await here(["import", ...options, path], lines)).status, 1);
+    const { stderr } = await here(["import", ...options, path], "\n");
     assert.match(stderr, /there is not a single line\n {2}every export has one.*did the command before this one fail\?/);
     assert.equal(existsSync(path), options.length > 0);
   }
