@@ -54,6 +54,7 @@ export class SurgeryFile extends RawFile {
 
 /** Where the copy goes: `--output`, or the argument behind the original, as bbolt 1.3 has it. */
 export function outputOf(args: Arguments): string {
+  if (args.has("output") && args.positionals.length > 1) throw new UsageError("too many arguments: with --output it takes FILE");
   const path = args.text("output") ?? args.positionals[1];
   if (path === undefined || path === "") throw new UsageError("output database path wasn't given, specify output database file path with --output option");
   return path;

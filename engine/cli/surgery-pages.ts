@@ -21,6 +21,7 @@ const CLEARING_WARNING = `WARNING: The clearing has abandoned some pages that ar
 /** A number given as an option, or as an argument behind both files, as bbolt 1.3 has it. */
 function numberOf(args: Arguments, option: string, index: number, least: number): number {
   const positional = args.has("output") ? undefined : args.positionals[index];
+  if (positional !== undefined && args.has(option)) throw new UsageError(`--${option} is given as an argument, too: ${positional}`);
   return positional === undefined ? args.requiredInteger(option, least) : parseInteger(positional, option, least);
 }
 

@@ -1,6 +1,6 @@
 /** What the surgery commands say of damage that they may do, beyond bbolt's words, and what they refuse. */
 import assert from "node:assert/strict";
-import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { open } from "../../engine/index.js";
 import { contentOf } from "../support/content.js";
@@ -106,4 +106,24 @@ test("meta update refuses a page size that cannot be read and warns of pages tha
   }
   const sizeless = await update("root:4", fixtureOriginal("meta-page-size-0"));
   assert.match(sizeless.stderr, /WARNING: the page size is 0: the meta page does not count/);
+});
+
+test("a new file or a page that is named twice is a user's mistake, and makes neither file", async () => {
+  const source = fixtureOriginal("nested-5");
+  const [first, second] = [tempPath("positional.db"), tempPath("option.db")];
+  const commands: readonly (readonly string[])[] = [
+    ["backup"], ["surgery", "salvage"], ["surgery", "revert-meta-page"], ["surgery", "freelist", "abandon"], ["surgery", "freelist", "rebuild"], ["surgery", "meta", "update"],
+    ["surgery", "copy-page", "--from-page", "3", "--to-page", "4"], ["surgery", "clear-page", "--pageId", "3"], ["surgery", "clear-page-elements", "--pageId", "3", "--from-index", "0", "--to-index", "1"],
+  ];
+  for (const command of commands) {
+    const { status, stderr } = await here([...command, source, first, "-o", second]);
+    assert.equal(status, 2, command.join(" "));
+    assert.match(stderr, /too many arguments: with --output it takes FILE\n/, command.join(" "));
+  }
+  for (const [argv, option] of [[["copy-page", source, first, "3", "4", "--from-page", "5"], "from-page"], [["clear-page", source, first, "3", "--pageId", "4"], "pageId"]] as const) {
+    const { status, stderr } = await here(["surgery", ...argv]);
+    assert.equal(status, 2);
+    assert.match(stderr, new RegExp(`--${option} is given as an argument, too`));
+  }
+  assert.deepEqual([existsSync(first), existsSync(second)], [false, false]);
 });
