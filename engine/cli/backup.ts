@@ -3,7 +3,7 @@ import { statSync } from "node:fs";
 import { EXIT_OK, OUTPUT_OPTION, type Command } from "./command.js";
 import { writeJson } from "./io.js";
 import { refuseOriginal, withNewFile } from "./new-file.js";
-import { LiveTries, openForReading, requireFile, type Reading } from "./open-file.js";
+import { LiveTries, openForReading, requireDatabase, type Reading } from "./open-file.js";
 import { outputOf } from "./surgery-file.js";
 import { Progress } from "./terminal.js";
 
@@ -34,7 +34,7 @@ export const backupCommand: Command = {
   run: async (args, io) => {
     const source = args.at(0);
     const target = outputOf(args);
-    const size = requireFile(source);
+    const size = requireDatabase(source);
     refuseOriginal(source, target);
     const progress = new Progress(io, "copying", size);
     const txid = await withNewFile(io, target, async (temporary) => {

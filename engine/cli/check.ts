@@ -4,7 +4,7 @@ import { CheckStorage } from "./check-storage.js";
 import { EXIT_FAILED, EXIT_OK, Failure, type Command } from "./command.js";
 import { textOrHex } from "./go-text.js";
 import { writeJson, type Io } from "./io.js";
-import { holdLock, LiveTries, readRaw, requireFile, usedSize } from "./open-file.js";
+import { holdLock, LiveTries, plainly, readRaw, requireDatabase, usedSize } from "./open-file.js";
 import { paintFor, Progress } from "./terminal.js";
 
 /** Keys in lines of the check are in hexadecimal; bbolt's command prints those that are text as text. */
@@ -29,7 +29,7 @@ export function isOfLeak(line: string): boolean {
  * @returns how many problems there are
  */
 export function checkFile(io: Io, path: string, fromPage: number | undefined, found: (line: string) => void, takesLock = true): number {
-  requireFile(path);
+  requireDatabase(path);
   const { lock, isLive } = takesLock ? holdLock(io, path, "live") : { lock: undefined, isLive: true };
   const progress = new Progress(io, "checking", usedSize(path));
   try {
@@ -57,7 +57,7 @@ function checkOnce(path: string, isLive: boolean, fromPage: number | undefined, 
     db = open(path, { readOnly: true, storage, lock: isLive ? "none" : "flock" });
   } catch (error) {
     // So broken that it cannot be opened: that is a finding, and there is no tree to look for others in.
-    if (!(error instanceof BoltError) || error.code !== "CORRUPT") throw error;
+    if (!(error instanceof BoltError) || error.code !== "CORRUPT") throw plainly(error, path);
     found(error.message);
     return 1;
   }

@@ -1,10 +1,10 @@
 /** `hexbolt compact`: a copy of a database without free pages. */
 import { statSync } from "node:fs";
 import { BoltError, type DB } from "../index.js";
-import { EXIT_OK, Failure, UsageError, type Command } from "./command.js";
+import { EXIT_OK, UsageError, type Command } from "./command.js";
 import { writeJson } from "./io.js";
 import { refuseOriginal, withNewFile } from "./new-file.js";
-import { LiveTries, openForReading, readRaw, requireFile, usedSize } from "./open-file.js";
+import { LiveTries, openForReading, readRaw, requireDatabase, usedSize } from "./open-file.js";
 import { Progress } from "./terminal.js";
 
 /**
@@ -46,7 +46,7 @@ export const compactCommand: Command = {
     if (target === undefined || target === "") throw new UsageError("output file required");
     const txMaxSize = args.integer("tx-max-size", 0);
     const pageSize = args.pageSize("page-size");
-    const before = requireFile(source);
+    const before = requireDatabase(source);
     refuseOriginal(source, target);
     const progress = new Progress(io, "compacting", usedSize(source));
     await withNewFile(io, target, (temporary) => {
@@ -68,7 +68,6 @@ export const compactCommand: Command = {
       }
     }, source);
     const after = statSync(target).size;
-    if (after === 0) throw new Failure("EMPTY", "zero db size");
     if (args.json) writeJson(io.stdout, { before, after, gain: before / after });
     else io.stdout.write(`${before} -> ${after} bytes (gain=${(before / after).toFixed(2)}x)\n`);
     return EXIT_OK;

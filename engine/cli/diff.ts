@@ -6,7 +6,7 @@ import { EXIT_FAILED, EXIT_OK, formatOption, type Command } from "./command.js";
 import { formatBytes, quotedOrHex } from "./go-text.js";
 import { MemoryOutput, writeJson, type Io, type Output } from "./io.js";
 import { toFormattedJson, toJsonBytes } from "./json-bytes.js";
-import { LiveTries, openForReading, type Reading } from "./open-file.js";
+import { LiveTries, named, openForReading, type Reading } from "./open-file.js";
 import { paintFor, type Paint } from "./terminal.js";
 
 /** A bucket, or a transaction for the bucket of the top-level ones. */
@@ -36,32 +36,45 @@ function pathOf(around: Around | undefined, ...last: readonly Buffer[]): Buffer[
   return names.reverse();
 }
 
+/** Reads one of the two files; an error says which of them it is about. */
+function reading<T>(path: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw named(error, path);
+  }
+}
+
 /** One of the two contents that are compared, and how far. */
 class Side {
   readonly content: Content;
+  readonly #path: string;
   readonly #cursor: Cursor;
   readonly #bound: ContentBound;
   at: CursorEntry | undefined;
 
-  constructor(content: Content, bound: ContentBound) {
+  constructor(path: string, content: Content, bound: ContentBound) {
     this.content = content;
+    this.#path = path;
     this.#bound = bound;
     this.#cursor = content.cursor();
-    this.at = this.#cursor.first();
+    this.at = reading(path, () => this.#cursor.first());
   }
 
   /** Gives what is in the present entry, if it is a bucket; else it passes the entry. */
   enter(): Side | undefined {
-    const { key, value } = this.at!;
-    this.#bound.take(key.length, value?.length ?? 0);
-    if (value === undefined) return new Side(requireListed(this.content.bucket(key), key), this.#bound);
-    this.pass();
-    return undefined;
+    return reading(this.#path, () => {
+      const { key, value } = this.at!;
+      this.#bound.take(key.length, value?.length ?? 0);
+      if (value === undefined) return new Side(this.#path, requireListed(this.content.bucket(key), key), this.#bound);
+      this.at = this.#cursor.next();
+      return undefined;
+    });
   }
 
   /** Passes the present entry: behind all that is to be said of it, for in a damaged file there may be no next one. */
   pass(): void {
-    this.at = this.#cursor.next();
+    this.at = reading(this.#path, () => this.#cursor.next());
   }
 }
 
@@ -100,7 +113,7 @@ function compareSequences({ a, around, b }: Level, report: Report): void {
 /** Compares what two databases hold, in key order, each bucket's content behind its name. Buckets may nest deeper than calls can. */
 function compare(a: ReadTx, b: ReadTx, report: Report): void {
   const levels: Level[] = [];
-  let level: Level | undefined = { a: new Side(a, new ContentBound(a.size)), b: new Side(b, new ContentBound(b.size)), around: undefined };
+  let level: Level | undefined = { a: new Side(a.db.path, a, new ContentBound(a.size)), b: new Side(b.db.path, b, new ContentBound(b.size)), around: undefined };
   while (level !== undefined) {
     compareSequences(level, report);
     levels.push(level);
@@ -183,9 +196,9 @@ export const diffCommand: Command = {
   run: (args, io) => {
     const paint = paintFor(io.stdout, io.env);
     const format = args.text("format");
-    const a = openForReading(io, args.at(0));
+    const a = reading(args.at(0), () => openForReading(io, args.at(0)));
     try {
-      const b = openForReading(io, args.at(1));
+      const b = reading(args.at(1), () => openForReading(io, args.at(1)));
       try {
         const count = compareFiles(io, a, b, (out, difference) => {
           if (args.has("quiet")) return;

@@ -13,7 +13,7 @@ import { EXIT_OK, OUTPUT_OPTION, PARSE_OPTION, type Command } from "./command.js
 import { writeJson, type Io, type Output } from "./io.js";
 import { toJsonBytes, type JsonBytes } from "./json-bytes.js";
 import { withNewText } from "./new-file.js";
-import { requireFile, usedSize, viewFile } from "./open-file.js";
+import { requireDatabase, usedSize, viewFile } from "./open-file.js";
 import { Progress } from "./terminal.js";
 
 /** The version of the lines' form. */
@@ -84,7 +84,7 @@ export const exportCommand: Command = {
   minimum: 1, maximum: Infinity, makesFile: true,
   run: async (args, io) => {
     const names = bucketNames(args, args.positionals.slice(1), "parse-format");
-    requireFile(args.at(0));
+    requireDatabase(args.at(0));
     const write = (target: Io): number => {
       // Of lines that go to the same terminal nobody needs to be told how far they are.
       const progress = target.stdout.isTerminal ? undefined : new Progress(io, "exporting", usedSize(args.at(0)));

@@ -68,6 +68,11 @@ function escapeCharacter(character: string): string {
   return point < 0x10000 ? `\\u${point.toString(16).padStart(4, "0")}` : `\\U${point.toString(16).padStart(8, "0")}`;
 }
 
+/** A line for people, with what a terminal would take for more than text as escapes: the names of files can hold that. */
+export function visible(line: string): string {
+  return line.replace(/[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/gu, escapeCharacter);
+}
+
 /** Prints bytes in one of the FORMATS. */
 export function formatBytes(bytes: Uint8Array, format: string): string | Uint8Array {
   switch (format) {

@@ -121,8 +121,9 @@ function makeLike(io: Io, path: string, { gid, mode, uid }: Stats, ownerMay: num
   chmodSync(path, permissions);
 }
 
-/** @throws Failure EXISTS, NO_FOLDER; UsageError for the name of a folder */
+/** @throws Failure EXISTS, NO_FOLDER; UsageError for the name of a folder, and for none */
 export function refuseExisting(path: string): void {
+  if (path === "") throw new UsageError("path required");
   if (path.endsWith("/") || path.endsWith(sep)) throw new UsageError(`${JSON.stringify(path)} names a folder: name the file in it`);
   // A link that leads nowhere is a name that is taken too.
   if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) throw new Failure("EXISTS", `output file ${JSON.stringify(path)} already exists`, "name another file, or remove this one first");

@@ -7,7 +7,8 @@ import { basename, dirname } from "node:path";
 import { systemCode } from "../base/errors.js";
 import { BoltError, open, type DB, type ReadTx, type Tx } from "../index.js";
 import { CheckStorage } from "./check-storage.js";
-import { Failure } from "./command.js";
+import { Failure, UsageError } from "./command.js";
+import { visible } from "./go-text.js";
 import { MemoryOutput, type Io, type Output } from "./io.js";
 import { pageSizeFailure } from "./meta-fields.js";
 import { RawFile } from "./raw-file.js";
@@ -42,7 +43,6 @@ export interface Reading {
 
 /** @throws Failure NOT_FOUND, with what the name may have been meant for, unless there is a file */
 export function requireFile(path: string): number {
-  if (path === "") throw new Failure("NOT_FOUND", "path required");
   const stats = statsOf(path);
   if (stats === undefined) throw missing(path);
   if (stats.isDirectory()) throw new Failure("NOT_A_FILE", `${path} is a folder`, "name a database file");
@@ -51,8 +51,16 @@ export function requireFile(path: string): number {
   return stats.size;
 }
 
+/** Gives the bytes of a file that is not empty. The library makes a database of an empty one; somebody who mistyped a name has not asked for that. */
+export function requireDatabase(path: string): number {
+  const size = requireFile(path);
+  if (size === 0) throw new Failure("EMPTY", `${path} is empty: no database`, "`hexbolt put --create` makes a database of it");
+  return size;
+}
+
 /** What is at a path; undefined when nothing is. By `throwIfNoEntry` Node 22 says nothing, too, of a path below a file, where 20 says ENOTDIR. */
 export function statsOf(path: string): Stats | undefined {
+  if (path === "") throw new UsageError("path required");
   try {
     return statSync(path);
   } catch (error) {
@@ -103,7 +111,7 @@ function readingOf(db: DB, isLive: boolean, lock?: DB): Reading {
 
 /** Opens a file for reading; to be closed. @param progress shown what was read so far */
 export function openForReading(io: Io, path: string, progress?: Progress): Reading {
-  requireFile(path);
+  requireDatabase(path);
   if (progress?.isVisible === true) return openCounted(io, path, progress);
   try {
     return readingOf(open(path, { readOnly: true }), false);
@@ -127,10 +135,24 @@ function openCounted(io: Io, path: string, progress: Progress): Reading {
   }
 }
 
+/** Has an error say which file it is about. */
+export function named(error: unknown, path: string): unknown {
+  if ((error instanceof BoltError || error instanceof Failure) && !error.message.includes(path)) error.message = `${path}: ${error.message}`;
+  return error;
+}
+
+/** The codes of what is wrong with all of a file; what is wrong with a page is told in bbolt's words alone. */
+const OF_WHOLE_FILE: readonly unknown[] = ["INVALID", "CHECKSUM", "VERSION_MISMATCH"];
+
+/** Has an error name the file if it is one about the whole of it. */
+export function namedWhole(error: unknown, path: string): unknown {
+  return error instanceof Error && "code" in error && OF_WHOLE_FILE.includes(error.code) ? named(error, path) : error;
+}
+
 /** Says of a file that is no database why that is, where the command knows it better than the library. */
-function plainly(error: unknown, path: string): unknown {
-  if (!(error instanceof BoltError) || error.code !== "INVALID") return error;
-  return readRaw(path, false, (file) => pageSizeFailure(file.metas[0])) ?? error;
+export function plainly(error: unknown, path: string): unknown {
+  const better = error instanceof BoltError && error.code === "INVALID" ? readRaw(path, false, (file) => pageSizeFailure(file.metas[0])) : undefined;
+  return namedWhole(better ?? error, path);
 }
 
 /** Bytes of the pages in use: what is read of a file by whoever reads all of it once. Of one that cannot tell, its size. */
@@ -148,7 +170,7 @@ export function usedSize(path: string): number {
 
 function tellLive(io: Io, path: string, trouble: "in use" | "no locks"): void {
   const why = trouble === "in use" ? "is in use by another process" : "cannot be locked here";
-  io.stderr.write(`hexbolt: ${path} ${why}; reading it live\n`);
+  io.stderr.write(`hexbolt: ${visible(path)} ${why}; reading it live\n`);
 }
 
 /**
@@ -187,8 +209,7 @@ export function requireInput(path: string): void {
 
 /** Opens a file for writing; to be closed. @throws Failure IN_USE, NOT_FOUND, EMPTY */
 export function openForWriting(path: string): DB {
-  // The library makes a database of an empty file; somebody who mistyped a name has not asked for one.
-  if (requireFile(path) === 0) throw new Failure("EMPTY", `${path} is empty: no database`, "`hexbolt put --create` makes a database of it");
+  requireDatabase(path);
   try {
     return open(path);
   } catch (error) {
@@ -219,7 +240,7 @@ export type InUse = "live" | "refuse";
  * Runs `read` again when a file that is read live has changed.
  */
 export function viewRaw<T>(io: Io, path: string, inUse: InUse, read: (file: RawFile, out: Output) => T): T {
-  requireFile(path);
+  requireDatabase(path);
   const { lock, isLive } = holdLock(io, path, inUse);
   try {
     for (const tries = new LiveTries(isLive); ;) {
@@ -242,6 +263,8 @@ export function readRaw<T>(path: string, isLive: boolean, read: (file: RawFile) 
   const file = new RawFile(path, isLive, recoveredTxid);
   try {
     return read(file);
+  } catch (error) {
+    throw namedWhole(error, path);
   } finally {
     file.close();
   }

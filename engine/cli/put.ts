@@ -83,7 +83,7 @@ export const putCommand: Command = {
         db.close();
       }
     };
-    const isMissing = creates && file !== "" && statsOf(file) === undefined;
+    const isMissing = creates && statsOf(file) === undefined;
     const isEmpty = creates && !isMissing && requireFile(file) === 0;
     // What cannot be put leaves an empty file as it is.
     if (isEmpty) putInto(openMemory());

@@ -4,6 +4,7 @@ import { BoltError } from "../index.js";
 import { parseArguments } from "./args.js";
 import { EXIT_FAILED, EXIT_OK, EXIT_USAGE, Failure, UsageError, type Command } from "./command.js";
 import { allCommands, commandsNear } from "./commands.js";
+import { visible } from "./go-text.js";
 import { commandHelp, groupHelp } from "./help.js";
 import { ClosedPipe, writeJson, type Io } from "./io.js";
 import { didYouMean } from "./suggest.js";
@@ -137,15 +138,15 @@ export function reportError(error: unknown, command: Command | undefined, argv: 
   const isJson = argv.some((word) => /^--?json$/.test(word));
   if (error instanceof UsageError) {
     if (isJson) writeJson(io.stderr, { error: { code: "USAGE", message: error.message } });
-    else io.stderr.write(`${program}: ${error.message}\nTry: ${program} --help\n`);
+    else io.stderr.write(`${program}: ${visible(error.message)}\nTry: ${program} --help\n`);
     return EXIT_USAGE;
   }
   const { code, hint, message } = factsOf(error);
   if (code === "UNEXPECTED" && io.env["HEXBOLT_TRACE"] === "1" && error instanceof Error) io.stderr.write(`${error.stack ?? ""}\n`);
   if (isJson) writeJson(io.stderr, { error: { code, message, hint } });
   else {
-    const text = message.startsWith("Error ") ? message : `Error: ${message}`;
-    io.stderr.write(`${paintFor(io.stderr, io.env).bad(text)}\n${hint === undefined ? "" : `  ${hint}\n`}`);
+    const text = visible(message.startsWith("Error ") ? message : `Error: ${message}`);
+    io.stderr.write(`${paintFor(io.stderr, io.env).bad(text)}\n${hint === undefined ? "" : `  ${visible(hint)}\n`}`);
   }
   return EXIT_FAILED;
 }

@@ -13,7 +13,7 @@ import { EXIT_OK, Failure, OUTPUT_OPTION, type Command } from "./command.js";
 import { textOrHex } from "./go-text.js";
 import { writeJson, type Io } from "./io.js";
 import { refuseOriginal, removeTemporary, withNewFile } from "./new-file.js";
-import { requireFile, viewRaw } from "./open-file.js";
+import { requireDatabase, viewRaw } from "./open-file.js";
 import type { RawFile } from "./raw-file.js";
 import { contradiction, findLostPages, freePagesOf, topDown, unknownFreePages, type FreePages, type LostPage, type LostPages } from "./salvage-lost.js";
 import { SalvagePages } from "./salvage-pages.js";
@@ -268,7 +268,7 @@ export const salvageCommand: Command = {
   run: async (args, io) => {
     const source = args.at(0);
     const target = outputOf(args);
-    requireFile(source);
+    requireDatabase(source);
     refuseOriginal(source, target);
     const options = { scan: args.has("scan"), scanFree: args.has("scan-free"), older: args.has("older") };
     const report = await withNewFile(io, target, (temporary) => {

@@ -4,11 +4,12 @@
  *
  * It checks the file first: where free pages are pages in use, what moves there destroys them, and there is no other copy.
  */
+import { statSync } from "node:fs";
 import { setImmediate } from "node:timers/promises";
 import { checkFile, isOfLeak } from "./check.js";
 import { EXIT_OK, Failure, UsageError, type Command } from "./command.js";
 import { writeJson, type Io } from "./io.js";
-import { holdLock, openForWriting, requireFile, viewRaw } from "./open-file.js";
+import { holdLock, openForWriting, requireDatabase, viewRaw } from "./open-file.js";
 import { freeSet } from "./pages.js";
 import { Progress } from "./terminal.js";
 import type { DB } from "../index.js";
@@ -103,8 +104,8 @@ export const shrinkCommand: Command = {
     const path = args.at(0);
     const budget = args.text("budget");
     const budgetMs = budget === undefined ? Infinity : parseMilliseconds(budget, "--budget");
-    const before = requireFile(path);
-    if (before > 0 && !args.has("no-check")) requireSound(io, path);
+    const before = requireDatabase(path);
+    if (!args.has("no-check")) requireSound(io, path);
     const progress = new Progress(io, "shrinking", io.stderr.isTerminal ? pagesToMove(io, path) : 0);
     const db = openForWriting(path);
     let shrunk: Shrunk;
@@ -114,7 +115,7 @@ export const shrinkCommand: Command = {
       progress.end();
       db.close();
     }
-    const after = requireFile(path);
+    const after = statSync(path).size;
     if (args.json) writeJson(io.stdout, { before, after, gain: before / after, ...shrunk });
     else io.stdout.write(`${before} -> ${after} bytes (gain=${(before / after).toFixed(2)}x)\n`);
     if (!shrunk.done && !args.json) io.stderr.write("hexbolt: more may be gained: run it again to go on\n");

@@ -11,7 +11,7 @@ import type { Arguments } from "./args.js";
 import { EXIT_OK, Failure, UsageError } from "./command.js";
 import { writeJson, type Io } from "./io.js";
 import { copyFile, refuseOriginal, OWNER_WRITES, withNewFile } from "./new-file.js";
-import { holdLock, requireFile } from "./open-file.js";
+import { holdLock, namedWhole, requireDatabase } from "./open-file.js";
 import { RawFile } from "./raw-file.js";
 
 /** The copy, open for reading page by page and for writing. */
@@ -70,7 +70,7 @@ export const FREELIST_WARNING = "Please consider executing `hexbolt surgery free
 export async function withCopy(args: Arguments, io: Io, operate: (file: SurgeryFile) => string): Promise<number> {
   const source = args.at(0);
   const target = outputOf(args);
-  requireFile(source);
+  requireDatabase(source);
   refuseOriginal(source, target);
   const { lock } = holdLock(io, source, "refuse");
   try {
@@ -80,6 +80,8 @@ export async function withCopy(args: Arguments, io: Io, operate: (file: SurgeryF
       try {
         file.forgetManifests();
         return operate(file);
+      } catch (error) {
+        throw namedWhole(error, source);
       } finally {
         file.close();
       }

@@ -1,7 +1,7 @@
 /** `hexbolt view`: a page in the browser to look around in a file. */
 import { EXIT_OK, UsageError, type Command } from "./command.js";
 import { writeJson } from "./io.js";
-import { requireFile, viewRaw } from "./open-file.js";
+import { viewRaw } from "./open-file.js";
 
 const LOOPBACK: readonly string[] = ["127.0.0.1", "::1", "localhost"];
 
@@ -18,7 +18,6 @@ export const viewCommand: Command = {
   run: async (args, io) => {
     const path = args.at(0);
     const port = args.integer("port", 0, 65_535) ?? 0;
-    requireFile(path);
     // A file that is none should be said so here, not in the browser.
     viewRaw(io, path, "live", (file) => file.activeMeta());
     if (io.signal.aborted) throw new UsageError("interrupted");
