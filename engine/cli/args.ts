@@ -149,6 +149,6 @@ function record(values: Map<string, string[]>, option: OptionSpec, value: string
 }
 
 function checkCount(count: number, command: Command): void {
-  if (count < command.minimum) throw new UsageError(`not enough arguments: it takes ${command.usage}`);
-  if (count > command.maximum) throw new UsageError(`too many arguments: it takes ${command.usage}`);
+  const words = count < command.minimum ? "not enough" : count > command.maximum ? "too many" : undefined;
+  if (words !== undefined) throw new UsageError(`${words} arguments: it takes ${command.usage || "none"}`);
 }

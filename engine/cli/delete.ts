@@ -23,11 +23,11 @@ function deleteBucket(tx: Tx, path: readonly Buffer[], name: Buffer): void {
 
 /** The command. */
 export const deleteCommand: Command = {
-  name: "delete", summary: "delete a key or a bucket", usage: "FILE BUCKET... KEY",
+  name: "delete", summary: "delete a key or a bucket", usage: "FILE BUCKET... KEY or --bucket FILE BUCKET...",
   details: "Commits one transaction. The file must not be in use. Deleting what is not there is an error here, unlike in the library.",
   example: "hexbolt delete app.db users alice",
   options: [
-    { name: "bucket", help: "delete a bucket and all that is in it: FILE BUCKET..." },
+    { name: "bucket", help: "delete a bucket and all that is in it" },
     { ...PARSE_OPTION, help: "what KEY is, with --bucket the last BUCKET: ascii-encoded (default) or hex" },
     BUCKET_OPTION,
   ],

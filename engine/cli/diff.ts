@@ -138,7 +138,8 @@ function shorten(value: Buffer | bigint | undefined, format: string, isFull: boo
   if (typeof value === "bigint") return String(value);
   const text = formatBytes(value, format);
   const shown = typeof text === "string" ? text : Buffer.from(text).toString("latin1");
-  return isFull || shown.length <= SHOWN_SIZE ? shown : `${shown.slice(0, SHOWN_SIZE)}… (${value.length} bytes)`;
+  // Half a hash cannot be compared.
+  return isFull || format === "redacted" || shown.length <= SHOWN_SIZE ? shown : `${shown.slice(0, SHOWN_SIZE)}… (${value.length} bytes)`;
 }
 
 function line({ after, before, isOnlyIn, kind, path }: Difference, paint: Paint, format: string, isFull: boolean): string {

@@ -33,7 +33,7 @@ export const getCommand: Command = {
   minimum: 3, maximum: Infinity,
   run: (args, io) => {
     const key = parseBytes(args.positionals.at(-1) ?? "", args.text("parse-format"));
-    if (args.has("raw") && args.has("format")) throw new UsageError("--raw or --format may be given, but not both");
+    if (args.has("raw") && (args.has("format") || args.json)) throw new UsageError("--raw goes with neither --format nor --json");
     if (key.length === 0) throw new UsageError("key required");
     const path = bucketNames(args, args.positionals.slice(1, -1));
     return viewFile(io, args.at(0), (tx, out) => {

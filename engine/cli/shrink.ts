@@ -20,11 +20,11 @@ const STEP_MS = 500;
 const MAX_IDLE_STEPS = 3;
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
-/** Reads a time such as 500ms, 10s, 5m or 1h; a number alone is seconds. @throws UsageError */
+/** Reads a time such as 500ms, 30s, 5m or 1h; a number alone is seconds. @throws UsageError */
 export function parseMilliseconds(text: string, what: string): number {
   const [, digits = "", unit = ""] = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text) ?? [];
   const value = digits === "" ? NaN : Number(digits) * (UNITS[unit] ?? 1000);
-  if (!Number.isFinite(value)) throw new UsageError(`${what} must be a time such as 500ms, 10s or 5m, got ${JSON.stringify(text)}`);
+  if (!Number.isFinite(value)) throw new UsageError(`${what} must be a time such as 500ms, 30s, 5m or 1h, or a number of seconds, got ${JSON.stringify(text)}`);
   return value;
 }
 
@@ -96,7 +96,7 @@ export const shrinkCommand: Command = {
     + "`hexbolt compact` writes the smallest possible file.",
   example: "hexbolt shrink app.db --budget 30s",
   options: [
-    { name: "budget", value: "TIME", help: "stop after this time, such as 500ms, 30s or 5m; default: when it is done" },
+    { name: "budget", value: "TIME", help: "stop after this time: 500ms, 30s, 5m or 1h; a number alone is seconds; default: when it is done" },
     { name: "no-check", help: "do not check the file first: for one that was checked" },
   ],
   minimum: 1, maximum: 1,

@@ -302,3 +302,8 @@ test("the program itself ends so: a closed file, a folder, a pipe", () => {
   }
   assert.equal(statSync(join(folder, "closed.db")).mode & 0o777, 0);
 });
+
+test("what a command takes is said where it takes nothing, and where an option changes it", async () => {
+  for (const name of ["version", "bench"]) assert.match((await runLine([name, "x"])).stderr, /too many arguments: it takes none\n/);
+  for (const argv of [["delete", "--bucket"], ["delete", "app.db", "--bucket"]]) assert.match((await runLine(argv)).stderr, /not enough arguments: it takes FILE BUCKET\.\.\. KEY or --bucket FILE BUCKET\.\.\.\n/);
+});

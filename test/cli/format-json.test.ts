@@ -6,6 +6,7 @@ import { FORMATS } from "../../engine/cli/command.js";
 import { allCommands } from "../../engine/cli/commands.js";
 import { fromJsonBytes } from "../../engine/cli/json-bytes.js";
 import { open } from "../../engine/index.js";
+import { fixtureOriginal } from "../support/fixtures.js";
 import { tempPath } from "../support/temp.js";
 import { here, jsonLinesHere, outputHere } from "./command.js";
 
@@ -86,9 +87,23 @@ test("get --raw beside --format is refused: it would print what the format hides
   const { status, stderr, stdout } = await here(["get", secretFile(), "b", "password", "--raw", "--format", "redacted"]);
   assert.equal(status, 2);
   assert.equal(stdout, "");
-  assert.match(stderr, /--raw or --format/);
+  assert.match(stderr, /--raw goes with neither --format nor --json/);
 });
 
 test("import takes no value that was redacted for bytes", () => {
   assert.throws(() => fromJsonBytes(redacted(SECRET), "value"), /must be a string or/);
+});
+
+test("get takes --raw without --json alone: the value's bytes are no JSON", async () => {
+  const { status, stderr, stdout } = await here(["get", fixtureOriginal("one-key"), "b", "k", "--raw", "--json"]);
+  assert.deepEqual([status, stdout], [2, ""]);
+  assert.match(stderr, /"code":"USAGE".*--raw goes with neither --format nor --json/);
+});
+
+test("diff shows the whole of a hash: a part of one cannot be compared", async () => {
+  const [a, b] = [tempPath("a.db"), tempPath("b.db")];
+  await outputHere(["put", "--create", a, "b", "k", "old"]);
+  await outputHere(["put", "--create", b, "b", "k", "new"]);
+  const { stdout } = await here(["diff", a, b, "--format", "redacted"]);
+  assert.match(stdout, /^~ "b" \/ "k": <redacted len:3 sha256:[0-9a-f]{64}> -> <redacted len:3 sha256:[0-9a-f]{64}>\n$/);
 });

@@ -1,10 +1,11 @@
 /** `hexbolt shrink`: smaller in place, the same content, in steps that a budget or Ctrl-C ends. */
 import assert from "node:assert/strict";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { parseMilliseconds } from "../../engine/cli/shrink.js";
 import { open } from "../../engine/index.js";
-import { fixtureCopy } from "../support/fixtures.js";
+import { fixtureCopy, repositoryRoot } from "../support/fixtures.js";
 import { tempPath } from "../support/temp.js";
 import { here, hexbolt, jsonLinesHere, outputHere, start } from "./command.js";
 import { soundContentHash } from "./sound-content.js";
@@ -130,4 +131,11 @@ test("Ctrl-C ends shrinking after a step, with the status of the signal and a so
 test("a budget is a number with a unit, seconds without one", () => {
   const times = ["500ms", "10s", "1.5", "5m", "1h", "0"].map((text) => parseMilliseconds(text, "--budget"));
   assert.deepEqual(times, [500, 10_000, 1500, 300_000, 3_600_000, 0]);
+});
+
+test("help, the error and the documentation name every form of a budget", async () => {
+  const { stderr } = await here(["shrink", "any.db", "--budget", "soon"]);
+  assert.match(stderr, /--budget must be a time such as 500ms, 30s, 5m or 1h, or a number of seconds, got "soon"/);
+  assert.match(await outputHere(["shrink", "--help"]), /500ms, 30s, 5m or 1h; a number alone is seconds/);
+  assert.match(readFileSync(join(repositoryRoot, "docs/cli.md"), "utf8"), /`500ms`, `30s`, `5m` or `1h`; a number alone is seconds/);
 });
