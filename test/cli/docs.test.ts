@@ -1,7 +1,7 @@
 /** The examples of docs/cli.md, run in a fresh folder from the first to the last. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -10,6 +10,9 @@ import { repositoryRoot } from "../support/fixtures.js";
 import { tempPath } from "../support/temp.js";
 
 const text = readFileSync(join(repositoryRoot, "docs/cli.md"), "utf8");
+
+/** Codes of the library, which its own documentation lists. */
+const boltErrors = new Set([...readFileSync(join(repositoryRoot, "docs/api.md"), "utf8").matchAll(/^\| `([A-Z_]+)` \|/gm)].map(([, code = ""]) => code));
 
 test("the examples run as they stand, and print what is said beside them", () => {
   const folder = tempPath("cli-docs");
@@ -33,4 +36,13 @@ test("every command is described", async () => {
     const word = name.replace(/^surgery /, "");
     assert.ok(new RegExp(`\`(?:hexbolt )?(?:surgery )?${word}[\` ]`).test(text), name);
   }
+});
+
+test("every code of an error is in the table, and none that there is not", () => {
+  const folder = join(repositoryRoot, "engine/cli");
+  const sources = readdirSync(folder).filter((name) => !name.startsWith("view-")).map((name) => readFileSync(join(folder, name), "utf8")).join("");
+  const thrown = [...sources.matchAll(/new Failure\(\s*"(\w+)"/g)].map(([, code = ""]) => code);
+  const [, section = ""] = text.split("\n| code | |\n");
+  const listed = [...section.slice(0, section.indexOf("\n\n")).matchAll(/^\| (`.*?) \|/gm)].flatMap(([, codes = ""]) => codes.replaceAll("`", "").split(", "));
+  assert.deepEqual(listed.sort(), [...new Set([...thrown, "USAGE", "UNEXPECTED"])].filter((code) => !boltErrors.has(code)).sort());
 });
