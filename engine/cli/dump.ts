@@ -1,5 +1,5 @@
 /** `hexbolt dump`: pages in hexadecimal, 16 bytes a line; lines equal to the one before are shown once, as `*`. */
-import { EXIT_OK, Failure, UsageError, type Command } from "./command.js";
+import { EXIT_OK, UsageError, type Command } from "./command.js";
 import { hex } from "./go-text.js";
 import { writeJson } from "./io.js";
 import { viewRaw } from "./open-file.js";
@@ -37,8 +37,8 @@ export const dumpCommand: Command = {
     return viewRaw(io, args.at(0), "live", (file, out) => {
       const pageSize = file.needPageSize();
       for (const [i, pgid] of ids.entries()) {
-        const bytes = (pgid + 1) * pageSize <= file.size ? file.readBytes(pgid * pageSize, pageSize) : undefined;
-        if (bytes === undefined) throw new Failure("OUT_OF_RANGE", `page ${pgid} lies beyond the end of the file`);
+        file.requirePages(pgid, 1);
+        const bytes = file.readBytes(pgid * pageSize, pageSize);
         if (args.json) writeJson(out, { id: pgid, hex: hex(bytes) });
         else out.write(`${i > 0 ? SEPARATOR : ""}${hexLines(bytes, pgid * pageSize)}\n`);
       }

@@ -4,7 +4,7 @@ import { FLAG_BRANCH, FLAG_FREELIST, FLAG_LEAF, FLAG_META } from "../format/cons
 import { readFreelistPage } from "../format/freelist-page.js";
 import { pageTypeName } from "../format/page.js";
 import { parseInteger } from "./args.js";
-import { EXIT_OK, formatOption, FORMATS, UsageError, type Command } from "./command.js";
+import { EXIT_OK, Failure, formatOption, FORMATS, UsageError, type Command } from "./command.js";
 import { formatBytes, hex, quotedOrHex } from "./go-text.js";
 import { writeJson, type Output } from "./io.js";
 import { toFormattedJson, toJsonBytes } from "./json-bytes.js";
@@ -84,7 +84,7 @@ function showPage(out: Output, file: RawFile, pgid: number, format: string | und
     else writePage(out, page, format ?? "auto");
     return 1 + page.header.overflow;
   } catch (error) {
-    if (!(error instanceof BoltError) || error.code === "STALE_SNAPSHOT") throw error;
+    if (!(error instanceof Failure || error instanceof BoltError) || error.code === "STALE_SNAPSHOT") throw error;
     if (json) writeJson(out, { id: pgid, error: error.message });
     else out.write(`Printing page ${pgid} failed: ${error.message}. Continuing...\n`);
     return 1;

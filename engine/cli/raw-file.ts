@@ -15,6 +15,7 @@ import { decodeMeta, META_SIZE, type Meta } from "../format/meta.js";
 import { isReadablePageSize } from "../format/page-size.js";
 import { readPageHeader, type PageHeader } from "../format/page.js";
 import type { RawPages } from "../format/walk.js";
+import { Failure } from "./command.js";
 import { metaFaultText, pageSizeFailure, readMetaFields, type MetaFields } from "./meta-fields.js";
 import { readAt } from "./read-at.js";
 
@@ -146,13 +147,20 @@ export class RawFile {
     };
   }
 
+  /** @throws Failure OUT_OF_RANGE unless the file has pages */
+  requirePages(pgid: Pgid, pageCount: number): void {
+    const limit = Math.floor(this.size / this.needPageSize());
+    if (pgid + pageCount <= limit) return;
+    throw new Failure("OUT_OF_RANGE", `${pageCount === 1 ? `page ${pgid} is` : `pages ${pgid} to ${pgid + pageCount - 1} are`} out of range [0, ${limit})`);
+  }
+
   /**
    * Reads a page with its overflow pages.
-   * @throws BoltError CORRUPT when it is not there, names another page or claims more overflow pages than there can be
+   * @throws Failure OUT_OF_RANGE when it is not there; BoltError CORRUPT when it names another page or claims more overflow pages than there can be
    */
   page(pgid: Pgid): RawPage {
     const pageSize = this.needPageSize();
-    if (!((pgid + 1) * pageSize <= this.size)) throw new BoltError("CORRUPT", `page ${pgid} lies beyond the end of the file`);
+    this.requirePages(pgid, 1);
     const first = this.readBytes(pgid * pageSize, pageSize);
     const header = readPageHeader(first, 0);
     if (header.id !== pgid) throw new BoltError("CORRUPT", `invalid value due to unexpected Page id: ${readBigU64(first, PAGE_ID)} != ${pgid}`);

@@ -4,11 +4,11 @@
  * Whatever an operation changes, the copy loses the commit manifests and close marks that hexbolt keeps in the unused part of meta pages: they
  * vouch for pages as they were, and a database opened with them would take the operation for damage and undo it.
  */
-import { closeSync, fstatSync, openSync, writeSync } from "node:fs";
+import { closeSync, openSync, writeSync } from "node:fs";
 import { META_SIZE } from "../format/meta.js";
 import { MAGIC, type Pgid } from "../format/constants.js";
 import type { Arguments } from "./args.js";
-import { EXIT_OK, Failure, UsageError } from "./command.js";
+import { EXIT_OK, UsageError } from "./command.js";
 import { writeJson, type Io } from "./io.js";
 import { copyFile, refuseOriginal, OWNER_WRITES, withNewFile } from "./new-file.js";
 import { holdLock, namedWhole, requireDatabase } from "./open-file.js";
@@ -30,12 +30,13 @@ export class SurgeryFile extends RawFile {
 
   /** Writes a page, with its overflow pages, to a place inside the file. @throws Failure OUT_OF_RANGE */
   writePage(pgid: Pgid, bytes: Uint8Array): void {
-    this.patch(pgid * this.needPageSize(), bytes);
+    const pageSize = this.needPageSize();
+    this.requirePages(pgid, Math.ceil(bytes.length / pageSize));
+    this.patch(pgid * pageSize, bytes);
   }
 
-  /** Writes bytes to a place inside the file. @throws Failure OUT_OF_RANGE */
+  /** Writes bytes to a place inside the file. */
   patch(position: number, bytes: Uint8Array): void {
-    if (position + bytes.length > fstatSync(this.#writer).size) throw new Failure("OUT_OF_RANGE", `${bytes.length} bytes at ${position} do not fit into the file`);
     let done = 0;
     while (done < bytes.length) done += writeSync(this.#writer, bytes, done, bytes.length - done, position + done);
   }

@@ -68,7 +68,7 @@ function describeUse(file: SurgeryFile, first: number, last: number): string {
     map = makePageMap(file);
   } catch (error) {
     if (!(error instanceof BoltError)) throw error;
-    return "Which of them are in use is not known: neither meta page is valid.\n";
+    return `${first === last ? `Whether page ${first} is` : "Which of them are"} in use is not known: neither meta page is valid.\n`;
   }
   const used: number[] = [];
   for (let pgid = first; pgid <= Math.min(last, map.pageCount - 1); pgid++) if (!UNUSED.includes(KINDS[map.kinds[pgid]!]!)) used.push(pgid);
@@ -77,21 +77,22 @@ function describeUse(file: SurgeryFile, first: number, last: number): string {
   return `In use: ${used.slice(0, PAGES_SHOWN).map((pgid) => describePage(map, pgid)).join("; ")}${more}.\n`;
 }
 
-/** Copies a page, with its overflow pages, and gives what is to be said of pages that nobody named and that are overwritten all the same. */
+/** Copies a page, with its overflow pages, and says which pages that nobody named are overwritten all the same, and which of all are in use. */
 function copyPage(file: SurgeryFile, from: number, to: number): string {
   const { bytes, header } = file.page(from);
   if (to < 2 && header.flags !== FLAG_META) throw new Failure("WRONG_TYPE", `page ${to} must be a meta page, and page ${from} is a "${pageTypeName(header.flags)}" page`);
   const last = to + header.overflow;
-  const warning = last === to ? "" : `WARNING: page ${from} has ${header.overflow} overflow pages: pages ${to} to ${last} were overwritten.\n${describeUse(file, to, last)}`;
+  const warning = last === to ? "" : `WARNING: page ${from} has ${header.overflow} overflow pages: pages ${to} to ${last} were overwritten.\n`;
+  const use = describeUse(file, to, last);
   writeU64(bytes, PAGE_ID, to);
   file.writePage(to, bytes);
-  return warning;
+  return warning + use;
 }
 
 /** `surgery copy-page` */
 export const copyPageCommand: Command = {
   name: "surgery copy-page", summary: "copy a page over another one", usage: "FILE [NEW]",
-  details: "The page is copied with its overflow pages and gets the id of its new place. A warning names what is overwritten behind that.\nOnly a meta page can be copied over page 0 or 1.",
+  details: "The page is copied with its overflow pages and gets the id of its new place. Standard error says what is overwritten behind that,\nand which of the overwritten pages are in use.\nOnly a meta page can be copied over page 0 or 1.",
   example: "hexbolt surgery copy-page app.db --output fixed.db --from-page 7 --to-page 12",
   options: [OUTPUT_OPTION, { name: "from-page", value: "ID", help: "the page to copy" }, { name: "to-page", value: "ID", help: "the page to overwrite" }],
   minimum: 1, maximum: 4, makesFile: true,

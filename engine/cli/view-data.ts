@@ -177,7 +177,7 @@ export function pageAnswer(path: string, query: Query): unknown {
       const { count, flags, overflow } = page.header;
       return { ...place, id, type: flags === FLAG_LEAF ? "leaf" : "branch", size: page.bytes.length, overflow, count, items: itemsOf(page.bytes, flags === FLAG_LEAF) };
     } catch (error) {
-      if (!(error instanceof BoltError && error.code === "CORRUPT")) throw error;
+      if (!(error instanceof BoltError && error.code === "CORRUPT") && !(error instanceof Failure && error.code === "OUT_OF_RANGE")) throw error;
       return { ...place, id, type: "unreadable", problem: error.message };
     }
   });

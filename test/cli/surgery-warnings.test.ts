@@ -76,6 +76,37 @@ test("copy-page names the pages behind its target that it overwrites, and which 
   assert.match(unknown.stderr, /were overwritten\.\nWhich of them are in use is not known: neither meta page is valid\.\n/);
 });
 
+test("copy-page says that the page it overwrites is in use, also where it has no overflow pages, and nothing of one that is free", async () => {
+  const source = fixtureOriginal("heavy-deletes");
+  const all = await rows(source);
+  const [from, to] = all.filter(({ type, overflow }) => type === "leaf" && overflow === 0);
+  const free = all.find(({ type }) => type === "free")!;
+  const copyOver = async (path: string, target: number): Promise<Run> => operate(path, "copy-page", "--from-page", String(from!.id), "--to-page", String(target));
+  assert.match((await copyOver(source, to!.id)).stderr, new RegExp(`^In use: page ${to!.id}: leaf, .*\\.\n$`));
+  assert.equal((await copyOver(source, free.id)).stderr, "");
+  const bytes = readFileSync(source);
+  for (const at of [72, 4096 + 72]) bytes[at] = bytes[at]! ^ 1;
+  const headless = tempPath("no-meta-either.db");
+  writeFileSync(headless, bytes);
+  assert.equal((await copyOver(headless, to!.id)).stderr, `Whether page ${to!.id} is in use is not known: neither meta page is valid.\n`);
+});
+
+test("a page that the file does not have is told with the range of those that it has, and is no damage", async () => {
+  const source = fixtureOriginal("nested-5");
+  const count = statSync(source).size / 4096;
+  for (const argv of [["copy-page", "--from-page", "3", "--to-page", "999"], ["copy-page", "--from-page", "999", "--to-page", "3"], ["clear-page", "--pageId", "999"], ["clear-page-elements", "--pageId", "999", "--from-index", "0", "--to-index", "1"]]) {
+    const { status, stderr } = await operate(source, ...argv);
+    assert.deepEqual([status, stderr], [1, `Error: page 999 is out of range [0, ${count})\n`], argv.join(" "));
+  }
+  for (const argv of [["dump", source, "999"], ["page-item", source, "999", "0"]]) assert.equal((await here(argv)).stderr, `Error: page 999 is out of range [0, ${count})\n`);
+  assert.match(await outputHere(["page", source, "999"]), /Printing page 999 failed: page 999 is out of range/);
+  const large = fixtureOriginal("overflow-values");
+  const { id, overflow } = (await rows(large)).find((row) => row.overflow > 0)!;
+  const last = statSync(large).size / 4096 - 1;
+  const { stderr } = await operate(large, "copy-page", "--from-page", String(id), "--to-page", String(last));
+  assert.equal(stderr, `Error: pages ${last} to ${last + overflow} are out of range [0, ${last + 1})\n`);
+});
+
 test("copy-page puts only a meta page over a meta page", async () => {
   const source = fixtureOriginal("nested-5");
   const leaf = (await rows(source)).find(({ type }) => type === "leaf")!;

@@ -90,7 +90,7 @@ test("copy-page puts a page, with its overflow, over another one", async () => {
   const shown = async (id: number): Promise<string> => (await outputHere(["page", path, String(id)])).replace(/^Page ID:.*\n/, "");
   assert.equal(await shown(first!.id), await shown(second!.id));
   assert.match((await here(["surgery", "copy-page", source, "--output", tempPath("x.db"), "--from-page", "3", "--to-page", "3"])).stderr, /same value: 3/);
-  assert.match((await here(["surgery", "copy-page", source, "--output", tempPath("y.db"), "--from-page", "3", "--to-page", "99999999"])).stderr, /do not fit into the file/);
+  assert.match((await here(["surgery", "copy-page", source, "--output", tempPath("y.db"), "--from-page", "3", "--to-page", "99999999"])).stderr, /page 99999999 is out of range \[0, 1024\)/);
 });
 
 test("clear-page and clear-page-elements remove elements and leave the others as they were", async () => {
