@@ -7,7 +7,7 @@ import { hex, printableText, textOrHex } from "./go-text.js";
 import { infoOf } from "./info.js";
 import { interpret } from "./interpret.js";
 import { MemoryOutput, type Io } from "./io.js";
-import { LiveTries, readRaw } from "./open-file.js";
+import { LiveTries, readRaw, requireDatabase } from "./open-file.js";
 import { branchElements, leafElements } from "./page-elements.js";
 import { pageJson } from "./page.js";
 import { describePage, KINDS, makePageMap, pathOf, pathText, type MapBucket } from "./page-map.js";
@@ -29,6 +29,7 @@ export type Query = URLSearchParams;
 
 /** Runs a function on the newest state; again when the writer was faster. */
 function view<T>(path: string, read: (tx: ReadTx) => T): T {
+  requireDatabase(path);
   const db = open(path, { readOnly: true, lock: "none" });
   try {
     return db.view(read);
@@ -38,6 +39,7 @@ function view<T>(path: string, read: (tx: ReadTx) => T): T {
 }
 
 function viewPages<T>(path: string, read: (file: RawFile) => T): T {
+  requireDatabase(path);
   for (const tries = new LiveTries(true, PATIENCE_MS); ;) {
     try {
       return readRaw(path, true, read);

@@ -5,6 +5,7 @@
 import { randomBytes, timingSafeEqual } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { systemCode } from "../base/errors.js";
 import { BoltError, type Bucket } from "../index.js";
 import { Failure } from "./command.js";
 import { findBucket } from "./bucket-path.js";
@@ -48,9 +49,13 @@ const HEADERS: Readonly<Record<string, string>> = {
   "cache-control": "no-store", "referrer-policy": "no-referrer", "x-content-type-options": "nosniff", "cross-origin-resource-policy": "same-origin",
 };
 
-function send(response: ServerResponse, status: number, { body, type }: Content): void {
-  response.writeHead(status, { ...HEADERS, "content-type": type, "content-length": Buffer.byteLength(body) });
+function send(response: ServerResponse, status: number, { body, type }: Content, headers: Readonly<Record<string, string>> = {}): void {
+  response.writeHead(status, { ...HEADERS, ...headers, "content-type": type, "content-length": Buffer.byteLength(body) });
   response.end(body);
+}
+
+function sendText(response: ServerResponse, status: number, text: string, headers?: Readonly<Record<string, string>>): void {
+  send(response, status, { type: "text/plain; charset=utf-8", body: `${text}\n` }, headers);
 }
 
 function sendJson(response: ServerResponse, status: number, value: unknown): void {
@@ -58,9 +63,13 @@ function sendJson(response: ServerResponse, status: number, value: unknown): voi
   send(response, status, { type: "application/json; charset=utf-8", body });
 }
 
+/** Statuses of what a question can be wrong with; any other Failure is of something that is not there, any other BoltError of the file. */
+const STATUSES: Readonly<Record<string, number>> = {
+  BAD_REQUEST: 400, BUCKET_REQUIRED: 400, KEY_REQUIRED: 400, KEY_TOO_LARGE: 400, VALUE_TOO_LARGE: 400, INCOMPATIBLE_VALUE: 400, IN_USE: 409, CHANGED: 409,
+};
+
 function errorStatus(error: unknown): { readonly status: number; readonly code: string; readonly message: string } {
-  if (error instanceof Failure) return { status: error.code === "BAD_REQUEST" ? 400 : error.code === "IN_USE" || error.code === "CHANGED" ? 409 : 404, code: error.code, message: error.message };
-  if (error instanceof BoltError) return { status: 500, code: error.code, message: error.message };
+  if (error instanceof Failure || error instanceof BoltError) return { status: STATUSES[error.code] ?? (error instanceof Failure ? 404 : 500), code: error.code, message: error.message };
   return { status: 500, code: "FAILED", message: error instanceof Error ? error.message : String(error) };
 }
 
@@ -75,6 +84,10 @@ async function bodyOf(request: IncomingMessage): Promise<Query> {
   const text = Buffer.concat(parts).toString("utf8");
   if (text.split("&", PARAMETERS_MAX + 1).length > PARAMETERS_MAX) throw new Failure("BAD_REQUEST", "the request has too many parameters");
   return new URLSearchParams(text);
+}
+
+function cannotListen(error: Error, host: string, port: number): Failure {
+  return new Failure(systemCode(error) ?? "FAILED", `the viewer cannot listen on port ${port} of ${host}: ${error.message}`, "name another --port, or none: then it is any that is free");
 }
 
 class ViewerServer {
@@ -134,7 +147,7 @@ class ViewerServer {
       });
     });
     return new Promise((resolve, reject) => {
-      server.once("error", reject);
+      server.once("error", (error: Error) => reject(cannotListen(error, host, port)));
       server.listen(port, host, () => {
         const { port: given } = server.address() as AddressInfo;
         const name = host.includes(":") ? `[${host}]` : host;
@@ -152,9 +165,11 @@ class ViewerServer {
     if (!URL.canParse(target, "http://localhost")) throw new Failure("BAD_REQUEST", "the address of the request is none");
     const url = new URL(target, "http://localhost");
     const [, token = "", ...rest] = url.pathname.split("/");
-    if (!isOurs || !this.#isToken(token)) return send(response, 403, { type: "text/plain; charset=utf-8", body: "Forbidden: use the address that hexbolt view has printed.\n" });
+    if (!isOurs || !this.#isToken(token)) return sendText(response, 403, "Forbidden: use the address that hexbolt view has printed.");
     const name = rest.join("/");
     if (request.method === "GET" || request.method === "HEAD") {
+      // The page's links begin behind the last slash.
+      if (rest.length === 0) return sendText(response, 308, "The address ends with a slash.", { location: `/${this.#token}/` });
       const file = own(this.#files, name);
       if (file !== undefined) return send(response, 200, file);
       const answer = name.startsWith("api/") ? own(this.#answers, name.slice(4)) : undefined;
@@ -162,7 +177,8 @@ class ViewerServer {
     }
     const change = request.method === "POST" && name.startsWith("api/") ? own(this.#changes, name.slice(4)) : undefined;
     if (change !== undefined) return sendJson(response, 200, change(await bodyOf(request)));
-    send(response, request.method === "POST" && !this.#options.canWrite ? 405 : 404, { type: "text/plain; charset=utf-8", body: "Not found\n" });
+    if (request.method === "POST" && !this.#options.canWrite) sendText(response, 405, "Not allowed: the viewer changes files only with --write.", { allow: "GET, HEAD" });
+    else sendText(response, 404, "Not found");
   }
 
   #isToken(given: string): boolean {

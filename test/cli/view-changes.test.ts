@@ -40,6 +40,20 @@ test("a change is made only where the value still is what was shown; keys may be
   await viewer.close();
 });
 
+test("a change that cannot be made is the request's fault, not the server's", async (t) => {
+  const path = tempPath("refusing.db");
+  const db = open(path);
+  db.update((tx) => tx.createBucket("b").createBucket("nested"));
+  db.close();
+  const viewer = await startViewer({ path, host: "127.0.0.1", port: 0, canWrite: true }, io);
+  t.after(() => viewer.close());
+  for (const [place, key, code] of [["b", "", "KEY_REQUIRED"], ["b", "k".repeat(32_769), "KEY_TOO_LARGE"], ["b", "nested", "INCOMPATIBLE_VALUE"], ["", "k", "BUCKET_REQUIRED"]] as const) {
+    const response = await fetch(`${viewer.address}api/put`, { method: "POST", body: new URLSearchParams({ path: hexOf(place), key: hexOf(key), value: "00" }) });
+    const { error } = await response.json() as { error: { code: string } };
+    assert.deepEqual([response.status, error.code], [400, code]);
+  }
+});
+
 test("JSON that is nested deeper than anybody reads is shown as the text that it is", () => {
   const deep = interpret(Buffer.from("[".repeat(30_000) + "]".repeat(30_000)));
   assert.deepEqual([deep.json, deep.text?.length], [undefined, 60_000]);

@@ -1,14 +1,16 @@
 /** The viewer: who gets an answer, what the answers say; the page itself, in a browser, is in view-page.test.ts. */
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
-import { request } from "node:http";
+import { rmSync, writeFileSync } from "node:fs";
+import { createServer, request } from "node:http";
+import type { AddressInfo } from "node:net";
 import { after, before, describe, test } from "node:test";
 import { interpret } from "../../engine/cli/interpret.js";
 import { startViewer, type Viewer } from "../../engine/cli/view-server.js";
 import { open } from "../../engine/index.js";
 import { encodeGoTime } from "../../images/go-time.js";
+import { fixtureOriginal } from "../support/fixtures.js";
 import { tempPath } from "../support/temp.js";
-import { hexbolt, start } from "./command.js";
+import { here, hexbolt, start } from "./command.js";
 import { hexOf, io, sampleFile } from "./viewed-file.js";
 
 function get(address: string, headers: Readonly<Record<string, string>> = {}, method = "GET"): Promise<{ readonly status: number; readonly text: string; readonly headers: Readonly<Record<string, unknown>> }> {
@@ -49,8 +51,17 @@ describe("the viewer's server", () => {
     assert.match(String((await get(viewer.address)).headers["content-security-policy"]), /default-src 'none'/);
   });
 
-  test("has nothing that writes unless it is asked for", async () => {
-    for (const name of ["put", "delete"]) assert.equal((await get(`${viewer.address}api/${name}`, {}, "POST")).status, 405);
+  test("has nothing that writes unless it is asked for, and says so", async () => {
+    for (const name of ["put", "delete"]) {
+      const { headers, status, text } = await get(`${viewer.address}api/${name}`, {}, "POST");
+      assert.deepEqual([status, headers["allow"], text], [405, "GET, HEAD", "Not allowed: the viewer changes files only with --write.\n"]);
+    }
+  });
+
+  test("the address without its last slash leads to the page, whose links begin there", async () => {
+    const { headers, status } = await get(viewer.address.slice(0, -1));
+    assert.deepEqual([status, headers["location"]], [308, new URL(viewer.address).pathname]);
+    assert.equal((await get(viewer.address.slice(0, -2))).status, 403);
   });
 
   test("pages through a bucket, searches by prefix, and says where to go on", async () => {
@@ -111,6 +122,30 @@ test("a value is shown in all the forms that it can be", () => {
   const long = interpret(Buffer.from("ä".repeat(50_000)));
   assert.deepEqual([long.isCut, long.hex.length, long.text?.endsWith("ä")], [true, 131_072, true]);
   assert.deepEqual(interpret(Buffer.from("ab" + "ä".repeat(50_000) + "x")).text?.length, 2 + 32_767);
+});
+
+test("a file that has gone is not found, whatever is asked of it", async (t) => {
+  const path = sampleFile();
+  const viewer = await startViewer({ path, host: "127.0.0.1", port: 0, canWrite: true }, io);
+  t.after(() => viewer.close());
+  for (const gone of ["removed", "empty"]) {
+    if (gone === "removed") rmSync(path);
+    else writeFileSync(path, "");
+    for (const [question, method] of [["info", "GET"], ["entries", "GET"], ["stats", "GET"], ["map", "GET"], ["page?id=3", "GET"], ["check", "GET"], ["delete", "POST"]] as const) {
+      const { status, text } = await get(`${viewer.address}api/${question}`, {}, method);
+      assert.deepEqual([status, (JSON.parse(text) as { error: { code: string } }).error.code], [404, gone === "removed" ? "NOT_FOUND" : "EMPTY"], `${gone}: ${question}`);
+    }
+  }
+});
+
+test("a port that is taken is told with what to do about it", async () => {
+  const server = createServer();
+  await new Promise<void>((resolve) => { server.listen(0, "127.0.0.1", resolve); });
+  const { port } = server.address() as AddressInfo;
+  const { status, stderr } = await here(["view", fixtureOriginal("one-key"), "--port", String(port)]);
+  await new Promise((resolve) => { server.close(resolve); });
+  assert.equal(status, 1);
+  assert.match(stderr, new RegExp(`^Error: the viewer cannot listen on port ${port} of 127\\.0\\.0\\.1: .+\n  name another --port, or none`));
 });
 
 test("the command prints the address, serves until it is interrupted, and refuses what is no database", async () => {
