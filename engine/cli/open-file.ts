@@ -135,9 +135,10 @@ function openCounted(io: Io, path: string, progress: Progress): Reading {
   }
 }
 
-/** Has an error say which file it is about. */
+/** Has an error of the library, or one in its place, say which file it is about; the command's other errors, and the system's, do so by themselves. */
 export function named(error: unknown, path: string): unknown {
-  if ((error instanceof BoltError || error instanceof Failure) && !error.message.includes(path)) error.message = `${path}: ${error.message}`;
+  const isNameless = error instanceof BoltError || (error instanceof Failure && error.code === "INVALID");
+  if (isNameless && !error.message.startsWith(`${path}: `) && !error.message.includes(`'${path}'`)) error.message = `${path}: ${error.message}`;
   return error;
 }
 

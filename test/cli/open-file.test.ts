@@ -51,6 +51,20 @@ test("what is wrong with a whole file is told with its name, and of two files wh
   for (const argv of [["diff", good, damaged], ["diff", damaged, good], ["diff", damaged, damaged]]) assert.match((await here(argv)).stderr, new RegExp(`^Error: ${damaged}: page \\d+`), argv.join(" "));
 });
 
+test("a file is named also where its name is a part of what is said of it", async () => {
+  const folder = tempPath("short-names");
+  mkdirSync(folder);
+  writeFileSync(join(folder, "a"), "no database");
+  const home = process.cwd();
+  process.chdir(folder);
+  try {
+    assert.match((await here(["diff", fixtureOriginal("one-key"), "a"])).stderr, /^Error: a: invalid database/);
+    assert.match((await here(["diff", "b", "a"])).stderr, /^Error: file not found: b/);
+  } finally {
+    process.chdir(home);
+  }
+});
+
 test("a command line without the name of a file where one must stand is a wrong one", async () => {
   const source = fixtureOriginal("one-key");
   for (const argv of [["info", ""], ["put", "--create", "", "b", "k", "v"], ["put", source, "b", "k", "--value-from", ""], ["import", ""], ["import", "--merge", "", source], ["import", tempPath("x.db"), ""], ["export", source, "-o", ""], ["map", source, "-o", ""], ["surgery", "salvage", "", tempPath("y.db")]]) {
