@@ -153,7 +153,7 @@ export class GrpcServer {
   #serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeaders: readonly string[]): void {
     stream.on("error", ignore);
     const connection = stream.session ?? this;
-    const call = new Call(stream, this.#limits, this.#roomsOf.get(connection) ?? shareOf(this.#rooms), () => this.#turns.take(connection));
+    const call = new Call(stream, this.#limits, this.#roomsOf.get(connection) ?? shareOf(this.#rooms), (isAgain) => this.#turns.take(connection, isAgain));
     try {
       checkProtocol(call, headers);
       const method = this.#methodOf(headers);
@@ -221,14 +221,14 @@ class Call {
   readonly #timers: NodeJS.Timeout[] = [];
   #answered = false;
   readonly #rooms: Rooms;
-  readonly #turn: () => Promise<void>;
+  readonly #turn: (isAgain: boolean) => Promise<void>;
   #reader: MessageReader | undefined = new MessageReader();
   #requestBytes = 0;
   /** What the answer takes, or is expected to. */
   #answerBytes = 0;
 
-  /** @param turn resolves when the call may begin */
-  constructor(stream: ServerHttp2Stream, limits: ServerLimits, rooms: Rooms, turn: () => Promise<void>) {
+  /** @param turn resolves when the call may begin. @see LoopTurns.take */
+  constructor(stream: ServerHttp2Stream, limits: ServerLimits, rooms: Rooms, turn: (isAgain: boolean) => Promise<void>) {
     this.#stream = stream;
     this.#limits = limits;
     this.#rooms = rooms;
@@ -314,7 +314,7 @@ class Call {
   /** Resolves when there is room for the answer, and has taken what the method's answers need. @throws GrpcError when the call ends first */
   async #answerRoom(method: Method): Promise<void> {
     // An answer that the call before gave at once has taken its room by then.
-    await this.#turn();
+    await this.#turn(false);
     const { signal } = this.#controller;
     const room = this.#rooms.answers;
     let hasRoom = false;
@@ -339,7 +339,7 @@ class Call {
       mustWait = !hasRoom;
     });
     // Many may have been let on at once.
-    if (mustWait) await this.#turn();
+    if (mustWait) await this.#turn(true);
   }
 
   /** Takes room for so many bytes of the answer, or gives back what is more than that: all, once the stream is closed, read or not. */

@@ -11,18 +11,28 @@ const TURN_MS = 5;
 /** As many as begin in one turn at most. (With one a turn a server answered a third fewer gets a second, and puts that came together shared a commit less often.) */
 const CALLS_A_TURN = 128;
 
+/** The calls of a connection, in the order in which they came. */
+interface WaitingCalls {
+  readonly again: Set<() => void>;
+  readonly first: Set<() => void>;
+}
+
 /** The calls of a server that are about to begin. */
 export class LoopTurns {
-  /** By connection, first the one that has not had a turn for longest: its calls in the order in which they came. */
-  readonly #waiting = new Map<object, Set<() => void>>();
+  /** By connection, first the one that has not had a turn for longest. */
+  readonly #waiting = new Map<object, WaitingCalls>();
   #waitingCount = 0;
   #isGoing = false;
 
-  /** Resolves when it is the turn of this call. */
-  take(connection: object): Promise<void> {
+  /**
+   * Resolves when it is the turn of this call.
+   * @param isAgain it has had one, and waited for something else since: those of its connection that have had none are behind it
+   */
+  take(connection: object, isAgain = false): Promise<void> {
     return new Promise((resolve) => {
-      const calls = this.#waiting.get(connection) ?? new Set();
-      this.#waiting.set(connection, calls.add(resolve));
+      const calls = this.#waiting.get(connection) ?? { again: new Set(), first: new Set() };
+      this.#waiting.set(connection, calls);
+      (isAgain ? calls.again : calls.first).add(resolve);
       this.#waitingCount++;
       if (!this.#isGoing) this.#goRound();
     });
@@ -45,11 +55,12 @@ export class LoopTurns {
   }
 
   #letNextOn(): void {
-    for (const [connection, calls] of this.#waiting) {
+    for (const [connection, waiting] of this.#waiting) {
+      const calls = waiting.again.size > 0 ? waiting.again : waiting.first;
       const [go] = calls;
       calls.delete(go!);
       this.#waiting.delete(connection);
-      if (calls.size > 0) this.#waiting.set(connection, calls);
+      if (waiting.again.size + waiting.first.size > 0) this.#waiting.set(connection, waiting);
       this.#waitingCount--;
       return go!();
     }

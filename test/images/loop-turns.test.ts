@@ -52,6 +52,18 @@ test("calls that take no time are let on without end, and one that comes later i
   await turns.take({});
 });
 
+test("calls that have had a turn before have the next one ahead of those of their connection that have not", async () => {
+  const turns = new LoopTurns();
+  const [one, other] = [{}, {}];
+  const order: string[] = [];
+  const take = async (connection: object, name: string, isAgain: boolean): Promise<void> => {
+    await turns.take(connection, isAgain);
+    order.push(name);
+  };
+  await Promise.all([take(one, "new 1", false), take(one, "again 1", true), take(other, "other", false), take(one, "again 2", true), take(one, "new 2", false)]);
+  assert.deepEqual(order, ["again 1", "other", "again 2", "new 1", "new 2"]);
+});
+
 test("calls whose deadline passes while another is carried out are not begun", async () => {
   const path = tempPath("turns.sock");
   let begunCount = 0;
