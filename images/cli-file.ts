@@ -3,8 +3,8 @@
  *
  * Keeps true: a command that fails leaves no new file, and an empty one as it was; an error about a file names it.
  */
-import { closeSync, existsSync, fsyncSync, linkSync, lstatSync, openSync, readlinkSync, renameSync, rmSync, statSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { closeSync, existsSync, fsyncSync, linkSync, lstatSync, openSync, readlinkSync, rmSync, statSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
 import { BoltError, open } from "../engine/index.js";
 import { FileFault, UsageError, codeOf } from "./cli-io.js";
 import { ImagesError, quote } from "./errors.js";
@@ -13,6 +13,12 @@ import type { Stats } from "node:fs";
 import type { DB } from "../engine/index.js";
 
 const STALE_ATTEMPTS = 10;
+/** Characters of a name that a temporary one begins with. */
+const KEPT_NAME = 50;
+const LINKS_MAX = 40;
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+/** What file systems without second names say, such as FAT. */
+const NO_SECOND_NAMES: ReadonlySet<string | undefined> = new Set(["EPERM", "ENOSYS", "ENOTSUP", "EOPNOTSUPP", "EMLINK"]);
 /** Another short command, a put say, is over by then: it is waited for. Who holds a file for longer has a socket. */
 const LOCK_WAIT_MS = 1000;
 
@@ -26,14 +32,14 @@ export function statsOf(path: string): Stats | undefined {
   }
 }
 
-/** Gives a database file's size. @throws ImagesError NOT_FOUND; FileFault for what is no file */
-export function requireFile(path: string): number {
+/** @throws ImagesError NOT_FOUND; FileFault for what is no file, and for an empty one: the engine would make a database of it, which nobody has asked for */
+function requireDatabase(path: string): void {
   const stats = statsOf(path);
   if (stats === undefined) throw new ImagesError("NOT_FOUND", missing(path));
   if (stats.isDirectory()) throw new FileFault("NOT_A_FILE", `${path} is a folder`, "name a database file");
   // A pipe would be waited for without end, and no other thing can be read at a place.
   if (!stats.isFile()) throw new FileFault("NOT_A_FILE", `${path} is no file`, "a database must be a file on a disk");
-  return stats.size;
+  if (stats.size === 0) throw new FileFault("EMPTY", `${path} is empty: no database`, "a new file is made where there is none");
 }
 
 function missing(path: string): string {
@@ -46,7 +52,7 @@ function missing(path: string): string {
  * program writes too much meanwhile, the reading begins anew.
  */
 export async function readFile<T>(path: string, use: (db: DB) => Promise<T>): Promise<T> {
-  requireFile(path);
+  requireDatabase(path);
   for (let attempt = 1; ; attempt++) {
     let db: DB | undefined;
     try {
@@ -69,10 +75,14 @@ function openToRead(path: string): DB {
   }
 }
 
-/** Opens a file that is there for writing; another command that has it is waited for. @throws FileFault for an empty one */
-export function openToWrite(path: string, timeoutMs: number = LOCK_WAIT_MS): DB {
-  // The engine makes a database of an empty file; somebody who mistyped a name has not asked for one.
-  if (requireFile(path) === 0) throw new FileFault("EMPTY", `${path} is empty: no database`, "a new file is made where there is none");
+/** Opens a file that is there for writing; another command that has it is waited for. */
+export function openToWrite(path: string, timeoutMs?: number): DB {
+  requireDatabase(path);
+  return openLocked(path, timeoutMs);
+}
+
+/** Opens a file, or makes it, under its lock. */
+function openLocked(path: string, timeoutMs: number = LOCK_WAIT_MS): DB {
   try {
     return open(path, { timeout: Math.min(timeoutMs, LOCK_WAIT_MS) });
   } catch (error) {
@@ -91,19 +101,44 @@ export async function changeFile<T>(path: string, timeoutMs: number | undefined,
  * @returns what `use` gave, or undefined when somebody else has made the file meanwhile
  */
 export async function makeFile<T>(path: string, use: (db: DB) => Promise<T>): Promise<T | undefined> {
-  const folder = dirname(path);
   if (/[/\\]$/.test(path)) throw new UsageError(`${quote(path)} names a folder: name the file in it`);
-  if (!existsSync(folder)) throw new FileFault("NO_FOLDER", `there is no folder ${quote(folder)} to write ${quote(basename(path))} into`);
-  const temporary = join(folder, `hexbolt-${randomHex(8)}.tmp`);
+  const place = endOfLinks(path);
+  const folder = dirname(place);
+  if (!existsSync(folder)) throw new FileFault("NO_FOLDER", `there is no folder ${quote(folder)} to write ${quote(basename(place))} into`);
+  const temporary = join(folder, `${basename(place).slice(0, KEPT_NAME).toWellFormed()}.${randomHex(8)}.tmp`);
   try {
-    const result = await closing(open(temporary), path, use);
-    if (!giveName(temporary, path)) return undefined;
-    syncFolder(folder);
-    return result;
+    return await withTemporary(temporary, async () => {
+      const result = await closing(open(temporary), path, use);
+      if (!giveName(temporary, place)) return undefined;
+      syncFolder(folder);
+      return result;
+    });
   } catch (error) {
-    throw naming(path, error, temporary);
+    if (!NO_SECOND_NAMES.has(codeOf(error))) throw naming(path, error, temporary);
+  }
+  // There the lock of the file itself keeps two who make it from each other.
+  return closing(openLocked(place), path, use);
+}
+
+/** Where a path leads, through links that need not lead to a file. */
+function endOfLinks(path: string): string {
+  let place = path;
+  for (let i = 0; i < LINKS_MAX && lstatSync(place, { throwIfNoEntry: false })?.isSymbolicLink() === true; i++) place = resolve(dirname(place), readlinkSync(place));
+  return place;
+}
+
+/** Removes the file at the end, also where a signal ends the program. */
+async function withTemporary<T>(path: string, work: () => Promise<T>): Promise<T> {
+  const end = (signal: NodeJS.Signals): void => {
+    removed(path);
+    process.kill(process.pid, signal);
+  };
+  for (const signal of SIGNALS) process.once(signal, end);
+  try {
+    return await work();
   } finally {
-    removed(temporary);
+    for (const signal of SIGNALS) process.off(signal, end);
+    removed(path);
   }
 }
 
@@ -127,17 +162,15 @@ async function closing<T>(db: DB, path: string, use: (db: DB) => Promise<T>): Pr
   }
 }
 
-/** Gives the file at `temporary` its name; false where that is taken. */
+/** Gives the file at `temporary` its name; false where that is taken, which a rename would replace. */
 function giveName(temporary: string, path: string): boolean {
   try {
-    // A second name fails where the name is taken, which a rename would replace.
     linkSync(temporary, path);
-  } catch {
-    if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) return false;
-    // File systems without second names, such as FAT.
-    renameSync(temporary, path);
+    return true;
+  } catch (error) {
+    if (codeOf(error) === "EEXIST") return false;
+    throw error;
   }
-  return true;
 }
 
 const FOLDER_SYNC_REFUSALS: ReadonlySet<string | undefined> = new Set(["EACCES", "EINVAL", "EISDIR", "ENOTSUP", "EOPNOTSUPP", "EPERM"]);
@@ -158,8 +191,9 @@ function syncFolder(path: string): void {
 /** The engine's error with the file in its message. */
 function naming(path: string, error: unknown, temporary: string = path): unknown {
   if (!(error instanceof BoltError)) return error;
-  const message = error.message.replaceAll(temporary, path);
-  return new BoltError(error.code, message.includes(path) ? message : `${path}: ${message}`, { cause: error.cause });
+  const message = error.message.replaceAll(temporary, () => path);
+  const isNamed = message.startsWith(`${path}: `) || message.includes(`'${path}'`);
+  return new BoltError(error.code, isNamed ? message : `${path}: ${message}`, { cause: error.cause });
 }
 
 function isHeld(error: unknown): boolean {

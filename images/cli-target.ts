@@ -25,7 +25,13 @@ export interface TargetOptions {
   readonly namespace: string | undefined;
   /** Milliseconds. */
   readonly timeoutMs: number | undefined;
+  /** Nothing is told but what was asked for. */
+  readonly json: boolean;
+  readonly quiet: boolean;
 }
+
+/** Says something about the file. */
+type Note = (text: string) => void;
 
 /** Opens the store on a target, runs `use`, closes. */
 export async function withTarget<T>(target: string, mode: Mode, options: TargetOptions, io: CommandIo, use: (store: EditableImageStore) => Promise<T>): Promise<T> {
@@ -45,8 +51,11 @@ export async function withTarget<T>(target: string, mode: Mode, options: TargetO
       store.close();
     }
   }
-  if (mode === "read") return readFile(target, (db) => use(localStore(db, target, namespace, io)));
-  const change = (db: DB): Promise<T> => use(storeToWrite(db, target, namespace, io));
+  const note: Note = (text) => {
+    if (!options.json && !options.quiet) tell(io, `${target} ${text}`);
+  };
+  if (mode === "read") return readFile(target, (db) => use(localStore(db, namespace, note)));
+  const change = (db: DB): Promise<T> => use(storeToWrite(db, namespace, note));
   const made = mode === "write" && statsOf(target) === undefined ? await makeFile(target, async (db) => ({ result: await change(db) })) : undefined;
   return made === undefined ? changeFile(target, options.timeoutMs, change) : made.result;
 }
@@ -65,7 +74,7 @@ export async function serveTarget(path: string, address: string, namespace: stri
   const db = openToWrite(path);
   let server: ImagesServer | undefined;
   try {
-    server = await serveImages(sourceOf(db, path, namespace, io), endpoint.path === undefined
+    server = await serveImages(sourceOf(db, namespace, (text) => tell(io, `${path} ${text}`)), endpoint.path === undefined
       ? { host: endpoint.host, port: endpoint.port }
       : { path: endpoint.path });
     if (isNew) tell(io, `${path} was not there: it is a new database without images`);
@@ -88,9 +97,9 @@ export async function serveTarget(path: string, address: string, namespace: stri
 }
 
 /** A file in the early layout, or a namespace that was asked for, is one store; any other file has one for each namespace. */
-function sourceOf(db: DB, path: string, namespace: string | undefined, io: CommandIo): StoreSource {
+function sourceOf(db: DB, namespace: string | undefined, note: Note): StoreSource {
   if (namespace !== undefined) return new LocalImageStore(db, { namespace });
-  const early = earlyStore(db, path, io);
+  const early = earlyStore(db, note);
   if (early !== undefined) return early;
   const stores = new Map<string, LocalImageStore>();
   return (name) => {
@@ -121,22 +130,22 @@ function requireNoAddress(path: string): void {
 }
 
 /** A new file gets the early layout, unless a namespace was asked for. */
-function storeToWrite(db: DB, path: string, namespace: string | undefined, io: CommandIo): LocalImageStore {
+function storeToWrite(db: DB, namespace: string | undefined, note: Note): LocalImageStore {
   if (namespace === undefined && db.view((tx) => tx.bucket(SCHEMA) === undefined)) initDB(db);
-  return localStore(db, path, namespace, io);
+  return localStore(db, namespace, note);
 }
 
-function localStore(db: DB, path: string, namespace: string | undefined, io: CommandIo): LocalImageStore {
+function localStore(db: DB, namespace: string | undefined, note: Note): LocalImageStore {
   if (namespace !== undefined) return new LocalImageStore(db, { namespace });
   if (db.view((tx) => tx.bucket(SCHEMA) === undefined)) return new LocalImageStore(db);
-  return earlyStore(db, path, io) ?? new LocalImageStore(db, { namespace: DEFAULT_NAMESPACE });
+  return earlyStore(db, note) ?? new LocalImageStore(db, { namespace: DEFAULT_NAMESPACE });
 }
 
 /** The store on the early layout, where a file has it; it tells of namespaces beside it. */
-function earlyStore(db: DB, path: string, io: CommandIo): LocalImageStore | undefined {
+function earlyStore(db: DB, note: Note): LocalImageStore | undefined {
   if (!db.view(hasEarlyLayout)) return undefined;
   const names = db.view(shownNamespaces);
-  if (names !== undefined) tell(io, `${path} holds images without a namespace, and the namespaces ${names} beside them: -n names one`);
+  if (names !== undefined) note(`holds images without a namespace, and the namespaces ${names} beside them: -n names one`);
   return new LocalImageStore(db);
 }
 

@@ -4,7 +4,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import fs, { existsSync, mkdirSync, readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { tempPath } from "../support/temp.js";
@@ -13,10 +13,11 @@ import { digest, put, run } from "./run-command.js";
 const IS_NODE = !("Bun" in globalThis || "Deno" in globalThis);
 const PROGRAM = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "engine", "cli", "main.js");
 
-test("commands that write refuse an empty file, whether they would succeed or not, and leave it empty", async () => {
+test("an empty file is refused by every command, whether it would succeed or not, and stays empty", async () => {
   const path = tempPath("empty.db");
   writeFileSync(path, "");
   for (const { err, status } of [
+    await run("ls", path), await run("get", path, "a"), await run("namespaces", path),
     await put(path, "a"), await put(path, "a", "--digest", "bad", "-n", "x"), await run("rm", path, "a"),
     await run("serve", path, "unix:/nonexistent/x"), await run("serve", path, `unix:${tempPath("s")}`),
   ]) {
@@ -26,15 +27,15 @@ test("commands that write refuse an empty file, whether they would succeed or no
   }
 });
 
-/** Runs with a disk that takes no more. */
-async function onFullDisk<T>(work: () => Promise<T>): Promise<T> {
-  const { fdatasyncSync } = fs;
-  fs.fdatasyncSync = (): void => { throw Object.assign(new Error("ENOSPC: no space left on device, fdatasync"), { code: "ENOSPC" }); };
+/** Runs where a function of the system fails. */
+async function failing<T>(name: "fdatasyncSync" | "linkSync", code: string, work: () => Promise<T>): Promise<T> {
+  const original = fs[name];
+  Object.assign(fs, { [name]: (): void => { throw Object.assign(new Error(`${code}: ${code === "ENOSPC" ? "no space left on device" : "operation not permitted"}, ${name.slice(0, -4)}`), { code }); } });
   syncBuiltinESMExports();
   try {
     return await work();
   } finally {
-    fs.fdatasyncSync = fdatasyncSync;
+    Object.assign(fs, { [name]: original });
     syncBuiltinESMExports();
   }
 }
@@ -44,7 +45,7 @@ test("a new file for which the disk has no room is not left, and the error names
   mkdirSync(folder);
   const path = join(folder, "x.db");
   for (const args of [["put", path, "a", "--digest", digest("a"), "--size", "1"], ["serve", path, `unix:${tempPath("s")}`]]) {
-    const { err, status } = await onFullDisk(() => run(...args));
+    const { err, status } = await failing("fdatasyncSync", "ENOSPC", () => run(...args));
     assert.equal(status, 1);
     assert.match(err, /^hexbolt images: .*full\/x\.db: .*ENOSPC: no space left on device, fdatasync\n  the disk is full: .*\n$/);
     assert.deepEqual(readdirSync(folder), []);
@@ -56,6 +57,51 @@ test("a new file stands at its place when it is whole, and nothing beside it", a
   mkdirSync(folder);
   assert.equal((await put(join(folder, "x.db"), "a")).status, 0);
   assert.deepEqual(readdirSync(folder), ["x.db"]);
+});
+
+test("a file system without second names gets a new file, too", { skip: IS_NODE ? false : "replaces a function of node:fs" }, async () => {
+  const folder = tempPath("fat");
+  mkdirSync(folder);
+  const path = join(folder, "x.db");
+  await failing("linkSync", "EPERM", async () => {
+    for (const name of ["a", "b"]) assert.deepEqual(await put(path, name), { status: 0, out: "", err: "" });
+  });
+  assert.equal((await run("ls", "-q", path)).out, "a\nb\n");
+  assert.deepEqual(readdirSync(folder), ["x.db"]);
+});
+
+test("a new file is made where a link leads that leads nowhere yet", async () => {
+  const folder = tempPath("linked");
+  mkdirSync(folder);
+  const link = tempPath("to-linked.db");
+  symlinkSync(join(basename(folder), "x.db"), link);
+  const second = tempPath("to-link.db");
+  symlinkSync(link, second);
+  assert.equal((await put(second, "a")).status, 0);
+  assert.deepEqual(readdirSync(folder), ["x.db"]);
+  assert.equal((await run("ls", "-q", link)).out, "a\n");
+});
+
+test("a program that a signal ends while it makes a file leaves nothing beside it", { skip: process.platform === "win32" ? "there are no such signals" : false }, async () => {
+  const folder = tempPath("ended");
+  mkdirSync(folder);
+  await Promise.all(Array.from({ length: 8 }, async (_, i) => {
+    const child = spawn(process.execPath, [PROGRAM, "images", "put", join(folder, `${i}.db`), "a", "--digest", digest("a"), "--size", "1"], { stdio: "ignore" });
+    const end = once(child, "exit");
+    // From before the program runs to when it has ended, on machines of any speed.
+    setTimeout(() => child.kill("SIGINT"), 60 * (i + 1));
+    await end;
+  }));
+  assert.deepEqual(readdirSync(folder).filter((name) => !/^\d\.db$/.test(name)), []);
+});
+
+test("a path is named as it is written, whatever is in it", async () => {
+  const path = join(dirname(tempPath("x")), "a$$b$&c.db");
+  mkdirSync(path);
+  assert.equal((await run("ls", path)).err, `hexbolt images: ${path} is a folder\n  name a database file\n`);
+  const file = join(dirname(path), "data$&base");
+  writeFileSync(file, "plain text");
+  assert.match((await run("ls", file)).err, /^hexbolt images: .*data\$&base: invalid database/);
 });
 
 test("commands that make one file at once all put into it", async () => {
@@ -81,7 +127,8 @@ test("what is no database file is named, and the next line says what to do", asy
     [file, /plain\.db: invalid database: /, /  `hexbolt surgery meta validate` .*/],
     [link, /link\.db is a link to gone\.db, which is not there/, undefined],
   ] as const) {
-    for (const args of [["ls", target], ["get", target, "a"], ["put", target, "a", "--digest", digest("a"), "--size", "1"], ["rm", target, "a"], ["namespaces", target], ["serve", target, `unix:${tempPath("s")}`]]) {
+    const making = [["put", target, "a", "--digest", digest("a"), "--size", "1"], ["serve", target, `unix:${tempPath("s")}`]];
+    for (const args of [["ls", target], ["get", target, "a"], ["rm", target, "a"], ["namespaces", target], ...(target === link ? [] : making)]) {
       const { err, status } = await run(...args);
       assert.equal(status, 1, args.join(" "));
       const [first, second] = err.split("\n");

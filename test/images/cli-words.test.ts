@@ -52,7 +52,9 @@ test("the namespace of the environment counts as one that was asked for, also wh
 test("where no namespace was asked for, it is told that a file in the early layout has namespaces too", async () => {
   const path = mixedFile();
   const told = `hexbolt images: ${path} holds images without a namespace, and the namespaces "default", "team" beside them: -n names one\n`;
-  assert.deepEqual(await run("ls", "-q", path), { status: 0, out: "early\n", err: told });
+  assert.equal((await run("ls", path)).err, told);
+  assert.deepEqual(await run("ls", "-q", path), { status: 0, out: "early\n", err: "" });
+  assert.deepEqual(await run("ls", "-q", "--json", path), { status: 0, out: `["early"]\n`, err: "" });
   assert.equal((await put(path, "other")).err, told);
   assert.equal((await run("serve", path, `unix:${tempPath("s")}`)).err, told);
   assert.equal((await run("serve", path, `unix:${tempPath("s")}`, "-n", "team")).err, "");
