@@ -41,16 +41,17 @@ function requireForm(line: object): void {
   if (FORMS.some((form) => names.includes(form[0]!) && names.every((name) => form.includes(name)))) return;
   const unknown = names.find((name) => !FORMS.flat().includes(name));
   if (unknown !== undefined) throw new Error(`a line has no ${JSON.stringify(unknown)}; ${FORMS_TEXT}`);
-  throw new Error(`${names.map((name) => JSON.stringify(name)).join(", ") || "{}"} is no line; ${FORMS_TEXT}`);
+  throw new Error(`${names.map((name) => JSON.stringify(name)).join(", ") || JSON.stringify(line)} is no line; ${FORMS_TEXT}`);
 }
 
 function parseItem(line: Buffer): Item {
   if (!isUtf8(line)) throw new Error('it is no UTF-8: bytes that are no text are given as {"hex": "…"}');
   const value: unknown = JSON.parse(line.toString("utf8"));
   if (typeof value !== "object" || value === null) throw new Error("a line must be an object");
+  // What else a header has is for those to know that read its version.
+  if ("hexbolt" in value && value.hexbolt !== EXPORT_VERSION) throw new Error(`the lines are of version ${JSON.stringify(value.hexbolt)}, this program reads version ${EXPORT_VERSION}`);
   requireForm(value);
   if ("hexbolt" in value) {
-    if (value.hexbolt !== EXPORT_VERSION) throw new Error(`the lines are of version ${JSON.stringify(value.hexbolt)}, this program reads version ${EXPORT_VERSION}`);
     return { kind: "header", pageSize: "pageSize" in value ? pageSizeOf(value.pageSize) : undefined };
   }
   if ("value" in value && !("key" in value)) throw new Error('a line with "value" needs "key"');

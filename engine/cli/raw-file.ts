@@ -147,16 +147,17 @@ export class RawFile {
     };
   }
 
-  /** @throws Failure OUT_OF_RANGE unless the file has pages */
+  /** @throws Failure OUT_OF_RANGE unless the file has pages, BoltError CORRUPT where it ought to have them */
   requirePages(pgid: Pgid, pageCount: number): void {
     const limit = Math.floor(this.size / this.needPageSize());
     if (pgid + pageCount <= limit) return;
+    if (pgid < Number(this.metas[0]?.highWaterMark ?? 0n)) throw new BoltError("CORRUPT", `page ${Math.max(pgid, limit)} lies beyond the end of the file`);
     throw new Failure("OUT_OF_RANGE", `${pageCount === 1 ? `page ${pgid} is` : `pages ${pgid} to ${pgid + pageCount - 1} are`} out of range [0, ${limit})`);
   }
 
   /**
    * Reads a page with its overflow pages.
-   * @throws Failure OUT_OF_RANGE when it is not there; BoltError CORRUPT when it names another page or claims more overflow pages than there can be
+   * @throws as `requirePages`; BoltError CORRUPT when it names another page or claims more overflow pages than there can be
    */
   page(pgid: Pgid): RawPage {
     const pageSize = this.needPageSize();

@@ -132,7 +132,7 @@ test("a line that cannot be taken names itself, and nothing is left of the impor
     ['{"bucket":["b"],"key":"k","value":1}', /line 2: "value" must be/], ["{oops", /line 2: .*JSON/], ['{"bucket":[],"key":"k","value":"v"}', /outside of every bucket/],
     ['{"bucket":["b","k"]}\n{"bucket":["b"],"key":"k","value":"v"}', /line 3: incompatible value/], ['{"bucket":["b"],"key":"","value":"v"}', /line 2: key required/],
     ['{"bucket":["b"],"Key":"k","value":"v"}', /line 2: a line has no "Key"/], ['{"bucket":["b"],"value":"v"}', /line 2: .*needs "key"/],
-    ['{"hexbolt":1,"pageSize":12345}', /line 2: "pageSize" must be a power of two/], ['{"hexbolt":2}', /version 2/], ['{"bucket":["b"],"key":"\\ud800","value":"v"}', /surrogate/], ["[]", /"bucket"/],
+    ['{"hexbolt":1,"pageSize":12345}', /line 2: "pageSize" must be a power of two/], ['{"hexbolt":2}', /version 2/], ['{"hexbolt":2,"new":1}', /version 2/], ['{"bucket":["b"],"key":"\\ud800","value":"v"}', /surrogate/], ["[]", /"bucket"/],
   ];
   for (const [line, expected] of lines) {
     const run = await here(["import", path], `{"hexbolt":1}\n${line}\n`);

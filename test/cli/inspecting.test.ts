@@ -1,5 +1,6 @@
 /** The commands that look into a file, against the original bolt's command, the fixtures' descriptions and texts of bbolt. */
 import assert from "node:assert/strict";
+import { statSync } from "node:fs";
 import { describe, test } from "node:test";
 import { open } from "../../engine/index.js";
 import { fixtureCopy, fixtureOriginal, readFixture } from "../support/fixtures.js";
@@ -170,6 +171,13 @@ test("page-item says what is wrong with a page, and once that it is an error", a
   const { status, stderr } = await here(["page-item", fixtureOriginal("leaf-wrong-page-id"), "39", "0"]);
   assert.equal(status, 1);
   assert.match(stderr, /^Error: invalid value due to unexpected Page id: 51 != 39\n/);
+});
+
+test("a page that the file ought to have and has not is its damage; one that it never had is a wrong number", async () => {
+  const path = fixtureOriginal("truncated-last-page");
+  const pages = statSync(path).size / 4096;
+  const code = async (pgid: number): Promise<unknown> => (JSON.parse((await here(["page-item", "--json", path, String(pgid), "0"])).stderr) as { readonly error: { readonly code: string } }).error.code;
+  assert.deepEqual([await code(Math.floor(pages)), await code(100_000)], ["CORRUPT", "OUT_OF_RANGE"]);
 });
 
 test("check reports problems in bbolt's words, keys that are text as text", async () => {
