@@ -6,40 +6,34 @@ import { frame } from "../../images/grpc-frame.js";
 import { GrpcServer } from "../../images/grpc-server.js";
 import { loadHttp2 } from "../../images/http2.js";
 import { LoopTurns } from "../../images/loop-turns.js";
+import { hold, LoopRounds } from "../support/loop-rounds.js";
 import { tempPath } from "../support/temp.js";
 import { rawCall, rawSession } from "./raw-client.js";
 
 const DEADLINE_EXCEEDED = 4;
 
-/** Keeps the event loop: by default for longer than calls may in one turn. */
-function hold(milliseconds = 10): void {
-  for (const end = performance.now() + milliseconds; performance.now() < end; );
-}
+/** Milliseconds, more than those in which calls may begin in one turn. */
+const LONG = 10;
 
 test("calls that take long have a turn of the event loop each, and the connections take turns", async () => {
   const turns = new LoopTurns();
   const [busy, other, third] = [{}, {}, {}];
   const order: string[] = [];
-  const rounds: number[] = [];
-  let round = 0;
-  const goRound = (): void => {
-    round++;
-    if (order.length < 6) setImmediate(goRound);
-  };
-  goRound();
+  const rounds = new LoopRounds();
+  rounds.begin();
   const take = async (connection: object, name: string): Promise<void> => {
     await turns.take(connection);
     order.push(name);
-    rounds.push(round);
+    rounds.note();
     // What is done behind other promises counts, too.
     await Promise.resolve();
-    hold();
+    hold(LONG);
   };
   const calls = ["busy 1", "busy 2", "busy 3"].map((name) => take(busy, name));
   calls.push(take(other, "other 1"), take(third, "third 1"), take(other, "other 2"));
   await Promise.all(calls);
   assert.deepEqual(order, ["busy 1", "other 1", "third 1", "busy 2", "other 2", "busy 3"]);
-  assert.equal(new Set(rounds).size, 6, rounds.join());
+  assert.equal(rounds.end(), 6, rounds.noted.join());
 });
 
 test("calls that take no time are let on without end, and one that comes later is, too", async () => {

@@ -8,6 +8,7 @@ import { frame } from "../../images/grpc-frame.js";
 import { GrpcServer } from "../../images/grpc-server.js";
 import { loadHttp2 } from "../../images/http2.js";
 import { connectImages, LocalImageStore, serveImages, TxImageStore } from "../../images/index.js";
+import { hold, LoopRounds } from "../support/loop-rounds.js";
 import { tempPath } from "../support/temp.js";
 import { rawAnswer, rawCall, rawSession, rawStream } from "./raw-client.js";
 import type { ClientHttp2Session, ClientHttp2Stream } from "node:http2";
@@ -111,17 +112,11 @@ test("a call that waits ends with its deadline or its cancel, and is not carried
 });
 
 test("calls that are let on together leave the event loop its turns", async () => {
-  const rounds: number[] = [];
-  let round = 0;
-  let isDone = false;
-  const goRound = (): void => {
-    round++;
-    if (!isDone) setImmediate(goRound);
-  };
+  const rounds = new LoopRounds();
   const { server, path, carriedOut } = await serve(LIMITS, {
     "/s/slow": () => {
-      rounds.push(round);
-      for (const end = performance.now() + 10; performance.now() < end; );
+      rounds.note();
+      hold(10);
       return { message: Buffer.alloc(1) };
     },
   });
@@ -130,11 +125,10 @@ test("calls that are let on together leave the event loop its turns", async () =
   const first = begin(session, "/s/large", "first of those that wait");
   for (let i = 0; i < 8; i++) begin(session, "/s/slow", "");
   await settle(carriedOut, 2);
-  goRound();
+  rounds.begin();
   first.close(8);
-  while (rounds.length < 8) await sleep(20);
-  isDone = true;
-  assert.equal(new Set(rounds).size, 8, rounds.join());
+  while (rounds.noted.length < 8) await sleep(20);
+  assert.equal(rounds.end(), 8, rounds.noted.join());
   session.destroy();
   await server.close(0);
 });

@@ -1,6 +1,7 @@
 /** Asynchronous writers wait for writers that began in between, whoever came first. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { hold, LoopRounds } from "../../support/loop-rounds.js";
 import { requireBucket, withDatabaseAsync } from "../tx/database.js";
 
 test("an asynchronous update waits for a transaction that began right after it was called, and sees what that has committed", async () => {
@@ -27,26 +28,20 @@ test("an asynchronous update waits for a transaction that began right after it w
 for (const how of ["updateAsync", "batch"] as const) {
   test(`functions of ${how} that throw leave the event loop its turns`, async () => {
     await withDatabaseAsync(async ({ db }) => {
-      const rounds: number[] = [];
-      let round = 0;
-      let isDone = false;
-      const goRound = (): void => {
-        round++;
-        if (!isDone) setImmediate(goRound);
-      };
+      const rounds = new LoopRounds();
       const refuse = (): void => {
-        rounds.push(round);
+        rounds.note();
         // Longer than a turn.
-        for (const end = performance.now() + 3; performance.now() < end; );
+        hold(3);
         throw new Error("exists");
       };
       const calls = Array.from({ length: 10 }, () => db[how](refuse));
-      goRound();
+      rounds.begin();
       const outcomes = await Promise.allSettled(calls);
-      isDone = true;
+      const roundCount = rounds.end();
       assert.deepEqual(new Set(outcomes.map(({ status }) => status)), new Set(["rejected"]));
       // Of a batch each runs twice: with the others, and alone.
-      assert.ok(new Set(rounds).size >= 10, rounds.join());
+      assert.ok(roundCount >= 10, rounds.noted.join());
     });
   });
 }
