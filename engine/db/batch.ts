@@ -39,13 +39,13 @@ type Transact<Tx> = (work: (tx: Tx) => Promise<void>) => Promise<void>;
  * that it wants to be called after the commit: what these throw rejects no other call.
  */
 export class Batch<Tx extends Hooked> {
-  readonly #begin: Transact<Tx>;
+  readonly #transact: Transact<Tx>;
   #calls: Call<Tx>[] = [];
   #isScheduled = false;
   readonly #idle: (() => void)[] = [];
 
   constructor(transact: Transact<Tx>) {
-    this.#begin = transact;
+    this.#transact = transact;
   }
 
   /** @throws (rejects with) what the function throws; TypeError when it is none */
@@ -70,23 +70,22 @@ export class Batch<Tx extends Hooked> {
 
   async #run(): Promise<void> {
     let calls: Call<Tx>[] | undefined;
-    while ((calls = await this.#transact(calls)) !== undefined);
+    while ((calls = await this.#runTogether(calls)) !== undefined);
     this.#isScheduled = false;
     this.#schedule();
     if (!this.#isScheduled) for (const resolve of this.#idle.splice(0)) resolve();
   }
 
   /** Runs calls in one transaction; gives those to run again when one of them failed. */
-  async #transact(again: Call<Tx>[] | undefined): Promise<Call<Tx>[] | undefined> {
+  async #runTogether(again: Call<Tx>[] | undefined): Promise<Call<Tx>[] | undefined> {
     let calls = again ?? [];
-    let outcomes: Outcome[] = [];
+    const outcomes: Outcome[] = [];
     let failing: Call<Tx> | undefined;
     let isCommitted = false;
     try {
-      await this.#begin(async (tx) => {
+      await this.#transact(async (tx) => {
         // What has arrived while the writer was busy comes along.
         if (again === undefined) calls = this.#calls.splice(0, MAX_BATCH_SIZE);
-        outcomes = [];
         let turn = new Turn();
         for (const call of calls) {
           if (turn.isOver) turn = await nextTurn();
@@ -102,29 +101,25 @@ export class Batch<Tx extends Hooked> {
     } catch (error) {
       // Without a transaction no call was taken yet: then all that wait share its fate.
       if (calls.length === 0) calls = this.#calls.splice(0);
-      if (isCommitted) {
+      if (failing !== undefined && calls.length > 1) {
+        void this.#runAlone(failing);
+        return calls.filter((call) => call !== failing);
+      }
+      for (const [i, call] of calls.entries()) {
         // What the strict check found came after the commit.
-        for (const [i, { reject }] of calls.entries()) {
-          quietly(() => runHooks(outcomes[i]!.hooks));
-          reject(error);
-        }
-        return undefined;
+        if (isCommitted) quietly(() => runHooks(outcomes[i]!.hooks));
+        call.reject(error);
       }
-      if (failing === undefined || calls.length === 1) {
-        for (const call of calls) call.reject(error);
-        return undefined;
-      }
-      void this.#alone(failing);
-      return calls.filter((call) => call !== failing);
+      return undefined;
     }
     for (const [i, call] of calls.entries()) settle(call, outcomes[i]!);
     return undefined;
   }
 
-  async #alone({ fn, resolve, reject }: Call<Tx>): Promise<void> {
+  async #runAlone({ fn, resolve, reject }: Call<Tx>): Promise<void> {
     let result: unknown;
     try {
-      await this.#begin(async (tx) => {
+      await this.#transact(async (tx) => {
         result = refusePromise(fn(tx));
       });
     } catch (error) {

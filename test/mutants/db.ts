@@ -36,7 +36,7 @@ export const dbMutants: readonly Mutant[] = [
   },
   {
     name: "one failing call fails its batch", file: "engine/db/batch.ts",
-    find: "if (failing === undefined || calls.length === 1) {", replace: "if (failing === undefined || calls.length >= 1) {",
+    find: "if (failing !== undefined && calls.length > 1) {", replace: "if (failing !== undefined && calls.length < 1) {",
     harm: "callers are told of an error that another one made", tests: ["engine/db/queue"],
   },
   {
