@@ -182,3 +182,9 @@ export function keyWord(bytes: Uint8Array, start: number, size: number): number 
   for (let i = 0; i < size; i++) word |= bytes[start + i]! << (24 - 8 * i);
   return word >>> 0;
 }
+
+/** Copies a byte range. Short ranges by a loop: the call and the view it needs cost as much as 40 bytes. */
+export function copyBytes(target: Uint8Array, at: number, source: Uint8Array, start: number, size: number): void {
+  if (size <= 40) for (let i = 0; i < size; i++) target[at + i] = source[start + i]!;
+  else target.set(start === 0 && size === source.length ? source : source.subarray(start, start + size), at);
+}

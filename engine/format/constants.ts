@@ -48,6 +48,9 @@ export const BUCKET_FLAG = 1;
 /** Elements that one page can count. */
 export const MAX_ELEMENT_COUNT = 65_535;
 
+/** Deeper trees cannot be: a branch has at least two children. */
+export const MAX_DEPTH = 64;
+
 /** Bucket value: root u64 (0 = inline, a leaf page follows), sequence u64. */
 export const BUCKET_HEADER_SIZE = 16;
 

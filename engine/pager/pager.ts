@@ -55,7 +55,6 @@ export interface Snapshot {
   readonly watch: MetaWatch | undefined;
 }
 
-
 /** An open file of pages. */
 export class Pager {
   readonly options: PagerOptions;

@@ -5,10 +5,11 @@
  *
  * An element names its bytes by source and offset; `sources` holds the slabs of clean pages (pinned), the arena's own chunks and those buffers.
  */
+import { copyBytes } from "../base/bytes.js";
 import { boltError } from "../base/errors.js";
 import { NoMemoryError, requireMemory } from "../base/memory.js";
 import { SpareMemory } from "../base/spare-memory.js";
-import { ELEMENT_SIZE, PAGE_HEADER_SIZE } from "../format/constants.js";
+import { ELEMENT_SIZE, MAX_DEPTH, PAGE_HEADER_SIZE } from "../format/constants.js";
 
 const BYTES_CHUNK = 1 << 18;
 /** From here on a value gets a buffer of its own. */
@@ -20,9 +21,6 @@ const COLUMNS_CHUNK = 1 << 16;
 const ONLY_KEY = PAGE_HEADER_SIZE + ELEMENT_SIZE;
 
 const NOTHING = new Uint8Array(0);
-
-/** Deeper trees cannot be: a branch has at least two children. */
-export const MAX_DEPTH = 64;
 
 /** The branches of one way down: page ids, element indexes and counts. Each database has its own: a page may be read from a storage that is another one. */
 class Path {
@@ -233,10 +231,4 @@ export class Arena {
     chunk.used = chunk.elementCount = 0;
     chunk.isKept = isKept;
   }
-}
-
-/** Copies a byte range. Short ranges by a loop: the call and the view it needs cost as much as 40 bytes. */
-export function copyBytes(target: Uint8Array, at: number, source: Uint8Array, start: number, size: number): void {
-  if (size <= 40) for (let i = 0; i < size; i++) target[at + i] = source[start + i]!;
-  else target.set(start === 0 && size === source.length ? source : source.subarray(start, start + size), at);
 }

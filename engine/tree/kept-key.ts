@@ -1,6 +1,5 @@
 /** A key that is kept while the page that holds it is left, in memory that serves the next one again. */
-import { compareBytes } from "../base/bytes.js";
-import { copyBytes } from "./arena.js";
+import { compareBytes, copyBytes } from "../base/bytes.js";
 
 const SMALLEST = 64;
 

@@ -7,14 +7,13 @@
  *    search finds the index there. Measured against columns, encoding and indexing anew: 4 µs less a page.
  * 3. What does not fit any more is refused with nothing changed.
  */
-import { compareBytes, keyWord, readU16, readU32, writeU16, writeU32 } from "../base/bytes.js";
+import { compareBytes, copyBytes, keyWord, readU16, readU32, writeU16, writeU32 } from "../base/bytes.js";
 import {
   ELEMENT_SIZE, LEAF_FLAGS, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, MAX_ELEMENT_COUNT, PAGE_COUNT,
 } from "../format/constants.js";
 import {
   branchDataEnd, elementAt, INDEX_ALIKE, INDEX_COUNT, INDEX_KEYS, INDEX_OVERFLOW, INDEX_PREFIX_SIZE, INDEX_PREFIX_WORD, indexPage, leafDataEnd, sizesOf,
 } from "../format/page-index.js";
-import { copyBytes } from "./arena.js";
 import type { Pages } from "./pages.js";
 import { pageIsBranch } from "./search.js";
 

@@ -4,11 +4,10 @@
  * Planning goes from the bottom up and needs no page ids: a parent's element takes the first key of each page its child is cut into (docs/format.md, rule 1),
  * the page id follows when all pages of the transaction have been allocated at once.
  */
-import { writeU32 } from "../base/bytes.js";
+import { copyBytes, writeU32 } from "../base/bytes.js";
 import { ELEMENT_SIZE, FLAG_BRANCH, FLAG_LEAF, PAGE_HEADER_SIZE } from "../format/constants.js";
 import { elementAt } from "../format/page-index.js";
 import { writePageHeader } from "../format/page.js";
-import { copyBytes } from "./arena.js";
 import { CHILD_HIGH, CHILD_LOW, FLAGS, KEY_SIZE, Node, OFFSET, SOURCE, STRIDE, VALUE_SIZE } from "./node.js";
 import { PageImage } from "./page-image.js";
 import { type NodePlan, paginate, type PagePlan } from "./paginate.js";

@@ -1,7 +1,6 @@
 /** The pages of one tree, as the snapshot has them: for giving up a whole bucket. */
 import { corrupt } from "../base/errors.js";
-import type { Pgid } from "../format/constants.js";
-import { MAX_DEPTH } from "./arena.js";
+import { MAX_DEPTH, type Pgid } from "../format/constants.js";
 import type { Pages } from "./pages.js";
 import { branchChild, pageElementCount, pageIsBranch, pageOverflow } from "./search.js";
 

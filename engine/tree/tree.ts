@@ -11,9 +11,9 @@
 import { boltError, corrupt, shown } from "../base/errors.js";
 import { readU32 } from "../base/bytes.js";
 import { copyFrom, copyOut, copySmall, SMALL_SIZE, TINY_SIZE } from "../base/memory.js";
-import { BUCKET_HEADER_SIZE, LEAF_FLAGS, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, type Pgid } from "../format/constants.js";
+import { BUCKET_HEADER_SIZE, LEAF_FLAGS, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, MAX_DEPTH, type Pgid } from "../format/constants.js";
 import { alikeAt, elementAt } from "../format/page-index.js";
-import { type Arena, MAX_DEPTH } from "./arena.js";
+import type { Arena } from "./arena.js";
 import { type DirtyBranch, noteEmptied, noteFilled } from "./dirty-branch.js";
 import { DirtyLeaf, NO_IMAGE } from "./dirty-leaf.js";
 import { inlineCount, searchInline, validateInline } from "./inline-page.js";

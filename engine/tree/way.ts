@@ -1,7 +1,6 @@
 /** The branches that a cursor came down by: page ids, and the elements that it took. Right as long as the tree's `version` is the same. */
 import { corrupt } from "../base/errors.js";
-import type { Pgid } from "../format/constants.js";
-import { MAX_DEPTH } from "./arena.js";
+import { MAX_DEPTH, type Pgid } from "../format/constants.js";
 import { branchChild } from "./search.js";
 import type { Tree } from "./tree.js";
 

@@ -56,12 +56,16 @@ export class BucketState {
   /** @throws BoltError TX_CLOSED, BUCKET_NOT_FOUND */
   requireReadable(): void {
     this.tx.requireOpen();
-    if (this.isDeleted) throw boltError("BUCKET_NOT_FOUND", "it was deleted in this transaction");
+    this.#requireThere();
   }
 
   /** @throws BoltError TX_CLOSED, TX_NOT_WRITABLE, BUCKET_NOT_FOUND */
   requireWritable(): void {
     this.tx.requireWritable();
+    this.#requireThere();
+  }
+
+  #requireThere(): void {
     if (this.isDeleted) throw boltError("BUCKET_NOT_FOUND", "it was deleted in this transaction");
   }
 

@@ -3,9 +3,8 @@
  * the last move, or a move has failed, it finds the key's place again. What cursors and iterators are made of.
  */
 import { BUCKET_FLAG } from "../format/constants.js";
-import { compareBytes } from "../base/bytes.js";
+import { compareBytes, copyBytes } from "../base/bytes.js";
 import { bufferAt, copyFrom, copyOut, copyToKeep, isPooled, TINY_SIZE } from "../base/memory.js";
-import { copyBytes } from "../tree/arena.js";
 import { requireValue } from "../tree/pages.js";
 import { TreeCursor } from "../tree/tree-cursor.js";
 import type { BucketState } from "./bucket-state.js";
