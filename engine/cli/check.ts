@@ -4,7 +4,7 @@ import { CheckStorage } from "./check-storage.js";
 import { EXIT_FAILED, EXIT_OK, Failure, type Command } from "./command.js";
 import { textOrHex } from "./go-text.js";
 import { writeJson, type Io } from "./io.js";
-import { holdLock, LiveTries, plainly, readRaw, requireDatabase, usedSize } from "./open-file.js";
+import { holdLock, plainly, readRaw, requireDatabase, untilCurrent, usedSize } from "./open-file.js";
 import { paintFor, Progress } from "./terminal.js";
 
 /** Keys in lines of the check are in hexadecimal; bbolt's command prints those that are text as text. */
@@ -33,16 +33,12 @@ export function checkFile(io: Io, path: string, fromPage: number | undefined, fo
   const { lock, isLive } = takesLock ? holdLock(io, path, "live") : { lock: undefined, isLive: true };
   const progress = new Progress(io, "checking", usedSize(path));
   try {
-    for (const tries = new LiveTries(isLive); ;) {
+    return untilCurrent(isLive, () => {
       const lines: string[] = [];
-      try {
-        const count = checkOnce(path, isLive, fromPage, isLive ? (line) => lines.push(line) : found, (byteCount) => progress.show(byteCount));
-        for (const line of lines) found(line);
-        return count;
-      } catch (error) {
-        tries.requireAnother(error);
-      }
-    }
+      const count = checkOnce(path, isLive, fromPage, isLive ? (line) => lines.push(line) : found, (byteCount) => progress.show(byteCount));
+      for (const line of lines) found(line);
+      return count;
+    });
   } finally {
     progress.end();
     lock?.close();

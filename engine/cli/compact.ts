@@ -4,7 +4,7 @@ import { BoltError, type DB } from "../index.js";
 import { EXIT_OK, UsageError, type Command } from "./command.js";
 import { writeJson } from "./io.js";
 import { refuseOriginal, withNewFile } from "./new-file.js";
-import { LiveTries, openForReading, readRaw, requireDatabase, usedSize } from "./open-file.js";
+import { openForReading, readRaw, requireDatabase, untilCurrent, usedSize } from "./open-file.js";
 import { Progress } from "./terminal.js";
 
 /**
@@ -52,16 +52,12 @@ export const compactCommand: Command = {
     await withNewFile(io, target, (temporary) => {
       const reading = openForReading(io, source, progress);
       try {
-        for (const tries = new LiveTries(reading.isLive); ;) {
-          try {
-            const losses = lossesOf(source, reading.db);
-            reading.db.compact(temporary, { txMaxSize, pageSize });
-            for (const text of losses) io.stderr.write(`hexbolt: ${text}: content may be missing from the copy; \`hexbolt surgery salvage\` tells how much\n`);
-            break;
-          } catch (error) {
-            tries.requireAnother(error);
-          }
-        }
+        const losses = untilCurrent(reading.isLive, () => {
+          const found = lossesOf(source, reading.db);
+          reading.db.compact(temporary, { txMaxSize, pageSize });
+          return found;
+        });
+        for (const text of losses) io.stderr.write(`hexbolt: ${text}: content may be missing from the copy; \`hexbolt surgery salvage\` tells how much\n`);
       } finally {
         progress.end();
         reading.close();

@@ -4,9 +4,9 @@ import { ContentBound } from "../format/content-bound.js";
 import type { Cursor, CursorEntry, ReadBucket, ReadTx } from "../index.js";
 import { EXIT_FAILED, EXIT_OK, formatOption, type Command } from "./command.js";
 import { formatBytes, quotedOrHex } from "./go-text.js";
-import { MemoryOutput, writeJson, type Io, type Output } from "./io.js";
+import { writeJson, type Io, type Output } from "./io.js";
 import { toFormattedJson, toJsonBytes } from "./json-bytes.js";
-import { LiveTries, named, openForReading, type Reading } from "./open-file.js";
+import { named, openForReading, writeCurrent, type Reading } from "./open-file.js";
 import { paintFor, type Paint } from "./terminal.js";
 
 /** A bucket, or a transaction for the bucket of the top-level ones. */
@@ -159,28 +159,15 @@ function jsonOf({ after, before, isOnlyIn, kind, path }: Difference, format: str
 
 /** Compares two open databases and writes what differs. @returns how many differences there are */
 function compareFiles(io: Io, a: Reading, b: Reading, write: (out: Output, difference: Difference) => void): number {
-  const isLive = a.isLive || b.isLive;
-  const compareOnce = (): number => a.db.view((txA) => {
-    let memory = new MemoryOutput(io.stdout);
-    const count = b.db.view((txB) => {
-      memory = new MemoryOutput(io.stdout);
-      let found = 0;
-      compare(txA, txB, (difference) => {
-        found++;
-        write(isLive ? memory : io.stdout, difference);
-      });
-      return found;
+  return writeCurrent(io, a.isLive || b.isLive, (begin) => a.db.view((txA) => b.db.view((txB) => {
+    const out = begin();
+    let count = 0;
+    compare(txA, txB, (difference) => {
+      count++;
+      write(out, difference);
     });
-    io.stdout.write(memory.bytes());
     return count;
-  });
-  for (const tries = new LiveTries(isLive); ;) {
-    try {
-      return compareOnce();
-    } catch (error) {
-      tries.requireAnother(error);
-    }
-  }
+  })));
 }
 
 /** The command. */

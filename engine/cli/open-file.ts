@@ -33,6 +33,31 @@ export class LiveTries {
   }
 }
 
+/** Does something again until the writer of a file that is read live has not moved on meanwhile. Any other error ends it. */
+export function untilCurrent<T>(isLive: boolean, attempt: () => T, patienceMs?: number): T {
+  for (const tries = new LiveTries(isLive, patienceMs); ;) {
+    try {
+      return attempt();
+    } catch (error) {
+      tries.requireAnother(error);
+    }
+  }
+}
+
+/**
+ * Does something that writes. Of a file that is read live, what it writes is kept back until all of it is known to belong together; it may run more than once.
+ * @param attempt gets the output, empty, each time that it asks
+ */
+export function writeCurrent<T>(io: Io, isLive: boolean, attempt: (begin: () => Output) => T): T {
+  if (!isLive) return attempt(() => io.stdout);
+  return untilCurrent(isLive, () => {
+    let out = new MemoryOutput(io.stdout);
+    const result = attempt(() => (out = new MemoryOutput(io.stdout)));
+    io.stdout.write(out.bytes());
+    return result;
+  });
+}
+
 /** A database that is read, and whether somebody else may be writing it. */
 export interface Reading {
   readonly db: DB;
@@ -174,28 +199,11 @@ function tellLive(io: Io, path: string, trouble: "in use" | "no locks"): void {
   io.stderr.write(`hexbolt: ${visible(path)} ${why}; reading it live\n`);
 }
 
-/**
- * Reads a database in one snapshot. Of a file that is read live what `read` writes is kept back until all of it is known to belong together;
- * it may run more than once.
- */
+/** Reads a database in one snapshot. @see writeCurrent */
 export function viewFile<T>(io: Io, path: string, read: (tx: ReadTx, out: Output) => T, progress?: Progress): T {
   const reading = openForReading(io, path, progress);
-  const { db, isLive } = reading;
   try {
-    if (!isLive) return db.view((tx) => read(tx, io.stdout));
-    for (const tries = new LiveTries(isLive); ;) {
-      let out = new MemoryOutput(io.stdout);
-      try {
-        const result = db.view((tx) => {
-          out = new MemoryOutput(io.stdout);
-          return read(tx, out);
-        });
-        io.stdout.write(out.bytes());
-        return result;
-      } catch (error) {
-        tries.requireAnother(error);
-      }
-    }
+    return writeCurrent(io, reading.isLive, (begin) => reading.db.view((tx) => read(tx, begin())));
   } finally {
     reading.close();
   }
@@ -236,24 +244,12 @@ export function updateFile<T>(path: string, change: (tx: Tx) => T): T {
 /** What may be done with a raw file that another process writes: read it live, or nothing. */
 export type InUse = "live" | "refuse";
 
-/**
- * Reads a file page by page, be it a sound database or not. The shared lock is held meanwhile where the file can be opened at all.
- * Runs `read` again when a file that is read live has changed.
- */
+/** Reads a file page by page, be it a sound database or not. The shared lock is held meanwhile where the file can be opened at all. @see writeCurrent */
 export function viewRaw<T>(io: Io, path: string, inUse: InUse, read: (file: RawFile, out: Output) => T): T {
   requireDatabase(path);
   const { lock, isLive } = holdLock(io, path, inUse);
   try {
-    for (const tries = new LiveTries(isLive); ;) {
-      const out = isLive ? new MemoryOutput(io.stdout) : undefined;
-      try {
-        const result = readRaw(path, isLive, (file) => read(file, out ?? io.stdout), lock?.recovery?.txid);
-        if (out !== undefined) io.stdout.write(out.bytes());
-        return result;
-      } catch (error) {
-        tries.requireAnother(error);
-      }
-    }
+    return writeCurrent(io, isLive, (begin) => readRaw(path, isLive, (file) => read(file, begin()), lock?.recovery?.txid));
   } finally {
     lock?.close();
   }

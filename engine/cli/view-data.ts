@@ -7,7 +7,7 @@ import { hex, printableText, textOrHex } from "./go-text.js";
 import { infoOf } from "./info.js";
 import { interpret } from "./interpret.js";
 import { MemoryOutput, type Io } from "./io.js";
-import { LiveTries, readRaw, requireDatabase } from "./open-file.js";
+import { readRaw, requireDatabase, untilCurrent } from "./open-file.js";
 import { branchElements, leafElements } from "./page-elements.js";
 import { pageJson } from "./page.js";
 import { describePage, KINDS, makePageMap, pathOf, pathText, type MapBucket } from "./page-map.js";
@@ -40,13 +40,7 @@ function view<T>(path: string, read: (tx: ReadTx) => T): T {
 
 function viewPages<T>(path: string, read: (file: RawFile) => T): T {
   requireDatabase(path);
-  for (const tries = new LiveTries(true, PATIENCE_MS); ;) {
-    try {
-      return readRaw(path, true, read);
-    } catch (error) {
-      tries.requireAnother(error);
-    }
-  }
+  return untilCurrent(true, () => readRaw(path, true, read), PATIENCE_MS);
 }
 
 /** Reads bytes that came as hexadecimal. @throws Failure BAD_REQUEST */
