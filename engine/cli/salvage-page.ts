@@ -40,7 +40,14 @@ export interface Judgement {
 }
 
 /** Where an element's key and value stand in its page. */
-export function elementData(bytes: Uint8Array, isLeaf: boolean, index: number): { readonly start: number; readonly keyEnd: number; readonly end: number } {
+interface ElementData {
+  readonly start: number;
+  readonly keyEnd: number;
+  readonly end: number;
+}
+
+/** Says where an element's key and value stand in its page, as its header has it. */
+export function elementData(bytes: Uint8Array, isLeaf: boolean, index: number): ElementData {
   const element = elementAt(0, index);
   const start = element + readU32(bytes, element + (isLeaf ? LEAF_POS : BRANCH_POS));
   const keyEnd = start + readU32(bytes, element + (isLeaf ? LEAF_KEY_SIZE : BRANCH_KEY_SIZE));
@@ -77,7 +84,7 @@ export function readElements(bytes: Uint8Array, isLeaf: boolean): Reading {
   // The data of the first element begins behind the last header.
   if (seems === 0 || elementData(bytes, isLeaf, 0).start !== elementAt(0, seems)) return asSaid;
   const asSeems = readCounted(bytes, isLeaf, seems);
-  if (longestOrder(asSeems.elements.map((i) => elementKey(bytes, isLeaf, i))).length <= longestOrder(asSaid.elements.map((i) => elementKey(bytes, isLeaf, i))).length) return asSaid;
+  if (longestOrder(keysOf(asSeems)).length <= longestOrder(keysOf(asSaid)).length) return asSaid;
   return { ...asSeems, problems: [`its count is ${says}, and ${seems} seems right`, ...asSeems.problems] };
 }
 
@@ -86,6 +93,10 @@ function readCounted(bytes: Uint8Array, isLeaf: boolean, count: number): Reading
   const fitting = elementAt(0, count) <= bytes.length ? count : 0;
   const elements = Array.from({ length: fitting }, (_, i) => i).filter((i) => isKeyed(bytes, isLeaf, i, fitting));
   return { isLeaf, bytes, count: fitting, elements, problems: faults?.map(({ fault }) => fault) ?? [] };
+}
+
+function keysOf({ bytes, elements, isLeaf }: Reading): Uint8Array[] {
+  return elements.map((index) => elementKey(bytes, isLeaf, index));
 }
 
 /** Says whether the key of an element lies in the page, behind all `count` headers. */
@@ -109,9 +120,7 @@ function isBucket(bytes: Uint8Array, index: number): boolean {
   return (readU32(bytes, elementAt(0, index) + LEAF_FLAGS) & BUCKET_FLAG) !== 0;
 }
 
-const APART: Layout = { reaching: new Set(), kept: new Set(), lost: new Set(), ends: new Map() };
-
-/** Which elements have bytes for themselves. */
+/** Which elements have bytes for themselves: all but `ends` by their positions among those of a reading. */
 interface Layout {
   /** Those with bytes of another one, or whose value had to be cut. */
   readonly reaching: ReadonlySet<number>;
@@ -122,40 +131,54 @@ interface Layout {
   readonly ends: ReadonlyMap<number, number>;
 }
 
-/** Tells elements apart. Of two that share bytes the one is wrong whose key does not fit, or else the one that does not end where the next begins. */
+/** Tells elements apart, and where their values end. @param fitting positions of keys that can stand where they do */
 function layOut({ bytes, elements, isLeaf }: Reading, fitting: ReadonlySet<number>): Layout {
-  const [lost, reaching, kept, ends] = [new Set<number>(), new Set<number>(), new Set<number>(), new Map<number, number>()];
   const data = elements.map((index) => elementData(bytes, isLeaf, index));
+  const reaching = reachingOf(data, fitting, bytes.length);
+  const [lost, kept, ends] = [new Set<number>(), new Set<number>(), new Map<number, number>()];
   // What is read in all must not be many times what there is.
   let room = 2 * bytes.length;
   for (const [i, index] of elements.entries()) {
-    const [here, next, behind] = [data[i]!, data[i + 1], data[i + 2]];
-    const isOutside = here.end > bytes.length;
-    const isShared = next !== undefined && here.start < next.end && next.start < here.end;
-    const isNextFitting = fitting.has(i + 1);
-    const isNextWrong = isNextFitting === fitting.has(i) ? behind !== undefined && next?.end !== behind.start : !isNextFitting;
-    if (isShared && !isOutside && isNextWrong) reaching.add(elements[i + 1]!);
-    else if (isShared || isOutside) reaching.add(index);
+    const [here, next] = [data[i]!, data[i + 1]];
     const isNamed = isLeaf && isBucket(bytes, index);
-    const end = valueEnd(here, next?.start, isNamed, reaching.has(index) && (isShared || isOutside), bytes.length);
+    const isWrong = reaching.has(i) && isCrossing(here, next, bytes.length);
+    const end = valueEnd(here, next?.start, isNamed, isWrong, bytes.length);
     room -= (end ?? here.start) - here.start;
     if (end === undefined || room < 0) {
-      lost.add(index);
+      lost.add(i);
       continue;
     }
     if (end !== here.end) ends.set(index, end);
     // The header of a bucket is at the beginning of its value, and says how much of the rest there is.
     const isWhole = isNamed && end - here.keyEnd >= BUCKET_HEADER_SIZE && (next === undefined || next.start >= here.keyEnd);
-    if (isWhole && (end !== here.end || ((isShared || isOutside) && reaching.has(index)))) {
-      reaching.delete(index);
-      kept.add(index);
+    if (isWhole && (isWrong || end !== here.end)) {
+      reaching.delete(i);
+      kept.add(i);
     }
   }
   return { lost, reaching, kept, ends };
 }
 
+/** Says of each two that share bytes which is wrong: the one whose key does not fit, or else the one that does not end where the next begins. */
+function reachingOf(data: readonly ElementData[], fitting: ReadonlySet<number>, size: number): Set<number> {
+  const reaching = new Set<number>();
+  for (const [i, here] of data.entries()) {
+    const [next, behind] = [data[i + 1], data[i + 2]];
+    if (!isCrossing(here, next, size)) continue;
+    const isNextFitting = fitting.has(i + 1);
+    const isNextWrong = isNextFitting === fitting.has(i) ? behind !== undefined && next?.end !== behind.start : !isNextFitting;
+    reaching.add(here.end <= size && isNextWrong ? i + 1 : i);
+  }
+  return reaching;
+}
+
+/** Whether an element reaches beyond its page, or shares bytes with the next one. */
+function isCrossing(here: ElementData, next: ElementData | undefined, size: number): boolean {
+  return here.end > size || (next !== undefined && here.start < next.end && next.start < here.end);
+}
+
 /** Where the value of an element ends; undefined when there is no telling. */
-function valueEnd({ end, keyEnd }: { readonly keyEnd: number; readonly end: number }, next: number | undefined, isNamed: boolean, isWrong: boolean, size: number): number | undefined {
+function valueEnd({ end, keyEnd }: ElementData, next: number | undefined, isNamed: boolean, isWrong: boolean, size: number): number | undefined {
   const isTooShort = isNamed && end - keyEnd < BUCKET_HEADER_SIZE;
   if (!isTooShort && (!isWrong || (isNamed && end <= size))) return end;
   if (next !== undefined && next >= keyEnd) return next;
@@ -180,19 +203,17 @@ function seemingCount(bytes: Uint8Array, isLeaf: boolean): number {
 
 /** Judges keys by their order and by the bounds of the page, and elements by whether each has its bytes for itself. */
 export function judge(reading: Reading, bounds: KeyBounds): Judgement {
-  const { bytes, elements, isLeaf } = reading;
-  const keys = elements.map((index) => elementKey(bytes, isLeaf, index));
-  const isApart = isSideBySide(reading);
-  if (isApart && isInOrder(keys, bounds)) return { sound: elements, doubtful: [], ends: new Map(), problems: [] };
+  const { elements } = reading;
+  const keys = keysOf(reading);
+  if (isSideBySide(reading) && isInOrder(keys, bounds)) return { sound: elements, doubtful: [], ends: new Map(), problems: [] };
   const all = elements.map((_, i) => i);
   const inside = all.filter((i) => isWithin(keys[i]!, bounds));
   const ordered = (positions: readonly number[]): Set<number> => new Set(longestOrder(positions.map((i) => keys[i]!)).map((i) => positions[i]!));
-  const { ends, kept, lost, reaching } = isApart ? APART : layOut(reading, ordered(inside));
-  const sound = ordered(inside.filter((i) => !reaching.has(elements[i]!) && !lost.has(elements[i]!)));
-  const doubtful = all.filter((i) => !sound.has(i) && !lost.has(elements[i]!));
-  const isInside = new Set(inside);
-  const fault = (i: number): string => (reaching.has(elements[i]!) ? "and its value reach into another element" : isInside.has(i) ? "is out of order" : "lies outside the range of its page");
-  const cut = [...sound].filter((i) => kept.has(elements[i]!));
+  const { ends, kept, lost, reaching } = layOut(reading, ordered(inside));
+  const sound = ordered(inside.filter((i) => !reaching.has(i) && !lost.has(i)));
+  const doubtful = all.filter((i) => !sound.has(i) && !lost.has(i));
+  const fault = (i: number): string => (reaching.has(i) ? "and its value reach into another element" : isWithin(keys[i]!, bounds) ? "is out of order" : "lies outside the range of its page");
+  const cut = [...sound].filter((i) => kept.has(i));
   return {
     sound: [...sound].map((i) => elements[i]!),
     doubtful: doubtful.map((i) => elements[i]!),
@@ -201,14 +222,12 @@ export function judge(reading: Reading, bounds: KeyBounds): Judgement {
   };
 }
 
-function isInOrder(keys: readonly Uint8Array[], { below, from }: KeyBounds): boolean {
-  if (keys.length === 0) return true;
+function isInOrder(keys: readonly Uint8Array[], bounds: KeyBounds): boolean {
   for (let i = 1; i < keys.length; i++) if (Buffer.compare(keys[i - 1]!, keys[i]!) >= 0) return false;
-  return isWithin(keys[0]!, { from, below: undefined }) && isWithin(keys.at(-1)!, { from: undefined, below });
+  return keys.length === 0 || (isWithin(keys[0]!, bounds) && isWithin(keys.at(-1)!, bounds));
 }
 
-/** Says whether a key lies within bounds. */
-export function isWithin(key: Uint8Array, { below, from }: KeyBounds): boolean {
+function isWithin(key: Uint8Array, { below, from }: KeyBounds): boolean {
   return (from === undefined || Buffer.compare(from, key) <= 0) && (below === undefined || Buffer.compare(key, below) < 0);
 }
 
