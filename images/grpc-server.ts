@@ -14,7 +14,7 @@ import { after, requireMs, requireOptions, TIMER_MS_MAX } from "./options.js";
 import { Room, shareOf } from "./grpc-rooms.js";
 import { GrpcError, Status, encodeMessage, parseTimeout, toGrpcError } from "./grpc-status.js";
 import { http2 } from "./http2.js";
-import type { Http2Server, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
+import type { Http2Server, Http2Session, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import type { Rooms } from "./grpc-rooms.js";
 
@@ -100,10 +100,10 @@ export class GrpcServer {
   readonly #methods: ReadonlyMap<string, Method>;
   readonly #services: ReadonlySet<string>;
   readonly #limits: ServerLimits;
-  readonly #sessions = new Set<ServerHttp2Session>();
+  /** The connections, each with what its calls may take. */
+  readonly #sessions = new Map<Http2Session, Rooms>();
   readonly #sockets = new Set<Socket>();
   readonly #rooms: Rooms;
-  readonly #roomsOf = new WeakMap<object, Rooms>();
   readonly #turns = new LoopTurns();
 
   constructor(methods: ReadonlyMap<string, Handler>, limits: GivenLimits = {}) {
@@ -133,7 +133,7 @@ export class GrpcServer {
    */
   async close(graceMs: number): Promise<void> {
     const closed = new Promise<void>((resolve) => { this.http.close(() => resolve()); });
-    for (const session of this.#sessions) session.close();
+    for (const session of this.#sessions.keys()) session.close();
     // A closed session waits for its client to hang up, and to destroy it then does nothing more: one that does not read never would.
     const timer = after(graceMs, () => {
       for (const socket of this.#sockets) socket.destroy();
@@ -143,8 +143,7 @@ export class GrpcServer {
   }
 
   #watch(session: ServerHttp2Session): void {
-    this.#sessions.add(session);
-    this.#roomsOf.set(session, shareOf(this.#rooms));
+    this.#sessions.set(session, shareOf(this.#rooms));
     session.on("error", ignore);
     session.once("close", () => this.#sessions.delete(session));
     watchConnection(session, this.#limits);
@@ -152,8 +151,9 @@ export class GrpcServer {
 
   #serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeaders: readonly string[]): void {
     stream.on("error", ignore);
-    const connection = stream.session ?? this;
-    const call = new Call(stream, this.#limits, this.#roomsOf.get(connection) ?? shareOf(this.#rooms), (isAgain) => this.#turns.take(connection, isAgain));
+    const { session } = stream;
+    const rooms = (session && this.#sessions.get(session)) ?? shareOf(this.#rooms);
+    const call = new Call(stream, this.#limits, rooms, (isAgain) => this.#turns.take(session ?? this, isAgain));
     try {
       checkProtocol(call, headers);
       const method = this.#methodOf(headers);
