@@ -18,7 +18,7 @@ import {
 } from "./messages.js";
 import { parseAddress } from "./address.js";
 import { NoUtf8Error, ProtobufError } from "./protobuf.js";
-import { isShortEnough, validateEarlyTarget, validateName, validateNamespace, validateStrings, validateText } from "./validate.js";
+import { isShortEnough, validateEarlyImage, validateNamespace, validateText } from "./validate.js";
 import { CORRUPT_TRAILER, EARLY_SERVICE, NAMESPACE_HEADER, PRESENT_SERVICE } from "./services.js";
 import type { Reply } from "./grpc-client.js";
 import type {
@@ -191,11 +191,8 @@ export class RemoteImageStore implements EditableImageStore {
 
 /** What can be told before anything is sent: that it can be sent as it is. The rest is the server's to refuse. */
 function validate(name: string, target: Descriptor, labels: Image["labels"]): void {
-  validateName(name);
-  validateEarlyTarget(target);
+  validateEarlyImage(name, target, labels);
   requireShort("digest", target.digest);
-  validateStrings("labels", labels);
-  validateStrings("annotations", target.annotations);
 }
 
 /** Refuses what is in the errors of servers, too, and is too long for one: an answer with 64 KiB of headers ends the connection for all of its calls. */

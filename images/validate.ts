@@ -1,7 +1,7 @@
 /**
  * What may be stored, by containerd's rules: a name, a digest of a known algorithm in full length, a positive size, a
  * media type, labels up to 4096 bytes, a namespace that is safe as a path component. The early layout never checked
- * more than the name, and files with sizes such as -1 exist, so it gets `validateEarlyTarget`.
+ * more than the name, and files with sizes such as -1 exist, so it gets `validateEarlyImage`.
  *
  * @see containerd metadata/images.go (validateImage), labels/validate.go, identifiers/validate.go; go-digest Digest.Validate
  */
@@ -40,7 +40,7 @@ function requireWhole(what: string, text: string): void {
 }
 
 /** Checks that a descriptor can be stored at all: strings, a size within int64. */
-export function validateEarlyTarget(target: Descriptor): void {
+function validateEarlyTarget(target: Descriptor): void {
   if (typeof target !== "object" || target === null) throw new TypeError("an image's target is a descriptor");
   if (typeof target.digest !== "string") throw new TypeError("a descriptor's digest is a string");
   if (typeof target.mediaType !== "string") throw new TypeError("a descriptor's mediaType is a string");
