@@ -5,7 +5,7 @@
  * @see containerd metadata/images.go, imageStore.Update
  */
 import { invalid, quote } from "./errors.js";
-import { makeDescriptor } from "./make.js";
+import { makeDescriptor, makeImage } from "./make.js";
 import { requireRecord, validateStrings } from "./validate.js";
 import type { Descriptor, Image, ImageChange } from "./types.js";
 
@@ -19,7 +19,7 @@ export function applyChange(image: Image, change: ImageChange): Image {
   requireRecord("labels", change.labels);
   requireRecord("annotations", change.target?.annotations);
   let { target, labels }: { target: Descriptor; labels?: Strings } = image;
-  if (change.fields.length === 0) return withParts(image, change.target, change.labels);
+  if (change.fields.length === 0) ({ target, labels } = change);
   for (const field of change.fields) {
     if (field === "labels") {
       labels = change.labels;
@@ -40,25 +40,20 @@ export function applyChange(image: Image, change: ImageChange): Image {
       throw invalid(`cannot update field ${quote(field)} of image ${quote(image.name)}`);
     }
   }
-  return withParts(image, target, labels);
+  return makeImage(image.name, target, labels, image.createdAt, image.updatedAt);
 }
 
 /** Gives the image as it is stored now: with its times, and without empty label and annotation values, which containerd does not store. */
 export function stamped(image: Image, createdAt: Date | undefined): Image {
   const updatedAt = new Date();
-  const { labels, target } = image;
-  return { ...withParts(image, withAnnotations(target, filled(target.annotations)), filled(labels)), createdAt: createdAt ?? updatedAt, updatedAt };
+  const { labels, name, target } = image;
+  return makeImage(name, withAnnotations(target, filled(target.annotations)), filled(labels), createdAt ?? updatedAt, updatedAt);
 }
 
 /** Without the empty values; undefined when nothing is left. */
 export function filled(strings: Strings | undefined): Strings | undefined {
   const entries = Object.entries(strings ?? {}).filter(([, value]) => value !== "");
   return entries.length === 0 ? undefined : Object.fromEntries(entries);
-}
-
-function withParts(image: Image, target: Descriptor, labels: Strings | undefined): Image {
-  const { labels: _before, ...rest } = image;
-  return labels === undefined ? { ...rest, target } : { ...rest, target, labels };
 }
 
 function withAnnotations(target: Descriptor, annotations: Strings | undefined): Descriptor {

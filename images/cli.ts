@@ -135,7 +135,7 @@ async function put(values: readonly string[], options: Options, io: CommandIo): 
   };
   const labels = labelsOf(options.labels);
   await withTarget(needed(target, "TARGET"), "write", options, io, (store) => store.put(wanted, descriptor, { ...limits(options), labels }));
-  return print(io, options.json ? json(imageJson(makeImage(wanted, descriptor, filled(labels), undefined, undefined))) : "");
+  return print(io, options.json ? json(imageJson(makeImage(wanted, descriptor, filled(labels)))) : "");
 }
 
 /** Deletes every name that can be deleted; the status says whether all could. */

@@ -148,7 +148,7 @@ type Attempt =
 function readAnswer(httpStatus: number, text: string): Attempt {
   const body = parseObject(text);
   // Every answer of etcd's has a header; what has none says nothing about the images.
-  if (httpStatus === 200 && isObject(body?.["header"])) return { body: body! };
+  if (httpStatus === 200 && isRecord(body?.["header"])) return { body: body! };
   if (httpStatus === 200) return { body: undefined, fault: "its answer is none of etcd's", sent: true, isEtcd: false };
   const message = typeof body?.["message"] === "string" ? body["message"] : `HTTP status ${httpStatus}`;
   const code = typeof body?.["code"] === "number" ? body["code"] : undefined;
@@ -159,19 +159,14 @@ function readAnswer(httpStatus: number, text: string): Attempt {
   throw new EtcdError(code === 0 ? UNKNOWN : code, message);
 }
 
-function parseObject(text: string): Record<string, unknown> | undefined {
+function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
   try {
     const value: unknown = JSON.parse(text);
-    return isObject(value) ? value : undefined;
+    return isRecord(value) ? value : undefined;
   } catch {
     // What is no JSON did not come from etcd's gateway: the caller says which HTTP status it had.
     return undefined;
   }
-}
-
-/** Tells whether a parsed JSON value is an object. */
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function checkedEndpoint(endpoint: string): string {

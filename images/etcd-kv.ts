@@ -5,7 +5,8 @@
  * Keeps true: an answer is checked before it is believed; what etcd refuses is an ImagesError.
  */
 import { ImagesError } from "./errors.js";
-import { EtcdError, EtcdGateway, isObject } from "./etcd-gateway.js";
+import { EtcdError, EtcdGateway } from "./etcd-gateway.js";
+import { isRecord } from "./validate.js";
 import type { GatewayCall, GatewayOptions } from "./etcd-gateway.js";
 import type { CallOptions } from "./types.js";
 
@@ -108,8 +109,8 @@ function snapshotOf(body: Readonly<Record<string, unknown>>, keys: readonly stri
   if (!Array.isArray(responses) || responses.length !== keys.length) throw broken();
   const entries = keys.map((key, index) => {
     const response: unknown = responses[index];
-    const range = isObject(response) ? response["response_range"] : undefined;
-    if (!isObject(range)) throw broken();
+    const range = isRecord(response) ? response["response_range"] : undefined;
+    if (!isRecord(range)) throw broken();
     return entryOf(range, key);
   });
   return { revision: revisionOf(body), entries };
@@ -120,7 +121,7 @@ function entriesOf(body: Readonly<Record<string, unknown>>): Entry[] {
   const list: unknown = body["kvs"] ?? [];
   if (!Array.isArray(list)) throw broken();
   return list.map((item: unknown) => {
-    if (!isObject(item) || typeof item["key"] !== "string") throw broken();
+    if (!isRecord(item) || typeof item["key"] !== "string") throw broken();
     const value = typeof item["value"] === "string" ? item["value"] : "";
     return {
       key: Buffer.from(item["key"], "base64"), value: Buffer.from(value, "base64"),
@@ -138,7 +139,7 @@ function entryOf(body: Readonly<Record<string, unknown>>, key: string): Entry | 
 
 function revisionOf(body: Readonly<Record<string, unknown>>): bigint {
   const header = body["header"];
-  return numberOf(isObject(header) ? header["revision"] : undefined);
+  return numberOf(isRecord(header) ? header["revision"] : undefined);
 }
 
 function numberOf(text: unknown): bigint {

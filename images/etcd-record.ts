@@ -4,8 +4,8 @@
  */
 import { isUtf8 } from "node:buffer";
 import { filled } from "./change.js";
-import { isObject } from "./etcd-gateway.js";
 import { makeDescriptor, makeImage } from "./make.js";
+import { isRecord } from "./validate.js";
 import { isInt64, narrow } from "./varint.js";
 import type { Image } from "./types.js";
 
@@ -34,7 +34,7 @@ export function decodeRecord(name: string, value: Buffer): Image | string {
   if (!isUtf8(value)) return "its value is no UTF-8";
   const record = parse(value);
   const target = record?.["target"];
-  if (record === undefined || !isObject(target)) return "its value is no image record";
+  if (record === undefined || !isRecord(target)) return "its value is no image record";
   const size = parseSize(target["size"]);
   const { mediaType, digest } = target;
   if (typeof mediaType !== "string" || typeof digest !== "string" || size === undefined) return "its target is no descriptor";
@@ -52,10 +52,10 @@ export function isWrittenBy(value: Buffer, writeId: string): boolean {
   return parse(value)?.["writeId"] === writeId;
 }
 
-function parse(value: Buffer): Record<string, unknown> | undefined {
+function parse(value: Buffer): Readonly<Record<string, unknown>> | undefined {
   try {
     const parsed: unknown = JSON.parse(value.toString());
-    return isObject(parsed) ? parsed : undefined;
+    return isRecord(parsed) ? parsed : undefined;
   } catch {
     // No JSON: the caller reports the image as damaged.
     return undefined;
@@ -70,7 +70,7 @@ function parseSize(value: unknown): number | bigint | undefined {
 
 function parseStrings(value: unknown): Record<string, string> | undefined | "bad" {
   if (value === undefined) return undefined;
-  if (!isObject(value)) return "bad";
+  if (!isRecord(value)) return "bad";
   const entries: [string, string][] = [];
   for (const [key, entry] of Object.entries(value)) {
     if (typeof entry !== "string") return "bad";

@@ -16,8 +16,9 @@ import { ended } from "./etcd-gateway.js";
 import { CompactedError, EtcdKv, broken, encodeKey } from "./etcd-kv.js";
 import { decodeRecord } from "./etcd-record.js";
 import { parseFilters } from "./filters.js";
+import { makeImage } from "./make.js";
 import { requireOptions } from "./options.js";
-import { ownChange, ownDelete, ownPut, ownTarget } from "./own.js";
+import { ownChange, ownStrings, ownTarget } from "./own.js";
 import { TurnsByName } from "./turns.js";
 import { validateEarlyImage, validateImage, validateName, validateNamespace, validateText } from "./validate.js";
 import type { CorruptImage } from "./errors.js";
@@ -67,13 +68,13 @@ export class EtcdImageStore implements EditableImageStore {
 
   /** Creates the image or replaces all of it; resolves when a majority has it. */
   async put(name: string, target: Descriptor, options?: PutOptions): Promise<void> {
-    const image = this.#valid(name, ownTarget(target), ownPut(options).labels);
+    const image = this.#valid(name, ownTarget(target), ownStrings(options?.labels));
     await this.#change(name, options, (there) => stamped(image, createdAtOf(name, there)));
   }
 
   /** Creates the image. @throws ImageExistsError */
   async create(name: string, target: Descriptor, options?: PutOptions): Promise<Image> {
-    const image = this.#valid(name, ownTarget(target), ownPut(options).labels);
+    const image = this.#valid(name, ownTarget(target), ownStrings(options?.labels));
     return this.#change(name, options, (there) => {
       if (there !== undefined) throw exists(name);
       return stamped(image, undefined);
@@ -124,7 +125,7 @@ export class EtcdImageStore implements EditableImageStore {
   /** Deletes one image. @throws ImageNotFoundError */
   async delete(name: string, options?: DeleteOptions): Promise<void> {
     validateText(name);
-    const { digest } = ownDelete(options);
+    const digest = options?.digest;
     await this.#change(name, options, (there) => {
       if (there === undefined || (digest !== undefined && decode(name, there).target.digest !== digest)) throw notFound(name);
       return undefined;
@@ -183,7 +184,7 @@ export class EtcdImageStore implements EditableImageStore {
 
   #valid(name: string, target: Descriptor, labels: Image["labels"]): Image {
     (this.#namespace === undefined ? validateEarlyImage : validateImage)(name, target, labels);
-    return labels === undefined ? { name, target } : { name, target, labels };
+    return makeImage(name, target, labels);
   }
 }
 

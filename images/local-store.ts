@@ -4,7 +4,7 @@
  */
 import { immediateSignal, withinLimits } from "./call.js";
 import { givenUp, throwIfGivenUp } from "./errors.js";
-import { ownChange, ownDelete, ownPut, ownTarget } from "./own.js";
+import { ownChange, ownStrings, ownTarget } from "./own.js";
 import { requireLayoutOptions } from "./namespaces.js";
 import { TxImageStore } from "./tx-store.js";
 import type { DB } from "../engine/index.js";
@@ -22,21 +22,21 @@ export class LocalImageStore implements EditableImageStore {
   constructor(db: DB, options: LayoutOptions = {}) {
     requireLayoutOptions(options);
     this.#db = db;
-    this.#options = options.namespace === undefined ? {} : { namespace: options.namespace };
+    this.#options = { namespace: options.namespace };
   }
 
   /** Creates the image or replaces all of it; resolves when it is durable. */
   async put(name: string, target: Descriptor, options?: PutOptions): Promise<void> {
     const own = ownTarget(target);
-    const ownOptions = ownPut(options);
-    await this.#write(options, (store) => store.put(name, own, ownOptions));
+    const labels = ownStrings(options?.labels);
+    await this.#write(options, (store) => store.put(name, own, { labels }));
   }
 
   /** Creates the image; resolves when it is durable. @throws ImageExistsError */
   async create(name: string, target: Descriptor, options?: PutOptions): Promise<Image> {
     const own = ownTarget(target);
-    const ownOptions = ownPut(options);
-    return this.#write(options, (store) => store.create(name, own, ownOptions));
+    const labels = ownStrings(options?.labels);
+    return this.#write(options, (store) => store.create(name, own, { labels }));
   }
 
   /** Changes the image; resolves when that is durable. @throws ImageNotFoundError */
@@ -59,8 +59,8 @@ export class LocalImageStore implements EditableImageStore {
 
   /** Deletes the image; resolves when that is durable. @throws ImageNotFoundError */
   async delete(name: string, options?: DeleteOptions): Promise<void> {
-    const own = ownDelete(options);
-    await this.#write(options, (store) => store.delete(name, own));
+    const digest = options?.digest;
+    await this.#write(options, (store) => store.delete(name, { digest }));
   }
 
   /** Runs a change in the next shared commit. Once it is in there it cannot be called back, so the signal counts until then. */

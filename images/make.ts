@@ -4,12 +4,12 @@ import type { Descriptor, Image } from "./types.js";
 type Strings = Readonly<Record<string, string>>;
 
 /** Makes a descriptor. */
-export function makeDescriptor(mediaType: string, digest: string, size: number | bigint, annotations: Strings | undefined): Descriptor {
+export function makeDescriptor(mediaType: string, digest: string, size: number | bigint, annotations?: Strings): Descriptor {
   return annotations === undefined ? { mediaType, digest, size } : { mediaType, digest, size, annotations };
 }
 
 /** Makes an image. */
-export function makeImage(name: string, target: Descriptor, labels: Strings | undefined, createdAt: Date | undefined, updatedAt: Date | undefined): Image {
+export function makeImage(name: string, target: Descriptor, labels?: Strings, createdAt?: Date, updatedAt?: Date): Image {
   return {
     name,
     target,

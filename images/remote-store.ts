@@ -9,7 +9,8 @@ import { callTimeoutMs, withinLimits } from "./call.js";
 import { CorruptImagesError, ImageNotFoundError, ImagesError, invalid, isExists, isNotFound, notFound, quote } from "./errors.js";
 import { parseFilters } from "./filters.js";
 import { requireMs, requireOptions } from "./options.js";
-import { ownPut, ownTarget } from "./own.js";
+import { makeImage } from "./make.js";
+import { ownStrings, ownTarget } from "./own.js";
 import { patienceOf } from "./grpc-connection.js";
 import { GrpcClient } from "./grpc-client.js";
 import { GrpcError, Status, fromGrpcError } from "./grpc-status.js";
@@ -65,7 +66,7 @@ export class RemoteImageStore implements EditableImageStore {
   /** Creates the image or replaces all of it. */
   async put(name: string, target: Descriptor, options?: PutOptions): Promise<void> {
     validate(name, target, options?.labels);
-    const image = { name, target: ownTarget(target), labels: ownPut(options).labels ?? {} };
+    const image = { name, target: ownTarget(target), labels: ownStrings(options?.labels) ?? {} };
     await this.#within(options, async (limits) => {
       if (!this.#lacksEarly && Object.keys(image.labels).length === 0) {
         const reply = await this.#call(EARLY_SERVICE, "Put", encodeImageField({ name, target: image.target }, true), limits);
@@ -79,7 +80,7 @@ export class RemoteImageStore implements EditableImageStore {
   /** Creates the image. @throws ImageExistsError */
   async create(name: string, target: Descriptor, options?: PutOptions): Promise<Image> {
     validate(name, target, options?.labels);
-    const image = { name, target, ...ownPut(options) };
+    const image = makeImage(name, target, ownStrings(options?.labels));
     return this.#within(options, async (limits) => this.#image(await this.#call(PRESENT_SERVICE, "Create", encodeImageField(image), limits)));
   }
 
@@ -87,7 +88,7 @@ export class RemoteImageStore implements EditableImageStore {
   async update(name: string, change: ImageChange, options?: CallOptions): Promise<Image> {
     validate(name, change.target, change.labels);
     for (const field of change.fields) requireShort("field", field.slice(field.indexOf(".") + 1));
-    const image = { name, target: change.target, ...ownPut(change) };
+    const image = makeImage(name, change.target, ownStrings(change.labels));
     const message = encodeUpdate(image, change.fields);
     return this.#within(options, async (limits) => this.#image(await this.#call(PRESENT_SERVICE, "Update", message, limits)));
   }

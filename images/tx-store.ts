@@ -13,6 +13,7 @@ import { parseFilters } from "./filters.js";
 import {
   IMAGES, SCHEMA, SCHEMA_VERSION, SCHEMA_VERSION_KEY, UnreadableImage, earlyLayout, namespacedLayout,
 } from "./layout.js";
+import { makeImage } from "./make.js";
 import { neverInitialised, requireLayoutOptions, requireOwnLayout } from "./namespaces.js";
 import { applyChange, stamped } from "./change.js";
 import { validateEarlyImage, validateImage, validateName, validateText } from "./validate.js";
@@ -49,7 +50,7 @@ export class TxImageStore {
    * @throws ImagesError INVALID, CORRUPT (a plain key has the name); NOT_FOUND when the early layout was not initialised
    */
   put(name: string, target: Descriptor, options: Labelled = {}): void {
-    const image = imageOf(name, target, options);
+    const image = makeImage(name, target, options.labels);
     this.#validate(image);
     const images = this.#imagesToWrite(name);
     aboutOneImage(name, () => {
@@ -59,7 +60,7 @@ export class TxImageStore {
 
   /** Creates the image and returns it. @throws ImageExistsError when the name is taken, otherwise as `put` */
   create(name: string, target: Descriptor, options: Labelled = {}): Image {
-    const given = imageOf(name, target, options);
+    const given = makeImage(name, target, options.labels);
     this.#validate(given);
     const image = this.#stamped(given, undefined);
     const images = this.#imagesToWrite(name);
@@ -184,8 +185,7 @@ export class TxImageStore {
 
   /** Gives the image the times that the layout stores. */
   #stamped(image: Image, createdAt: Date | undefined): Image {
-    if (this.#namespace === undefined) return { name: image.name, target: image.target, ...labelsOf(image) };
-    return stamped(image, createdAt);
+    return this.#namespace === undefined ? makeImage(image.name, image.target, image.labels) : stamped(image, createdAt);
   }
 
   #validate(image: Image): void {
@@ -220,14 +220,6 @@ function writable(tx: ReadTx | Tx): Tx {
 
 function isWritable(tx: ReadTx | Tx): tx is Tx {
   return tx.writable;
-}
-
-function imageOf(name: string, target: Descriptor, options: Labelled): Image {
-  return { name, target, ...labelsOf(options) };
-}
-
-function labelsOf(from: Labelled): Pick<Image, "labels"> {
-  return from.labels === undefined ? {} : { labels: from.labels };
 }
 
 /** The bucket of the image that the reader is on, read in place where that can be. */

@@ -1,6 +1,6 @@
 /** A plain image store in a Map: the least that `ImageStore` asks for, to serve and to compare with. */
 import { ImageNotFoundError, ImagesError } from "../../images/errors.js";
-import { ownPut } from "../../images/own.js";
+import { ownStrings } from "../../images/own.js";
 import { narrow } from "../../images/varint.js";
 import { validateImage, validateText } from "../../images/validate.js";
 import type { CallOptions, Descriptor, Image, ImageStore, PutOptions } from "../../images/types.js";
@@ -11,7 +11,7 @@ export class MapImageStore implements ImageStore {
 
   async put(name: string, target: Descriptor, options?: PutOptions): Promise<void> {
     const { digest, mediaType, size } = target;
-    const { labels } = ownPut(options);
+    const labels = ownStrings(options?.labels);
     await turn(options);
     validateImage(name, { mediaType, digest, size }, labels);
     const image = { name, target: { mediaType, digest, size: narrow(BigInt(size)) } };
