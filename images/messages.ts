@@ -62,6 +62,7 @@ function encodeImage(image: Image, early = false): Buffer {
 /** Decodes an image of either service. */
 export function decodeImage(message: Uint8Array, early = false): Image {
   let name = "";
+  // What is there twice is merged, as in `decodeImageField`.
   const target: Buffer[] = [];
   let createdAt: Date | undefined;
   let updatedAt: Date | undefined;
@@ -73,7 +74,6 @@ export function decodeImage(message: Uint8Array, early = false): Image {
     7: (field) => { createdAt = decodeTimestamp(bytesOf(field)); },
     8: (field) => { updatedAt = decodeTimestamp(bytesOf(field)); },
   });
-  // A message that is there twice is merged, and merging is reading one behind the other.
   return makeImage(name, decodeDescriptor(Buffer.concat(target)), entriesOf(labels), createdAt, updatedAt);
 }
 
@@ -101,20 +101,29 @@ function entriesOf(entries: ReadonlyMap<string, string>): Strings | undefined {
 }
 
 function readEntry(field: Field, into: Map<string, string>): void {
-  let key = "";
-  let value = "";
-  read(bytesOf(field), {
-    1: (part) => { key = textOf(part); },
-    2: (part) => { value = textOf(part); },
+  into.set(...decodePair(bytesOf(field)));
+}
+
+/** Decodes a message whose fields 1 and 2 are texts. */
+function decodePair(message: Uint8Array): [string, string] {
+  const pair: [string, string] = ["", ""];
+  read(message, {
+    1: (field) => { pair[0] = textOf(field); },
+    2: (field) => { pair[1] = textOf(field); },
   });
-  into.set(key, value);
+  return pair;
+}
+
+/** Gives what a message has of a field that is bytes or a message, in its order. */
+function partsOf(message: Uint8Array, number: number): Buffer[] {
+  const parts: Buffer[] = [];
+  read(message, { [number]: (field) => { parts.push(bytesOf(field)); } });
+  return parts;
 }
 
 /** Decodes a message whose field 1 is a text: the requests that name an image, or a lease. */
 export function decodeName(message: Uint8Array): string {
-  let name = "";
-  read(message, { 1: (field) => { name = textOf(field); } });
-  return name;
+  return decodeTexts(message).at(-1) ?? "";
 }
 
 /** Encodes a message whose field 1 is a text: a request that names an image, a version, an id. */
@@ -124,14 +133,14 @@ export function encodeName(name: string): Buffer {
 
 /** Decodes a message whose field 1 is an image; undefined where the field is missing. */
 export function decodeImageField(message: Uint8Array, early = false): Image | undefined {
-  const parts: Buffer[] = [];
-  read(message, { 1: (field) => { parts.push(bytesOf(field)); } });
+  // A message that is there twice is merged, and merging is reading one behind the other.
+  const parts = partsOf(message, 1);
   return parts.length === 0 ? undefined : decodeImage(Buffer.concat(parts), early);
 }
 
 /** Encodes a request or response with one image. */
 export function encodeImageField(image: Image, early = false): Buffer {
-  return new MessageWriter().bytes(1, encodeImage(image, early)).finish();
+  return encodeImages([image], early);
 }
 
 /** Encodes a List response. */
@@ -161,9 +170,7 @@ export function decodeImages(message: Uint8Array, early = false): { images: Imag
 
 /** The name of an image, with U+FFFD in place of what is no UTF-8. */
 function readableName(image: Uint8Array): string {
-  let name = "";
-  read(image, { 1: (field) => { name = bytesOf(field).toString(); } });
-  return name;
+  return String(partsOf(image, 1).at(-1) ?? "");
 }
 
 /** Encodes an Update request. */
@@ -174,8 +181,7 @@ export function encodeUpdate(image: Image, fields: readonly string[]): Buffer {
 
 /** Decodes an Update request. */
 export function decodeUpdate(message: Uint8Array): { image: Image | undefined; fields: string[] } {
-  const fields: string[] = [];
-  read(message, { 2: (field) => { for (const path of decodeTexts(bytesOf(field))) fields.push(path); } });
+  const fields = partsOf(message, 2).flatMap((mask) => decodeTexts(mask));
   return { image: decodeImageField(message), fields };
 }
 
@@ -202,9 +208,7 @@ export function encodeDelete(name: string, digest: string | undefined): Buffer {
 
 /** Decodes a Delete request. `sync` asks to collect garbage before answering: there is none here. */
 export function decodeDelete(message: Uint8Array): { name: string; digest: string | undefined } {
-  const target: Buffer[] = [];
-  read(message, { 3: (field) => { target.push(bytesOf(field)); } });
-  const { digest } = decodeDescriptor(Buffer.concat(target));
+  const { digest } = decodeDescriptor(Buffer.concat(partsOf(message, 3)));
   return { name: decodeName(message), digest: digest === "" ? undefined : digest };
 }
 
@@ -215,11 +219,6 @@ export interface Lease {
   readonly labels: Readonly<Strings>;
 }
 
-function encodeLease(lease: Lease): Buffer {
-  return new MessageWriter()
-    .text(1, lease.id).bytes(2, encodeTimestamp(lease.createdAt)).map(3, lease.labels).finish();
-}
-
 /** Decodes a request to create a lease: id = 1, labels = 3. */
 export function decodeCreateLease(message: Uint8Array): { id: string; labels: Strings } {
   const labels = new Map<string, string>();
@@ -227,15 +226,10 @@ export function decodeCreateLease(message: Uint8Array): { id: string; labels: St
   return { id: decodeName(message), labels: Object.fromEntries(labels) };
 }
 
-/** Encodes a response with one lease. */
-export function encodeLeaseField(lease: Lease): Buffer {
-  return new MessageWriter().bytes(1, encodeLease(lease)).finish();
-}
-
-/** Encodes a response with leases. */
+/** Encodes a response with leases, or with one. */
 export function encodeLeases(leases: readonly Lease[]): Buffer {
   const writer = new MessageWriter();
-  for (const lease of leases) writer.bytes(1, encodeLease(lease));
+  for (const { createdAt, id, labels } of leases) writer.bytes(1, new MessageWriter().text(1, id).bytes(2, encodeTimestamp(createdAt)).map(3, labels).finish());
   return writer.finish();
 }
 
@@ -264,12 +258,7 @@ export function decodeCorrupt(message: Uint8Array): { corrupt: CorruptImage[]; c
   let count = 0;
   read(message, {
     1: (field) => {
-      let name = "";
-      let reason = "";
-      read(bytesOf(field), {
-        1: (part) => { name = textOf(part); },
-        2: (part) => { reason = textOf(part); },
-      });
+      const [name, reason] = decodePair(bytesOf(field));
       corrupt.push({ name, reason });
     },
     2: (field) => { count = Number(integerOf(field)); },

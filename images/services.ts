@@ -15,7 +15,7 @@ import { parseFilters } from "./filters.js";
 import { Leases } from "./leases.js";
 import {
   decodeCreateLease, decodeDelete, decodeImageField, decodeName, decodeTexts, decodeUpdate, encodeCorrupt, encodeImageField,
-  encodeImages, encodeLeaseField, encodeLeases, encodeName,
+  encodeImages, encodeLeases, encodeName,
 } from "./messages.js";
 import { ProtobufError, TooManyFieldsError, withFieldLimit } from "./protobuf.js";
 import { TurnsByName } from "./turns.js";
@@ -59,7 +59,7 @@ export function imageServices(source: StoreSource): Map<string, Handler> {
     [`${EARLY_SERVICE}/Delete`, (request, call) => remove(request, early(source, call), call)],
     [`${LEASES_SERVICE}/Create`, (request, call) => {
       const wish = decodeCreateLease(request);
-      return { message: encodeLeaseField(leases.create(namespaceOf(call), wish.id, wish.labels)) };
+      return { message: encodeLeases([leases.create(namespaceOf(call), wish.id, wish.labels)]) };
     }],
     [`${LEASES_SERVICE}/Delete`, (request, call) => {
       leases.delete(namespaceOf(call), decodeName(request));
