@@ -3,15 +3,15 @@
  */
 import type { Image } from "./types.js";
 
-/** An image as JSON: a size that JSON's readers would round is a text. */
+/** An image as JSON, which leaves out what is undefined: a size that JSON's readers would round is a text. */
 export function imageJson(image: Image): Record<string, unknown> {
   const { mediaType, digest, size, annotations } = image.target;
   return {
     name: image.name,
-    target: { mediaType, digest, size: typeof size === "bigint" ? String(size) : size, ...(annotations === undefined ? {} : { annotations }) },
-    ...(image.labels === undefined ? {} : { labels: image.labels }),
-    ...(image.createdAt === undefined ? {} : { createdAt: image.createdAt.toISOString() }),
-    ...(image.updatedAt === undefined ? {} : { updatedAt: image.updatedAt.toISOString() }),
+    target: { mediaType, digest, size: typeof size === "bigint" ? String(size) : size, annotations },
+    labels: image.labels,
+    createdAt: image.createdAt?.toISOString(),
+    updatedAt: image.updatedAt?.toISOString(),
   };
 }
 

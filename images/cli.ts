@@ -90,7 +90,7 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
 
 async function list(values: readonly string[], options: Options, io: CommandIo): Promise<number> {
   const [target, ...filters] = values;
-  const wish: ListOptions = { ...limits(options), ...(filters.length === 0 ? {} : { filters }) };
+  const wish: ListOptions = { timeoutMs: options.timeoutMs, filters };
   try {
     const images = await withTarget(needed(target, "TARGET"), "read", options, io, (store) => store.list(wish));
     return print(io, listed(images, options, io));
@@ -120,7 +120,7 @@ async function get(values: readonly string[], options: Options, io: CommandIo): 
   const [target, name, ...rest] = values;
   none(rest);
   const wanted = needed(name, "NAME");
-  const image = await withTarget(needed(target, "TARGET"), "read", options, io, (store) => store.get(wanted, limits(options)));
+  const image = await withTarget(needed(target, "TARGET"), "read", options, io, (store) => store.get(wanted, { timeoutMs: options.timeoutMs }));
   return print(io, options.json ? json(imageJson(image)) : imageDetails(image));
 }
 
@@ -134,7 +134,7 @@ async function put(values: readonly string[], options: Options, io: CommandIo): 
     size: sizeOf(needed(options.size, "--size")),
   };
   const labels = labelsOf(options.labels);
-  await withTarget(needed(target, "TARGET"), "write", options, io, (store) => store.put(wanted, descriptor, { ...limits(options), labels }));
+  await withTarget(needed(target, "TARGET"), "write", options, io, (store) => store.put(wanted, descriptor, { timeoutMs: options.timeoutMs, labels }));
   return print(io, options.json ? json(imageJson(makeImage(wanted, descriptor, filled(labels)))) : "");
 }
 
@@ -147,7 +147,7 @@ async function remove(values: readonly string[], options: Options, io: CommandIo
     const deleted: string[] = [];
     for (const name of names) {
       try {
-        await store.delete(name, limits(options));
+        await store.delete(name, { timeoutMs: options.timeoutMs });
         deleted.push(name);
         if (!options.json) io.stdout.write(nameLines([name], options, io));
       } catch (error) {
@@ -216,10 +216,6 @@ function optionsOf(values: Values): Options {
     namespace, json: values.json ?? false, quiet: values.quiet ?? false, timeoutMs,
     digest: values.digest, size: values.size, mediaType: values["media-type"], labels: values.label ?? [],
   };
-}
-
-function limits(options: Options): { readonly timeoutMs?: number } {
-  return options.timeoutMs === undefined ? {} : { timeoutMs: options.timeoutMs };
 }
 
 function sizeOf(text: string): number | bigint {

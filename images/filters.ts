@@ -111,8 +111,7 @@ class FilterParser {
     const first = this.#peek();
     if (first === '"' || (operator === "~=" && (first === "/" || first === "|"))) return this.#quoted();
     if (first === "/" || first === "|") throw this.#fault("invalid quote encountered");
-    if (first === undefined || ".,=!~".includes(first)) throw this.#fault("expected value or quoted");
-    if (first === "\0") throw this.#fault("expected value or quoted");
+    if (first === undefined || ".,=!~\0".includes(first)) throw this.#fault("expected value or quoted");
     // The first character of a value may be any other, a control character or an unassigned one too, as in containerd.
     let value = first;
     this.#position++;
@@ -195,11 +194,9 @@ function fieldOf(image: Image, path: readonly string[]): string | undefined {
   const [first, second] = path;
   switch (first) {
     case "name":
-      return image.name === "" ? undefined : image.name;
+      return image.name || undefined;
     case "target":
-      if (second === "digest") return image.target.digest === "" ? undefined : image.target.digest;
-      if (second === "mediatype") return image.target.mediaType === "" ? undefined : image.target.mediaType;
-      return undefined;
+      return (second === "digest" ? image.target.digest : second === "mediatype" ? image.target.mediaType : "") || undefined;
     case "labels":
       return entryOf(image.labels, path);
     case "annotations":

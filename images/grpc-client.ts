@@ -6,7 +6,7 @@ import { connect } from "node:net";
 import { givenUp, throwIfGivenUp } from "./errors.js";
 import { watchServer } from "./grpc-connection.js";
 import { HEADER_BYTES, MESSAGE_BYTES_MAX, MessageReader, frame } from "./grpc-frame.js";
-import { GrpcError, Status, decodeMessage, formatTimeout, parseStatus } from "./grpc-status.js";
+import { GrpcError, Status, decodeMessage, formatTimeout, parseStatus, toGrpcError } from "./grpc-status.js";
 import { http2, loadHttp2 } from "./http2.js";
 import { Turns } from "./turns.js";
 import type { ClientHttp2Session, ClientHttp2Stream, IncomingHttpHeaders } from "node:http2";
@@ -176,7 +176,7 @@ class Exchange {
     try {
       this.#reader.push(chunk);
     } catch (error) {
-      this.#fault = error instanceof GrpcError ? error : new GrpcError(Status.INTERNAL, String(error));
+      this.#fault = toGrpcError(error);
       stream.close(http2().constants.NGHTTP2_CANCEL);
     }
   }
@@ -217,7 +217,7 @@ class Exchange {
     try {
       return this.#reader.finish();
     } catch (error) {
-      return error instanceof GrpcError ? error : new GrpcError(Status.INTERNAL, String(error));
+      return toGrpcError(error);
     }
   }
 
