@@ -1,7 +1,7 @@
 /** `hexbolt buckets`: the names of the top-level buckets, or of those in a bucket. */
 import { bucketNames, findBucket } from "./bucket-path.js";
 import { EXIT_OK, formatOption, PARSE_OPTION, type Command } from "./command.js";
-import { formatBytes } from "./go-text.js";
+import { writeBytes } from "./go-text.js";
 import { writeJson } from "./io.js";
 import { toFormattedJson } from "./json-bytes.js";
 import { viewFile } from "./open-file.js";
@@ -17,12 +17,8 @@ export const bucketsCommand: Command = {
     const path = bucketNames(args, args.positionals.slice(1), "parse-format");
     const holder = path.length === 0 ? tx : findBucket(tx, path);
     for (const name of holder.buckets()) {
-      if (args.json) {
-        writeJson(out, toFormattedJson(name, args.text("format")));
-        continue;
-      }
-      out.write(formatBytes(name, args.text("format") ?? (io.stdout.isTerminal ? "auto" : "bytes")));
-      out.write("\n");
+      if (args.json) writeJson(out, toFormattedJson(name, args.text("format")));
+      else writeBytes(out, name, args.text("format") ?? (io.stdout.isTerminal ? "auto" : "bytes"));
     }
     return EXIT_OK;
   }),

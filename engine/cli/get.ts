@@ -1,7 +1,7 @@
 /** `hexbolt get`: the value of one key. */
 import { bucketNames, findBucket } from "./bucket-path.js";
 import { BUCKET_OPTION, EXIT_OK, Failure, formatOption, PARSE_OPTION, UsageError, type Command } from "./command.js";
-import { formatBytes, hex, parseBytes, quote, textOrHex } from "./go-text.js";
+import { hex, parseBytes, quote, textOrHex, writeBytes } from "./go-text.js";
 import { writeJson } from "./io.js";
 import { toFormattedJson, toJsonBytes } from "./json-bytes.js";
 import { viewFile } from "./open-file.js";
@@ -32,7 +32,7 @@ export const getCommand: Command = {
   ],
   minimum: 3, maximum: Infinity,
   run: (args, io) => {
-    const key = parseBytes(args.positionals.at(-1) ?? "", args.text("parse-format"));
+    const key = parseBytes(args.positionals.at(-1)!, args.text("parse-format"));
     if (args.has("raw") && (args.has("format") || args.json)) throw new UsageError("--raw goes with neither --format nor --json");
     if (key.length === 0) throw new UsageError("key required");
     const path = bucketNames(args, args.positionals.slice(1, -1));
@@ -42,10 +42,7 @@ export const getCommand: Command = {
       if (value === undefined) throw keyNotFound(bucket, key);
       if (args.json) writeJson(out, { key: toJsonBytes(key), value: toFormattedJson(value, args.text("format")) });
       else if (args.has("raw")) out.write(value);
-      else {
-        out.write(formatBytes(value, args.text("format") ?? "auto"));
-        out.write("\n");
-      }
+      else writeBytes(out, value, args.text("format") ?? "auto");
       return EXIT_OK;
     });
   },

@@ -2,6 +2,7 @@
 import { isUtf8 } from "node:buffer";
 import { createRequire } from "node:module";
 import { UsageError } from "./command.js";
+import type { Output } from "./io.js";
 
 /** What Go's unicode.IsPrint takes: letters, marks, numbers, punctuation, symbols and the ASCII space. */
 const PRINTABLE = /^[\p{L}\p{M}\p{N}\p{P}\p{S} ]*$/u;
@@ -83,6 +84,12 @@ export function formatBytes(bytes: Uint8Array, format: string): string | Uint8Ar
     case "redacted": return `<redacted len:${bytes.length} sha256:${sha256(bytes)}>`;
     default: throw new UsageError(`formatBytes: unsupported format: ${format}`);
   }
+}
+
+/** Writes bytes in one of the FORMATS, and a line break behind them. */
+export function writeBytes(out: Output, bytes: Uint8Array, format: string): void {
+  out.write(formatBytes(bytes, format));
+  out.write("\n");
 }
 
 /** Reads an argument in one of the PARSE_FORMATS. */

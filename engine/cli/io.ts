@@ -135,7 +135,12 @@ export function readStandardInput(target: Uint8Array): number {
   }
 }
 
-/** Writes a value as one line of JSON; bigints become strings. */
-export function writeJson(out: Output, value: unknown, indent?: number): void {
-  out.write(`${JSON.stringify(value, (_, item: unknown) => (typeof item === "bigint" ? item.toString() : item), indent)}\n`);
+/** Gives a value as JSON; bigints become strings. */
+export function toJson(value: unknown): string {
+  return JSON.stringify(value, (_, item: unknown) => (typeof item === "bigint" ? item.toString() : item));
+}
+
+/** Writes a value as one line of JSON. @see toJson */
+export function writeJson(out: Output, value: unknown): void {
+  out.write(`${toJson(value)}\n`);
 }

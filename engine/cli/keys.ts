@@ -1,14 +1,14 @@
 /** `hexbolt keys`: the keys of a bucket, nested buckets among them, one a line. */
 import { bucketNames, findBucket } from "./bucket-path.js";
 import { EXIT_OK, formatOption, PARSE_OPTION, type Command } from "./command.js";
-import type { ReadBucket } from "../index.js";
-import { formatBytes, parseBytes } from "./go-text.js";
+import type { CursorEntry, ReadBucket } from "../index.js";
+import { parseBytes, writeBytes } from "./go-text.js";
 import { writeJson } from "./io.js";
 import { toFormattedJson } from "./json-bytes.js";
 import { viewFile } from "./open-file.js";
 
 /** Steps through all elements of a bucket whose key starts with `prefix`. */
-export function* elementsOf(bucket: Pick<ReadBucket, "cursor">, prefix: Uint8Array, limit: number): Generator<{ readonly key: Buffer; readonly value: Buffer | undefined }> {
+function* elementsOf(bucket: ReadBucket, prefix: Uint8Array, limit: number): Generator<CursorEntry> {
   const cursor = bucket.cursor();
   let left = limit;
   for (let at = prefix.length === 0 ? cursor.first() : cursor.seek(prefix); at !== undefined && left > 0; at = cursor.next(), left--) {
@@ -30,18 +30,13 @@ export const keysCommand: Command = {
   ],
   minimum: 2, maximum: Infinity,
   run: (args, io) => {
-    const parseFormat = args.text("parse-format") ?? "ascii-encoded";
     const path = bucketNames(args, args.positionals.slice(1), "parse-format");
-    const prefix = parseBytes(args.text("prefix") ?? "", parseFormat);
+    const prefix = parseBytes(args.text("prefix") ?? "", args.text("parse-format"));
     const limit = args.integer("limit", 0) ?? Infinity;
     return viewFile(io, args.at(0), (tx, out) => {
       for (const { key, value } of elementsOf(findBucket(tx, path), prefix, limit)) {
-        if (args.json) {
-          writeJson(out, { key: toFormattedJson(key, args.text("format")), bucket: value === undefined });
-          continue;
-        }
-        out.write(formatBytes(key, args.text("format") ?? "auto"));
-        out.write("\n");
+        if (args.json) writeJson(out, { key: toFormattedJson(key, args.text("format")), bucket: value === undefined });
+        else writeBytes(out, key, args.text("format") ?? "auto");
       }
       return EXIT_OK;
     });

@@ -3,19 +3,19 @@ import { FLAG_LEAF } from "../format/constants.js";
 import { pageTypeName } from "../format/page.js";
 import { parseInteger } from "./args.js";
 import { EXIT_OK, Failure, formatOption, UsageError, type Command } from "./command.js";
-import { formatBytes } from "./go-text.js";
+import { writeBytes } from "./go-text.js";
 import { writeJson } from "./io.js";
 import { toFormattedJson } from "./json-bytes.js";
 import { viewRaw } from "./open-file.js";
-import { leafElements, type LeafElement } from "./page-elements.js";
+import { leafElement, refuseBrokenElements, type LeafElement } from "./page-elements.js";
 import type { RawPage } from "./raw-file.js";
 
 /** @throws Failure when the page is no leaf or has no such element */
 function elementOfPage({ bytes, header }: RawPage, index: number): LeafElement {
   if (index >= header.count) throw new Failure("NO_SUCH_ITEM", `leafPageElement: expected item index less than ${header.count}, but got ${index}.`);
   if (header.flags !== FLAG_LEAF) throw new Failure("NOT_A_LEAF", `leafPageElement: expected page type of 'leaf', but got '${pageTypeName(header.flags)}'`);
-  for (const element of leafElements(bytes)) if (element.index === index) return element;
-  throw new Failure("NO_SUCH_ITEM", `leafPageElement: page ${header.id} has no element ${index}`);
+  refuseBrokenElements(bytes, true);
+  return leafElement(bytes, index);
 }
 
 /** The command. */
@@ -37,10 +37,7 @@ export const pageItemCommand: Command = {
       const format = args.text("format");
       const wanted = { ...(args.has("value-only") ? {} : { key }), ...(args.has("key-only") ? {} : { value }) };
       if (args.json) writeJson(out, Object.fromEntries(Object.entries(wanted).map(([name, bytes]) => [name, toFormattedJson(bytes, format)])));
-      else for (const bytes of Object.values(wanted)) {
-        out.write(formatBytes(bytes, format ?? "auto"));
-        out.write("\n");
-      }
+      else for (const bytes of Object.values(wanted)) writeBytes(out, bytes, format ?? "auto");
       return EXIT_OK;
     });
   },

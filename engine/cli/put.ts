@@ -1,16 +1,14 @@
 /** `hexbolt put`: sets one key, in one durable transaction. */
-import { closeSync, openSync, readSync } from "node:fs";
 import { open, openMemory, type Bucket, type DB, type Tx } from "../index.js";
 import { bucketNames, bucketNotFound } from "./bucket-path.js";
 import { BUCKET_OPTION, EXIT_OK, Failure, PARSE_FORMATS, PARSE_OPTION, UsageError, type Command } from "./command.js";
 import { parseBytes } from "./go-text.js";
 import { writeJson, type Io } from "./io.js";
 import { toJsonBytes } from "./json-bytes.js";
+import { blocksOf } from "./lines.js";
 import { withNewFile } from "./new-file.js";
 import { openForWriting, requireFile, requireInput, statsOf } from "./open-file.js";
 import type { Arguments } from "./args.js";
-
-const BLOCK_SIZE = 65_536;
 
 /** Opens the bucket at a path, making what is missing when that is wanted. */
 function bucketAt(tx: Tx, path: readonly Buffer[], create: boolean): Bucket {
@@ -30,18 +28,7 @@ function bucketAt(tx: Tx, path: readonly Buffer[], create: boolean): Bucket {
 /** Reads a file or the standard input to its end. */
 function readWhole(path: string, io: Io): Buffer {
   if (path !== "-") requireInput(path);
-  const descriptor = path === "-" ? undefined : openSync(path, "r");
-  const parts: Buffer[] = [];
-  try {
-    for (;;) {
-      const block = Buffer.allocUnsafe(BLOCK_SIZE);
-      const count = descriptor === undefined ? io.readInput(block) : readSync(descriptor, block);
-      if (count === 0) return Buffer.concat(parts);
-      parts.push(block.subarray(0, count));
-    }
-  } finally {
-    if (descriptor !== undefined) closeSync(descriptor);
-  }
+  return Buffer.concat([...blocksOf(path, io)]);
 }
 
 function valueOf(args: Arguments, io: Io): { readonly value: Buffer; readonly words: readonly string[] } {
@@ -49,7 +36,7 @@ function valueOf(args: Arguments, io: Io): { readonly value: Buffer; readonly wo
   const from = args.text("value-from");
   if (from !== undefined) return { value: readWhole(from, io), words };
   if (words.length < 3) throw new UsageError("not enough arguments: it takes FILE BUCKET... KEY VALUE");
-  return { value: parseBytes(words.at(-1) ?? "", args.text("value-format")), words: words.slice(0, -1) };
+  return { value: parseBytes(words.at(-1)!, args.text("value-format")), words: words.slice(0, -1) };
 }
 
 /** The command. */
@@ -68,7 +55,7 @@ export const putCommand: Command = {
   run: async (args, io) => {
     const { value, words } = valueOf(args, io);
     if (words.length < 2) throw new UsageError("bucket required");
-    const key = parseBytes(words.at(-1) ?? "", args.text("parse-format"));
+    const key = parseBytes(words.at(-1)!, args.text("parse-format"));
     if (key.length === 0) throw new UsageError("key required");
     const path = bucketNames(args, words.slice(0, -1));
     const file = args.at(0);

@@ -9,7 +9,7 @@ import { systemCode } from "../base/errors.js";
 import { BoltError, type Bucket } from "../index.js";
 import { Failure } from "./command.js";
 import { findBucket } from "./bucket-path.js";
-import type { Io } from "./io.js";
+import { toJson, type Io } from "./io.js";
 import { updateFile } from "./open-file.js";
 import { bucketPathOf, checkAnswer, entriesAnswer, fromHex, infoAnswer, mapAnswer, pageAnswer, statsAnswer, valueAnswer, type Query } from "./view-data.js";
 import { pageHtml } from "./view-html.js";
@@ -59,8 +59,7 @@ function sendText(response: ServerResponse, status: number, text: string, header
 }
 
 function sendJson(response: ServerResponse, status: number, value: unknown): void {
-  const body = JSON.stringify(value, (_, item: unknown) => (typeof item === "bigint" ? item.toString() : item));
-  send(response, status, { type: "application/json; charset=utf-8", body });
+  send(response, status, { type: "application/json; charset=utf-8", body: toJson(value) });
 }
 
 /** Statuses of what a question can be wrong with; any other Failure is of something that is not there, any other BoltError of the file. */
