@@ -22,9 +22,7 @@ export class Arguments {
 
   /** The argument at a place; the parser has seen to it that the ones a command needs are there. */
   at(index: number): string {
-    const value = this.positionals[index];
-    if (value === undefined) throw new UsageError("not enough arguments");
-    return value;
+    return this.positionals[index]!;
   }
 
   /** Whether an option was given. */
@@ -42,13 +40,6 @@ export class Arguments {
     return this.#values.get(name) ?? [];
   }
 
-  /** The value of an option that must be given. */
-  required(name: string): string {
-    const value = this.text(name);
-    if (value === undefined || value === "") throw new UsageError(`--${name} is required`);
-    return value;
-  }
-
   /** A whole number given as an option. */
   integer(name: string, least: number, most: number = Number.MAX_SAFE_INTEGER): number | undefined {
     const value = this.text(name);
@@ -63,8 +54,10 @@ export class Arguments {
   }
 
   /** A whole number that must be given as an option. */
-  requiredInteger(name: string, least: number, most: number = Number.MAX_SAFE_INTEGER): number {
-    return parseInteger(this.required(name), `--${name}`, least, most);
+  requiredInteger(name: string, least: number): number {
+    const value = this.text(name);
+    if (value === undefined || value === "") throw new UsageError(`--${name} is required`);
+    return parseInteger(value, `--${name}`, least);
   }
 
   /** A number given as an option. */

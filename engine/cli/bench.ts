@@ -165,8 +165,7 @@ export const benchCommand: Command = {
     const keepsFile = args.has("work");
     if (keepsFile) io.stderr.write(`work: ${path}\n`);
     else io.temporary(path);
-    const pageSize = args.pageSize("page-size");
-    const db = open(path, { noSync: args.has("no-sync"), ...(pageSize === undefined ? {} : { pageSize }) });
+    const db = open(path, { noSync: args.has("no-sync"), pageSize: args.pageSize("page-size") });
     try {
       return bench(db, plan, args, io);
     } finally {

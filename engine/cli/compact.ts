@@ -1,7 +1,7 @@
 /** `hexbolt compact`: a copy of a database without free pages. */
 import { statSync } from "node:fs";
 import { BoltError, type DB } from "../index.js";
-import { EXIT_OK, UsageError, type Command } from "./command.js";
+import { EXIT_OK, OUTPUT_OPTION, UsageError, type Command } from "./command.js";
 import { writeJson } from "./io.js";
 import { refuseOriginal, withNewFile } from "./new-file.js";
 import { openForReading, readRaw, requireDatabase, untilCurrent, usedSize } from "./open-file.js";
@@ -34,7 +34,7 @@ export const compactCommand: Command = {
   details: "Copies all buckets, keys and sequences into a new file with full pages and none free. The original is left as it is.",
   example: "hexbolt compact -o small.db app.db",
   options: [
-    { name: "output", short: "o", value: "NEW", help: "the file to write; it must not be there yet" },
+    OUTPUT_OPTION,
     { name: "tx-max-size", value: "BYTES", help: "bytes gathered before they are written; default 65536" },
     { name: "page-size", value: "BYTES", help: "of the new file; default as in the original, at most 4096" },
     { name: "no-sync", help: "accepted for compatibility with bbolt: the new file is made durable once, at the end, in any case" },

@@ -36,7 +36,7 @@ export const deleteCommand: Command = {
     const isBucket = args.has("bucket");
     const path = bucketNames(args, args.positionals.slice(1, -1));
     if (!isBucket && path.length === 0) throw new UsageError("bucket required; --bucket deletes a top-level bucket");
-    const last = parseBytes(args.positionals.at(-1) ?? "", args.text("parse-format"));
+    const last = parseBytes(args.positionals.at(-1)!, args.text("parse-format"));
     const txid = updateFile(args.at(0), (tx) => {
       if (isBucket) deleteBucket(tx, path, last);
       else deleteKey(tx, path, last);

@@ -8,7 +8,7 @@ import { pageIds, SEPARATOR } from "./page.js";
 const LINE_SIZE = 16;
 
 /** The lines of a page that lies at `address` of its file. */
-export function hexLines(page: Buffer, address: number): string {
+function hexLines(page: Buffer, address: number): string {
   let text = "";
   let isSkipping = false;
   for (let at = 0; at < page.length; at += LINE_SIZE) {

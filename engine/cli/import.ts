@@ -184,7 +184,7 @@ async function importNew(io: Io, path: string, items: Items, pageSize: number | 
     const line = first.done === true ? undefined : first.value;
     const exported = line?.item.kind === "header" ? line.item.pageSize : undefined;
     const size = pageSize ?? (exported === undefined ? undefined : nearestSize(exported, io));
-    const db = open(temporary, { noSync: true, ...(size === undefined ? {} : { pageSize: size }) });
+    const db = open(temporary, { noSync: true, pageSize: size });
     try {
       fill(db, items, line, counts);
     } finally {

@@ -13,7 +13,7 @@ interface Shown {
 }
 
 /** The structure of the whole database. */
-export function structureOf(tx: ReadTx): BucketStructure {
+function structureOf(tx: ReadTx): BucketStructure {
   const cursor = tx.cursor();
   const root: BucketStructure = { name: "root", keyN: 0, buckets: [] };
   for (let at = cursor.first(); at !== undefined; at = cursor.next()) {

@@ -12,7 +12,7 @@ import { viewRaw } from "./open-file.js";
 import type { RawFile } from "./raw-file.js";
 
 /** A row of the table. */
-export interface PageRow {
+interface PageRow {
   readonly id: number;
   readonly type: string;
   /** The header's count; of a freelist with 65,535 pages or more 65,535, as bbolt shows it. */

@@ -84,12 +84,12 @@ export interface FreePages {
   /** It says which they are. If not, every page that nothing leads to may be free, and may have something in it all the same. */
   readonly isKnown: boolean;
   /** Why what it says is not believed. */
-  readonly fault?: string;
+  readonly fault?: string | undefined;
 }
 
 /** Of a file that does not say which pages are free, or not so that it can be believed. */
 export function unknownFreePages(fault?: string): FreePages {
-  return { ids: new PgidSet(), isKnown: false, ...(fault === undefined ? {} : { fault }) };
+  return { ids: new PgidSet(), isKnown: false, fault };
 }
 
 /** Reads which pages a state says are free. @param used those that its tree has */

@@ -19,10 +19,10 @@ const PAGE_OPTION: OptionSpec = { name: "pageId", value: "ID", help: "the page" 
 const CLEARING_WARNING = `WARNING: The clearing has abandoned some pages that are not yet referenced from free list.\n${FREELIST_WARNING}`;
 
 /** A number given as an option, or as an argument behind both files, as bbolt 1.3 has it. */
-function numberOf(args: Arguments, option: string, index: number, least: number): number {
+function numberOf(args: Arguments, option: string, index: number): number {
   const positional = args.has("output") ? undefined : args.positionals[index];
   if (positional !== undefined && args.has(option)) throw new UsageError(`--${option} is given as an argument, too: ${positional}`);
-  return positional === undefined ? args.requiredInteger(option, least) : parseInteger(positional, option, least);
+  return positional === undefined ? args.requiredInteger(option, 0) : parseInteger(positional, option, 0);
 }
 
 /** The meta page to go back from: an invalid one, else the newer. */
@@ -97,8 +97,8 @@ export const copyPageCommand: Command = {
   options: [OUTPUT_OPTION, { name: "from-page", value: "ID", help: "the page to copy" }, { name: "to-page", value: "ID", help: "the page to overwrite" }],
   minimum: 1, maximum: 4, makesFile: true,
   run: (args, io) => {
-    const from = numberOf(args, "from-page", 2, 0);
-    const to = numberOf(args, "to-page", 3, 0);
+    const from = numberOf(args, "from-page", 2);
+    const to = numberOf(args, "to-page", 3);
     if (from === to) throw new UsageError(`'--from-page' and '--to-page' have the same value: ${from}`);
     return withCopy(args, io, (file) => {
       io.stderr.write(copyPage(file, from, to));
@@ -196,7 +196,7 @@ export const clearPageCommand: Command = {
   options: [OUTPUT_OPTION, PAGE_OPTION],
   minimum: 1, maximum: 3, makesFile: true,
   run: (args, io) => {
-    const pgid = numberOf(args, "pageId", 2, 0);
+    const pgid = numberOf(args, "pageId", 2);
     if (pgid < 2) throw new UsageError(`the pageId must be at least 2, but got ${pgid}`);
     return withCopy(args, io, (file) => `${clearAndTell(io, file, pgid, 0, -1)}The page (${pgid}) was cleared\n`);
   },
