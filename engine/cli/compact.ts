@@ -1,8 +1,9 @@
 /** `hexbolt compact`: a copy of a database without free pages. */
 import { statSync } from "node:fs";
 import { BoltError, type DB } from "../index.js";
+import type { Arguments } from "./args.js";
 import { EXIT_OK, OUTPUT_OPTION, UsageError, type Command } from "./command.js";
-import { writeJson } from "./io.js";
+import { writeJson, type Io } from "./io.js";
 import { refuseOriginal, withNewFile } from "./new-file.js";
 import { openForReading, readRaw, requireDatabase, untilCurrent, usedSize } from "./open-file.js";
 import { Progress } from "./terminal.js";
@@ -26,6 +27,13 @@ function lossesOf(path: string, db: DB): string[] {
   });
   if (hasValues) losses.push("values lie outside of every bucket, where hardly any program puts one");
   return losses;
+}
+
+/** Says what a file of `before` bytes has become. @param more goes along with --json */
+export function tellGain(args: Arguments, io: Io, before: number, path: string, more: object = {}): void {
+  const after = statSync(path).size;
+  if (args.json) writeJson(io.stdout, { before, after, gain: before / after, ...more });
+  else io.stdout.write(`${before} -> ${after} bytes (gain=${(before / after).toFixed(2)}x)\n`);
 }
 
 /** The command. */
@@ -63,9 +71,7 @@ export const compactCommand: Command = {
         reading.close();
       }
     }, source);
-    const after = statSync(target).size;
-    if (args.json) writeJson(io.stdout, { before, after, gain: before / after });
-    else io.stdout.write(`${before} -> ${after} bytes (gain=${(before / after).toFixed(2)}x)\n`);
+    tellGain(args, io, before, target);
     return EXIT_OK;
   },
 };

@@ -3,17 +3,17 @@ import { decodeGoTime } from "../../images/go-time.js";
 import { decodeVarint } from "../../images/varint.js";
 import { hex, utf8Text } from "./go-text.js";
 
-/** The forms in which a value can be shown; what it cannot be is left out. */
-export interface Interpretation {
+/** The forms in which a value can be shown; what it cannot be is undefined. */
+interface Interpretation {
   readonly size: number;
   /** The first bytes. */
   readonly hex: string;
   readonly isCut: boolean;
-  readonly text?: string;
+  readonly text: string | undefined;
   /** Indented. */
-  readonly json?: string;
-  readonly varint?: string;
-  readonly goTime?: string;
+  readonly json: string | undefined;
+  readonly varint: string | undefined;
+  readonly goTime: string | undefined;
   readonly uint64?: string;
   readonly uint64le?: string;
 }
@@ -28,13 +28,9 @@ export function interpret(value: Uint8Array): Interpretation {
   const isCut = shown.length < value.length;
   const text = isCut ? cutText(shown) : utf8Text(shown);
   const json = isCut || text === undefined ? undefined : jsonOf(text);
-  const varint = varintOf(value);
-  const time = decodeGoTime(value);
   const view = new DataView(value.buffer, value.byteOffset, value.byteLength);
   return {
-    size: value.length, hex: hex(shown), isCut,
-    ...(text === undefined ? {} : { text }), ...(json === undefined ? {} : { json }), ...(varint === undefined ? {} : { varint }),
-    ...(time === undefined ? {} : { goTime: time.toISOString() }),
+    size: value.length, hex: hex(shown), isCut, text, json, varint: varintOf(value), goTime: decodeGoTime(value)?.toISOString(),
     ...(value.length === 8 ? { uint64: String(view.getBigUint64(0)), uint64le: String(view.getBigUint64(0, true)) } : {}),
   };
 }

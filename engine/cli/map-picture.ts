@@ -20,11 +20,15 @@ function cellsOf(map: PageMap, limit: number): Cell[] {
   return cells;
 }
 
+function familyOf(map: PageMap, pgid: number): number {
+  return map.buckets[map.owners[pgid] ?? -1]?.family ?? -1;
+}
+
 function commonest(map: PageMap, start: number, length: number): number {
   if (length === 1) return start;
   const counts = new Map<number, { count: number; first: number }>();
   for (let pgid = start; pgid < Math.min(start + length, map.pageCount); pgid++) {
-    const key = map.kinds[pgid]! * 1e6 + (map.buckets[map.owners[pgid]!]?.family ?? -1);
+    const key = map.kinds[pgid]! * 1e6 + familyOf(map, pgid);
     const entry = counts.get(key) ?? { count: 0, first: pgid };
     entry.count++;
     counts.set(key, entry);
@@ -43,8 +47,7 @@ export function familyColour(family: number, lightness: number): string {
 
 function colourOf(map: PageMap, pgid: number): string {
   const kind = KINDS[map.kinds[pgid] ?? 0]!;
-  const plain = PLAIN_COLOURS[kind];
-  return plain ?? familyColour(map.buckets[map.owners[pgid] ?? -1]?.family ?? -1, kind === "branch" ? 36 : kind === "leaf" ? 55 : 68);
+  return PLAIN_COLOURS[kind] ?? familyColour(familyOf(map, pgid), kind === "branch" ? 36 : kind === "leaf" ? 55 : 68);
 }
 
 /** Escapes text for XML; control characters, which no XML may hold, are shown as a replacement character. */
@@ -106,21 +109,25 @@ const LETTERS: Readonly<Record<Kind, string>> = { unreachable: "!", meta: "M", f
 /** Of the 256 colours of terminals, some that stand apart. */
 const TERMINAL_COLOURS: readonly number[] = [39, 208, 76, 170, 220, 44, 203, 105, 148, 214, 81, 177];
 
+function terminalColour(family: number): number {
+  return family < 0 ? 250 : TERMINAL_COLOURS[family % TERMINAL_COLOURS.length]!;
+}
+
 function terminalCell(map: PageMap, pgid: number, isColoured: boolean): string {
   const kind = KINDS[map.kinds[pgid] ?? 0]!;
   if (!isColoured) return LETTERS[kind];
-  const family = map.buckets[map.owners[pgid] ?? -1]?.family ?? -1;
-  const own = family < 0 ? 250 : TERMINAL_COLOURS[family % TERMINAL_COLOURS.length]!;
+  const own = terminalColour(familyOf(map, pgid));
+  const inColour = (colour: number | string, character: string): string => `\x1b[38;5;${colour}m${character}\x1b[0m`;
   switch (kind) {
-    case "free": return "\x1b[38;5;238m·\x1b[0m";
-    case "pending": return "\x1b[38;5;180m░\x1b[0m";
-    case "unreachable": return "\x1b[38;5;196m!\x1b[0m";
+    case "free": return inColour(238, "·");
+    case "pending": return inColour(180, "░");
+    case "unreachable": return inColour(196, "!");
     case "meta": return "\x1b[1mM\x1b[0m";
-    case "freelist": return "\x1b[38;5;245mF\x1b[0m";
-    case "branch": return `\x1b[38;5;${own};7mB\x1b[0m`;
-    case "overflow": return `\x1b[38;5;${own}m▒\x1b[0m`;
+    case "freelist": return inColour(245, "F");
+    case "branch": return inColour(`${own};7`, "B");
+    case "overflow": return inColour(own, "▒");
     // Eight heights: how full the page is.
-    case "leaf": return `\x1b[38;5;${own}m${"▁▂▃▄▅▆▇█"[Math.min(7, Math.floor((map.fills[pgid] ?? 0) / 12.5))]}\x1b[0m`;
+    case "leaf": return inColour(own, "▁▂▃▄▅▆▇█"[Math.min(7, Math.floor((map.fills[pgid] ?? 0) / 12.5))]!);
   }
 }
 
@@ -140,8 +147,7 @@ export function mapText(map: PageMap, columns: number, isColoured: boolean): str
   const sorted = [...map.buckets].sort((a, b) => b.pageCount - a.pageCount).slice(0, 12);
   for (const bucket of sorted) {
     const { family, pageCount, parent } = bucket;
-    const colour = family < 0 ? 250 : TERMINAL_COLOURS[family % TERMINAL_COLOURS.length]!;
-    text += `${isColoured ? `\x1b[38;5;${colour}m█\x1b[0m ` : ""}${parent === undefined ? "(root)" : pathText(bucket, "/")}: ${pageCount} pages\n`;
+    text += `${isColoured ? `\x1b[38;5;${terminalColour(family)}m█\x1b[0m ` : ""}${parent === undefined ? "(root)" : pathText(bucket, "/")}: ${pageCount} pages\n`;
   }
   if (map.buckets.length > sorted.length) text += `and ${map.buckets.length - sorted.length} more buckets with pages of their own\n`;
   return text;

@@ -4,11 +4,11 @@
  *
  * It checks the file first: where free pages are pages in use, what moves there destroys them, and there is no other copy.
  */
-import { statSync } from "node:fs";
 import { setImmediate } from "node:timers/promises";
 import { checkFile, isOfLeak } from "./check.js";
 import { EXIT_OK, Failure, UsageError, type Command } from "./command.js";
-import { writeJson, type Io } from "./io.js";
+import { tellGain } from "./compact.js";
+import type { Io } from "./io.js";
 import { holdLock, openForWriting, requireDatabase, viewRaw } from "./open-file.js";
 import { freeSet } from "./pages.js";
 import { Progress } from "./terminal.js";
@@ -115,9 +115,7 @@ export const shrinkCommand: Command = {
       progress.end();
       db.close();
     }
-    const after = statSync(path).size;
-    if (args.json) writeJson(io.stdout, { before, after, gain: before / after, ...shrunk });
-    else io.stdout.write(`${before} -> ${after} bytes (gain=${(before / after).toFixed(2)}x)\n`);
+    tellGain(args, io, before, path, shrunk);
     if (!shrunk.done && !args.json) io.stderr.write("hexbolt: more may be gained: run it again to go on\n");
     return EXIT_OK;
   },
