@@ -1,4 +1,4 @@
-/** Finding buckets by their names on the command line. */
+/** Finding buckets by their names on the command line, and naming them. */
 import type { Bucket, ReadBucket, ReadTx, Tx } from "../index.js";
 import type { Arguments } from "./args.js";
 import { Failure } from "./command.js";
@@ -9,6 +9,16 @@ import { didYouMean, SUGGESTION_LIMIT } from "./suggest.js";
 interface BucketHolder<B> {
   bucket(name: Uint8Array): B | undefined;
   buckets(): Iterable<Buffer>;
+}
+
+/** Where something is: its name, and where the bucket around it is; undefined: outside of all buckets. */
+export type Place = { readonly name: Buffer; readonly around: Place } | undefined;
+
+/** The names from the top down to a place. */
+export function pathOf(place: Place): Buffer[] {
+  const names: Buffer[] = [];
+  for (let at = place; at !== undefined; at = at.around) names.push(at.name);
+  return names.reverse();
 }
 
 /** Reads names of buckets in the form that an option gives. @throws UsageError */

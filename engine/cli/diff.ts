@@ -2,6 +2,7 @@
 import { requireListed } from "../base/errors.js";
 import { ContentBound } from "../format/content-bound.js";
 import type { Cursor, CursorEntry, ReadBucket, ReadTx } from "../index.js";
+import { pathOf, type Place } from "./bucket-path.js";
 import { EXIT_FAILED, EXIT_OK, formatOption, type Command } from "./command.js";
 import { formatBytes, quotedOrHex } from "./go-text.js";
 import { writeJson, type Io, type Output } from "./io.js";
@@ -23,18 +24,6 @@ interface Difference {
 }
 
 type Report = (difference: Difference) => void;
-
-/** Names around something, the innermost first; undefined: at the top. */
-interface Around {
-  readonly name: Buffer;
-  readonly around: Around | undefined;
-}
-
-function pathOf(around: Around | undefined, ...last: readonly Buffer[]): Buffer[] {
-  const names: Buffer[] = [...last];
-  for (let at = around; at !== undefined; at = at.around) names.push(at.name);
-  return names.reverse();
-}
 
 /** Reads one of the two files; an error says which of them it is about. */
 function reading<T>(path: string, read: () => T): T {
@@ -82,7 +71,7 @@ class Side {
 interface Level {
   readonly a: Side | undefined;
   readonly b: Side | undefined;
-  readonly around: Around | undefined;
+  readonly place: Place;
 }
 
 /** Below 0: the first side's entry has none beside it; above 0: the second's. A bucket is none beside a value. */
@@ -94,26 +83,27 @@ function orderOf(a: CursorEntry | undefined, b: CursorEntry | undefined): number
 }
 
 /** Compares the next entries of a level and passes values. @returns the level below, where they are buckets */
-function step({ a, around, b }: Level, report: Report): Level | undefined {
+function step({ a, b, place: around }: Level, report: Report): Level | undefined {
   const order = orderOf(a?.at, b?.at);
   const [atA, atB] = [order <= 0 ? a?.at : undefined, order >= 0 ? b?.at : undefined];
   const { key, value } = (atA ?? atB)!;
+  const place: Place = { name: key, around };
   const [before, after] = [atA?.value, atB?.value];
-  if (order !== 0) report({ kind: value === undefined ? "bucket" : "key", path: pathOf(around, key), before, after, isOnlyIn: order < 0 ? "first" : "second" });
-  else if (before !== undefined && !before.equals(after!)) report({ kind: "key", path: pathOf(around, key), before, after, isOnlyIn: undefined });
-  const below: Level = { a: atA && a?.enter(), b: atB && b?.enter(), around: { name: key, around } };
+  if (order !== 0) report({ kind: value === undefined ? "bucket" : "key", path: pathOf(place), before, after, isOnlyIn: order < 0 ? "first" : "second" });
+  else if (before !== undefined && !before.equals(after!)) report({ kind: "key", path: pathOf(place), before, after, isOnlyIn: undefined });
+  const below: Level = { a: atA && a?.enter(), b: atB && b?.enter(), place };
   return below.a === undefined && below.b === undefined ? undefined : below;
 }
 
-function compareSequences({ a, around, b }: Level, report: Report): void {
+function compareSequences({ a, b, place }: Level, report: Report): void {
   if (a === undefined || b === undefined || a.content.sequence === b.content.sequence) return;
-  report({ kind: "sequence", path: pathOf(around), before: a.content.sequence, after: b.content.sequence, isOnlyIn: undefined });
+  report({ kind: "sequence", path: pathOf(place), before: a.content.sequence, after: b.content.sequence, isOnlyIn: undefined });
 }
 
 /** Compares what two databases hold, in key order, each bucket's content behind its name. Buckets may nest deeper than calls can. */
 function compare(a: ReadTx, b: ReadTx, report: Report): void {
   const levels: Level[] = [];
-  let level: Level | undefined = { a: new Side(a.db.path, a, new ContentBound(a.size)), b: new Side(b.db.path, b, new ContentBound(b.size)), around: undefined };
+  let level: Level | undefined = { a: new Side(a.db.path, a, new ContentBound(a.size)), b: new Side(b.db.path, b, new ContentBound(b.size)), place: undefined };
   while (level !== undefined) {
     compareSequences(level, report);
     levels.push(level);

@@ -11,13 +11,11 @@ import { readU16 } from "../base/bytes.js";
 import { BUCKET_FLAG, BUCKET_HEADER_SIZE, FLAG_LEAF, PAGE_FLAGS, PAGE_HEADER_SIZE, type Pgid } from "../format/constants.js";
 import { PgidSet } from "../format/pgid-set.js";
 import { inlinePageFault } from "../format/walk.js";
+import { pathOf, type Place } from "./bucket-path.js";
 import { leafElement, type LeafElement } from "./page-elements.js";
 import { childOf, elementData, elementKey, judge, readElements, typesOf, UNBOUNDED, type Judgement, type KeyBounds, type Reading } from "./salvage-page.js";
 import type { FoundPage, SalvagePages } from "./salvage-pages.js";
 import { LOST_AND_FOUND, type SalvageWriter } from "./salvage-writer.js";
-
-/** Where a bucket is; undefined: outside of all. */
-type Place = { readonly name: Buffer; readonly around: Place } | undefined;
 
 /** A bucket on the walk. */
 interface PlacedBucket {
@@ -78,13 +76,6 @@ function elementName(index: number): Buffer {
 function apartFrom(lost: Destination, index: number): Destination {
   const name = elementName(index);
   return { ...lost, place: { name, around: lost.place }, path: [...lost.path, name] };
-}
-
-/** The names of the buckets down to a place. */
-function pathOf(place: Place): readonly Buffer[] {
-  const path: Buffer[] = [];
-  for (let at = place; at !== undefined; at = at.around) path.push(at.name);
-  return path.reverse();
 }
 
 /** The bounds of a page. Where its branch has its first key with more behind it, the size of the key there is wrong, unless that of the one here seems to be. */
