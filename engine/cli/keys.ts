@@ -12,7 +12,7 @@ function* elementsOf(bucket: ReadBucket, prefix: Uint8Array, limit: number): Gen
   const cursor = bucket.cursor();
   let left = limit;
   for (let at = prefix.length === 0 ? cursor.first() : cursor.seek(prefix); at !== undefined && left > 0; at = cursor.next(), left--) {
-    if (at.key.length < prefix.length || at.key.compare(prefix, 0, prefix.length, 0, prefix.length) !== 0) return;
+    if (!at.key.subarray(0, prefix.length).equals(prefix)) return;
     yield at;
   }
 }

@@ -8,7 +8,7 @@ import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { readBigU64, readU32 } from "../base/bytes.js";
 import { BoltError, boltError } from "../base/errors.js";
 import { newMemory } from "../base/memory.js";
-import { LARGEST_READABLE_PAGE_SIZE, MAGIC, PAGE_HEADER_SIZE, PAGE_ID, PAGE_OVERFLOW, SMALLEST_READABLE_PAGE_SIZE, type Pgid } from "../format/constants.js";
+import { LARGEST_READABLE_PAGE_SIZE, MAGIC, PAGE_ID, PAGE_OVERFLOW, SMALLEST_READABLE_PAGE_SIZE, type Pgid } from "../format/constants.js";
 import { readFreelistPage } from "../format/freelist-page.js";
 import { WATCHED_SIZE } from "../format/manifest.js";
 import { decodeMeta, META_SIZE, type Meta } from "../format/meta.js";
@@ -89,16 +89,14 @@ export class RawFile {
 
   #findPageSize(fields0: MetaFields | undefined): number | undefined {
     if (fields0 !== undefined && fields0.fault === undefined) return fields0.pageSize;
+    const found: { readonly size: number; readonly fields: MetaFields | undefined }[] = [];
     for (let size = SMALLEST_READABLE_PAGE_SIZE; size <= LARGEST_READABLE_PAGE_SIZE && size + META_SIZE <= this.size; size *= 2) {
-      const meta = decodeMeta(this.readBytes(size, META_SIZE), 0);
-      if (typeof meta !== "string" && meta.pageSize === size) return size;
+      found.push({ size, fields: readMetaFields(this.readBytes(size, META_SIZE)) });
     }
+    const valid = found.find(({ fields, size }) => fields?.fault === undefined && fields?.pageSize === size);
+    if (valid !== undefined) return valid.size;
     if (fields0?.magic === MAGIC && isReadablePageSize(fields0.pageSize)) return fields0.pageSize;
-    for (let size = SMALLEST_READABLE_PAGE_SIZE; size <= LARGEST_READABLE_PAGE_SIZE && size + META_SIZE <= this.size; size *= 2) {
-      const bytes = this.readBytes(size, META_SIZE);
-      if (readU32(bytes, PAGE_HEADER_SIZE) === MAGIC) return size;
-    }
-    return undefined;
+    return found.find(({ fields }) => fields?.magic === MAGIC)?.size;
   }
 
   /** The page size. @throws BoltError INVALID when the file has no meta page to tell it */

@@ -59,7 +59,7 @@ export const statsCommand: Command = {
     const prefix = parseBytes(args.positionals[1] ?? "", args.text("parse-format"));
     const all: BucketStats[] = [];
     for (const name of tx.buckets()) {
-      if (name.length >= prefix.length && name.subarray(0, prefix.length).equals(prefix)) all.push(requireListed(tx.bucket(name), name).stats());
+      if (name.subarray(0, prefix.length).equals(prefix)) all.push(requireListed(tx.bucket(name), name).stats());
     }
     const sum = sumStats(all);
     if (args.json) writeJson(out, { buckets: all.length, ...sum });

@@ -47,8 +47,7 @@ export class SurgeryFile extends RawFile {
     if (pageSize === undefined) return;
     for (const page of [0, 1]) {
       if (this.metas[page]?.magic !== MAGIC || (page + 1) * pageSize > this.size) continue;
-      const rest = Buffer.alloc(pageSize - META_SIZE);
-      writeSync(this.#writer, rest, 0, rest.length, page * pageSize + META_SIZE);
+      this.patch(page * pageSize + META_SIZE, Buffer.alloc(pageSize - META_SIZE));
     }
   }
 }
