@@ -74,9 +74,7 @@ export async function serveTarget(path: string, address: string, namespace: stri
   const db = openToWrite(path);
   let server: ImagesServer | undefined;
   try {
-    server = await serveImages(sourceOf(db, namespace, (text) => tell(io, `${path} ${text}`)), endpoint.path === undefined
-      ? { host: endpoint.host, port: endpoint.port }
-      : { path: endpoint.path });
+    server = await serveImages(sourceOf(db, namespace, (text) => tell(io, `${path} ${text}`)), endpoint);
     if (isNew) tell(io, `${path} was not there: it is a new database without images`);
     io.stdout.write(`serving ${path} on ${server.address}\n`);
     io.stdout.flush?.();

@@ -67,8 +67,7 @@ export class EtcdKv {
 
   /** Reads one key, as it is or as it was at a revision. @throws CompactedError */
   async get(key: string, call: GatewayCall, revision?: bigint): Promise<Entry | undefined> {
-    const at = revision === undefined ? {} : { revision: String(revision) };
-    return entryOf(await this.#post("kv/range", { key, ...at }, call), key);
+    return entryOf(await this.#post("kv/range", { key, revision: revision?.toString() }, call), key);
   }
 
   /**

@@ -105,11 +105,8 @@ export class GrpcClient {
   #connection(): ClientHttp2Session {
     const current = this.#session;
     if (current !== undefined && !current.closed && !current.destroyed) return current;
-    const endpoint = this.#endpoint;
     const session = http2().connect("http://localhost", {
-      createConnection: () => connect(endpoint.path === undefined
-        ? { host: endpoint.host, port: endpoint.port }
-        : { path: endpoint.path }),
+      createConnection: () => connect(this.#endpoint),
       settings: { enablePush: false, initialWindowSize: ANSWER_WINDOW },
     });
     const connecting = setTimeout(() => session.destroy(new Error("no connection in time")), CONNECT_MS).unref();
