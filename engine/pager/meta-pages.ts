@@ -47,6 +47,16 @@ export function validMetas([meta0, meta1]: MetaSlots): Meta[] {
   return metas.sort((a, b) => (a.txid > b.txid ? -1 : 1));
 }
 
+/** Reads both meta pages of a file that may be written: an empty one is made a database first, and one that is half made is finished. */
+export function makeIfMissing(storage: Storage, pageSize: number): { readonly slots: MetaSlots; readonly isNew: boolean } {
+  const isNew = isUninitialised(storage);
+  if (isNew) initialise(storage, pageSize);
+  const slots = readMetaSlots(storage);
+  if (!isUnfinished(slots)) return { slots, isNew };
+  initialise(storage, (slots[0] as Meta).pageSize);
+  return { slots: readMetaSlots(storage), isNew: true };
+}
+
 /** Whether the storage is new, or making it was interrupted in the first step. */
 export function isUninitialised(storage: Storage): boolean {
   const size = storage.size();

@@ -25,7 +25,7 @@ import type { Storage } from "../storage/storage.js";
 import { type Step, stepsOfCommit, type WriteStep } from "./commit-steps.js";
 import { Freelist } from "./freelist.js";
 import { grownFileSize } from "./growth.js";
-import { initialise, isUnfinished, isUninitialised, readMetaSlots } from "./meta-pages.js";
+import { makeIfMissing, readMetaSlots } from "./meta-pages.js";
 import { MetaWatch } from "./meta-watch.js";
 import type { PageReader } from "./overflow-pages.js";
 import { PageCache } from "./page-cache.js";
@@ -73,6 +73,8 @@ export class Pager {
   /** The write transaction's commit has begun to write its meta page. */
   #isMetaWritten = false;
   #poison: unknown;
+  /** Nothing that `meta` leads to can be in the system's memory alone. */
+  #isDurable = false;
 
   private constructor(storage: Storage, options: PagerOptions, meta: Meta) {
     this.storage = storage;
@@ -89,17 +91,14 @@ export class Pager {
    */
   static open(storage: Storage, options: PagerOptions): Pager {
     return wrapIo("open", () => {
-      if (!options.readOnly && isUninitialised(storage)) initialise(storage, options.pageSize);
-      let slots = readMetaSlots(storage);
-      if (!options.readOnly && isUnfinished(slots)) {
-        initialise(storage, (slots[0] as Meta).pageSize);
-        slots = readMetaSlots(storage);
-      }
+      const { slots, isNew } = options.readOnly ? { slots: readMetaSlots(storage), isNew: false } : makeIfMissing(storage, options.pageSize);
       // A file that is being written is never closed in order: its pages are trusted as far as its writer's own.
-      const { meta, older, recovery } = options.live ? { meta: newestMeta(slots, Infinity), older: undefined, recovery: undefined } : chooseMeta(storage, slots);
+      const { meta, older, recovery, isClosed } =
+        options.live ? { meta: newestMeta(slots, Infinity), older: undefined, recovery: undefined, isClosed: false } : chooseMeta(storage, slots);
       const pager = new Pager(storage, options, meta);
       pager.recovery = recovery;
       if (options.live) pager.#followWriter();
+      pager.#isDurable = isNew || isClosed;
       if (!options.readOnly) pager.#loadFreelist(older);
       return pager;
     });
@@ -284,7 +283,9 @@ export class Pager {
   commitSteps(newMeta: Meta, writes: readonly WriteStep[]): Step[] {
     this.#requireWholeFile();
     const size = grownFileSize(this.#fileSize, newMeta.highWaterMark * newMeta.pageSize, this.options.maxSize);
-    return stepsOfCommit(newMeta, size > this.#fileSize ? size : undefined, writes, this.options);
+    const steps = stepsOfCommit(newMeta, size > this.#fileSize ? size : undefined, writes, this.options);
+    // What a killed process left must be durable before anything takes the place of older states.
+    return this.#isDurable || this.options.noSync ? steps : [{ kind: "sync" }, ...steps];
   }
 
   /**
@@ -349,6 +350,7 @@ export class Pager {
     if (!this.freelist.hasReaders) for (const pgid of this.freelist.released) this.cache.drop(pgid);
     this.freelist.commit(this.serial + 1, this.meta.highWaterMark, newMeta.highWaterMark);
     this.meta = newMeta;
+    this.#isDurable = true;
     this.freelistPageCount = freelistPageCount;
     this.cache.highWaterMark = newMeta.highWaterMark;
     this.serial++;

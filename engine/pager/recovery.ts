@@ -2,6 +2,7 @@
 import { boltError, corrupt } from "../base/errors.js";
 import type { Recovery } from "../base/recovery.js";
 import { crc32 } from "../format/checksum.js";
+import type { Pgid } from "../format/constants.js";
 import { decodeManifest, type Manifest, wasClosed } from "../format/manifest.js";
 import { metaPageOf, type Meta, type MetaFault } from "../format/meta.js";
 import type { Storage } from "../storage/storage.js";
@@ -13,6 +14,8 @@ export interface ChosenMeta {
   /** The other valid state, when its pages must be kept until the next commit is durable. */
   readonly older: Meta | undefined;
   readonly recovery: Recovery | undefined;
+  /** The database was closed in order after it: all of it is durable. */
+  readonly isClosed: boolean;
 }
 
 /** Bytes read at a time while a commit is verified. */
@@ -24,14 +27,15 @@ const VERIFY_SIZE = 1 << 20;
  */
 export function chooseMeta(storage: Storage, slots: MetaSlots): ChosenMeta {
   const [newest, older] = requireMetas(slots);
-  const fault = commitFault(storage, newest);
+  const isClosed = wasClosedAfter(storage, newest);
+  const fault = isClosed ? undefined : commitFault(storage, newest);
   if (fault !== undefined && older !== undefined && commitFault(storage, older) === undefined && metaProblem(older, storage.size()) === undefined) {
-    return { meta: older, older: undefined, recovery: { txid: older.txid, lostTxid: newest.txid, reason: `transaction ${newest.txid}: ${fault}` } };
+    return { meta: older, older: undefined, recovery: { txid: older.txid, lostTxid: newest.txid, reason: `transaction ${newest.txid}: ${fault}` }, isClosed };
   }
   const problem = metaProblem(newest, storage.size());
   if (problem !== undefined) throw problem;
   if (fault !== undefined) throw corrupt(metaPageOf(newest.txid), `transaction ${newest.txid}: ${fault}, and there is no older state to go back to`);
-  return { meta: newest, older, recovery: damagedSlot(slots, newest) };
+  return { meta: newest, older, recovery: damagedSlot(slots, newest), isClosed };
 }
 
 /**
@@ -68,17 +72,27 @@ function metaProblem(meta: Meta, fileSize: number): Error | undefined {
   return undefined;
 }
 
-/** Why the commit of a meta is not whole; undefined when it is, when the database was closed in order after it, or when it has no manifest. */
-function commitFault(storage: Storage, meta: Meta): string | undefined {
-  const page = new Uint8Array(meta.pageSize);
-  // A copied file may have its metas the other way round.
+/** Both meta pages, one after the other in the same memory: a copied file may have them the other way round. */
+function* metaPages(storage: Storage, pageSize: number): IterableIterator<readonly [Pgid, Uint8Array]> {
+  const page = new Uint8Array(pageSize);
   for (const pgid of [0, 1]) {
-    storage.read(page, pgid * meta.pageSize);
+    storage.read(page, pgid * pageSize);
+    yield [pgid, page];
+  }
+}
+
+function wasClosedAfter(storage: Storage, { pageSize, txid }: Meta): boolean {
+  for (const [, page] of metaPages(storage, pageSize)) if (wasClosed(page, txid)) return true;
+  return false;
+}
+
+/** Why the commit of a meta is not whole; undefined when it is, or when it has no manifest. */
+function commitFault(storage: Storage, { pageSize, txid }: Meta): string | undefined {
+  for (const [pgid, page] of metaPages(storage, pageSize)) {
     const manifest = decodeManifest(page);
-    if (manifest === "torn" && pgid === metaPageOf(meta.txid)) return "its meta page is not whole";
-    if (manifest === undefined || manifest === "torn" || manifest.txid !== meta.txid) continue;
-    if (wasClosed(page, meta.txid)) return undefined;
-    return pagesMatch(storage, meta.pageSize, manifest) ? undefined : "pages that it wrote are not there";
+    if (manifest === "torn" && pgid === metaPageOf(txid)) return "its meta page is not whole";
+    if (manifest === undefined || manifest === "torn" || manifest.txid !== txid) continue;
+    return pagesMatch(storage, pageSize, manifest) ? undefined : "pages that it wrote are not there";
   }
   return undefined;
 }

@@ -1,11 +1,11 @@
 /** One run of the crash test: carries out a plan on a simulated disk and has every cut on the way explored. */
 import assert from "node:assert/strict";
-import { type DB, open, type ReadTx } from "../../engine/index.js";
+import { BoltError, type DB, open, type ReadTx } from "../../engine/index.js";
 import { SimulatedDisk } from "../../engine/testing.js";
 import { contentOf } from "../support/content.js";
 import { type Counts, Examiner, type GoSample } from "./examiner.js";
 import { applyAll, State, type Successor } from "./state.js";
-import { WatchedDisk } from "./watched-disk.js";
+import { Killed, WatchedDisk } from "./watched-disk.js";
 import { type Plan, planOf, type Step } from "./workload.js";
 
 /** What a run gives. */
@@ -31,7 +31,10 @@ class Run {
   readonly #storage: WatchedDisk;
   readonly #states = new Map<bigint, State>();
   #acknowledged = State.empty();
+  /** What the database has shown since without anybody having acknowledged it: commits that killed processes were at. The disk may hold them or not. */
+  #unsure: State[] = [];
   #underWay: State | undefined;
+  #noFreelistSync = false;
   #stepNumber = 0;
   #stepName = "creation";
   #db: DB;
@@ -48,7 +51,7 @@ class Run {
 
   #explore(next: Parameters<Examiner["explore"]>[0]): void {
     this.#examiner.explore(next, this.#storage.disk, {
-      allowed: this.#underWay === undefined ? [this.#acknowledged] : [this.#acknowledged, this.#underWay],
+      allowed: [this.#acknowledged, ...this.#unsure, ...(this.#underWay === undefined ? [] : [this.#underWay])],
       stateOf: (txid) => (txid === this.#underWay?.txid ? this.#underWay : this.#states.get(txid)),
     }, `step ${this.#stepNumber} (${this.#stepName})`);
   }
@@ -61,8 +64,14 @@ class Run {
   }
 
   #open(noFreelistSync: boolean): DB {
+    this.#noFreelistSync = noFreelistSync;
     const { pageSize, durability } = this.#plan.setup;
     return open("crash.db", { storage: this.#storage, pageSize, durability, noFreelistSync });
+  }
+
+  /** The newest state that the database shows. */
+  get #shown(): State {
+    return this.#unsure.at(-1) ?? this.#acknowledged;
   }
 
   async run(): Promise<void> {
@@ -81,16 +90,17 @@ class Run {
 
   async #step(step: Step): Promise<void> {
     switch (step.do) {
-      case "openReader": this.#readers.push({ tx: this.#db.begin(), state: this.#acknowledged }); return;
+      case "openReader": this.#readers.push({ tx: this.#db.begin(), state: this.#shown }); return;
       case "closeReader": this.#closeReader(step.index); return;
       case "reopen": this.#reopen(step.noFreelistSync); return;
+      case "kill": return this.#kill(this.#shown.next(step.operations).state, step);
       case "rollback":
         assert.throws(() => this.#db.update((tx) => { applyAll(tx, step.operations); throw new RolledBack(); }), RolledBack);
         return;
-      case "batch": return this.#commit(this.#acknowledged.next(step.calls.flat()), async () =>
+      case "batch": return this.#commit(this.#shown.next(step.calls.flat()), async () =>
         (await Promise.all(step.calls.map((call) => this.#db.batch((tx) => applyAll(tx, call))))).flat());
-      case "update": return this.#commit(this.#acknowledged.next(step.operations), async () => this.#db.update((tx) => applyAll(tx, step.operations)));
-      case "updateAsync": return this.#commit(this.#acknowledged.next(step.operations), () => this.#db.updateAsync((tx) => applyAll(tx, step.operations)));
+      case "update": return this.#commit(this.#shown.next(step.operations), async () => this.#db.update((tx) => applyAll(tx, step.operations)));
+      case "updateAsync": return this.#commit(this.#shown.next(step.operations), () => this.#db.updateAsync((tx) => applyAll(tx, step.operations)));
     }
   }
 
@@ -104,13 +114,33 @@ class Run {
     this.#acknowledged = state;
     this.#states.set(state.txid, state);
     this.#underWay = undefined;
+    this.#unsure = [];
+  }
+
+  #kill(state: State, { operations, afterDiskOperations }: Extract<Step, { readonly do: "kill" }>): void {
+    this.#underWay = state;
+    this.#storage.killAfter(afterDiskOperations);
+    try {
+      this.#db.update((tx) => applyAll(tx, operations));
+      this.#acknowledge(state);
+    } catch (error) {
+      if (!(error instanceof BoltError && error.cause instanceof Killed)) throw error;
+    }
+    this.#readers = [];
+    this.#storage.startNextProcess();
+    this.#db = this.#open(this.#noFreelistSync);
+    if (this.#underWay !== undefined && this.#db.view((tx) => tx.id) === state.txid) {
+      this.#states.set(state.txid, state);
+      this.#unsure.push(state);
+    }
+    this.#underWay = undefined;
   }
 
   #reopen(noFreelistSync: boolean): void {
     while (this.#readers.length > 0) this.#closeReader(0);
     this.#db.close();
     // The commit that stores a freelist, if the opening makes one.
-    const touched = this.#acknowledged.touched();
+    const touched = this.#shown.touched();
     this.#underWay = touched;
     this.#db = this.#open(noFreelistSync);
     if (this.#db.view((tx) => tx.id) === touched.txid) this.#acknowledge(touched);
@@ -127,8 +157,8 @@ class Run {
   /** The database that has power must be right as well. */
   #verify(): void {
     this.#db.view((tx) => {
-      assert.equal(tx.id, this.#acknowledged.txid);
-      assert.equal(contentOf(tx).sha256, this.#acknowledged.sha256, `content at tx ${tx.id}`);
+      assert.equal(tx.id, this.#shown.txid);
+      assert.equal(contentOf(tx).sha256, this.#shown.sha256, `content at tx ${tx.id}`);
       assert.deepEqual([...tx.check()], []);
     });
   }

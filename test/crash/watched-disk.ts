@@ -7,17 +7,37 @@ import type { SimulatedDisk, Storage } from "../../engine/testing.js";
 /** What is about to happen to the disk; `end` for the moment after the last operation. */
 export type Boundary = "write" | "truncate" | "sync" | "end";
 
+/** The process is gone: nothing that it does reaches the disk any more. */
+export class Killed extends Error {}
+
 /** Passes everything on to a simulated disk, after telling `atBoundary`. */
 export class WatchedDisk implements Storage {
   readonly disk: SimulatedDisk;
   readonly #atBoundary: (next: Boundary, disk: SimulatedDisk) => void;
   readonly #ignoresSync: (disk: SimulatedDisk) => boolean;
+  #operationsToLive = Infinity;
 
   /** @param ignoresSync tells whether the disk only says that it has done the sync that is due; by default it never lies */
   constructor(disk: SimulatedDisk, atBoundary: (next: Boundary, disk: SimulatedDisk) => void, ignoresSync: (disk: SimulatedDisk) => boolean = () => false) {
     this.disk = disk;
     this.#atBoundary = atBoundary;
     this.#ignoresSync = ignoresSync;
+  }
+
+  /** Lets the process die before the operation that comes after so many. */
+  killAfter(operationCount: number): void {
+    this.#operationsToLive = operationCount;
+  }
+
+  /** Ends the process, if it still lives, and begins the next one: what the last one wrote and nobody synced is in the system's memory. */
+  startNextProcess(): void {
+    this.#operationsToLive = Infinity;
+  }
+
+  #arriveAt(next: Boundary): void {
+    if (this.#operationsToLive <= 0) throw new Killed(`killed before a ${next}`);
+    this.#atBoundary(next, this.disk);
+    this.#operationsToLive--;
   }
 
   size(): number {
@@ -29,27 +49,27 @@ export class WatchedDisk implements Storage {
   }
 
   write(chunks: readonly Uint8Array[], position: number): void {
-    this.#atBoundary("write", this.disk);
+    this.#arriveAt("write");
     this.disk.write(chunks, position);
   }
 
   truncate(size: number): void {
-    this.#atBoundary("truncate", this.disk);
+    this.#arriveAt("truncate");
     this.disk.truncate(size);
   }
 
   sync(): void {
-    this.#atBoundary("sync", this.disk);
+    this.#arriveAt("sync");
     if (!this.#ignoresSync(this.disk)) this.disk.sync();
   }
 
   writeAsync(chunks: readonly Uint8Array[], position: number): Promise<void> {
-    this.#atBoundary("write", this.disk);
+    this.#arriveAt("write");
     return this.disk.writeAsync(chunks, position);
   }
 
   syncAsync(): Promise<void> {
-    this.#atBoundary("sync", this.disk);
+    this.#arriveAt("sync");
     return this.#ignoresSync(this.disk) ? Promise.resolve() : this.disk.syncAsync();
   }
 

@@ -1,7 +1,7 @@
 /**
  * What the crash tests do to a database: from a seed and a number, a setup and a list of steps. The mix makes small
  * databases in which pages come, go and are used again all the time: runs of keys, values longer than a page, nested
- * buckets that move and die, readers that stay open over many commits, reopening, batches, transactions rolled back.
+ * buckets that move and die, readers that stay open over many commits, reopening, processes that are killed, batches, transactions rolled back.
  */
 import type { KeyText, Operation } from "../support/operations.js";
 import { runKey } from "../support/operations.js";
@@ -20,6 +20,8 @@ export interface CrashSetup {
 export type Step =
   | { readonly do: "update" | "updateAsync" | "rollback"; readonly operations: readonly Operation[] }
   | { readonly do: "batch"; readonly calls: readonly (readonly Operation[])[] }
+  /** The process dies in the middle of a commit, or at its end, and another one opens the file: there is no power cut in between. */
+  | { readonly do: "kill"; readonly operations: readonly Operation[]; readonly afterDiskOperations: number }
   | { readonly do: "openReader" }
   | { readonly do: "reopen"; readonly noFreelistSync: boolean }
   | { readonly do: "closeReader"; readonly index: number };
@@ -91,6 +93,7 @@ export class Generator {
       case 4: case 5: return { do: "openReader" };
       case 6: return { do: "closeReader", index: random.below(8) };
       case 7: return { do: "reopen", noFreelistSync: random.below(4) === 0 ? !setup.noFreelistSync : setup.noFreelistSync };
+      case 8: return { do: "kill", operations: this.operations(4), afterDiskOperations: random.below(12) };
       default: return { do: "update", operations: this.operations(9) };
     }
   }

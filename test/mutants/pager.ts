@@ -29,6 +29,12 @@ export const pagerMutants: readonly Mutant[] = [
     harm: "other programs open a commit of which pages are missing", tests: ["crash/crash"],
   },
   {
+    name: "the first commit trusts what opening found", file: FILE,
+    find: "pager.#isDurable = isNew || isClosed;", replace: "pager.#isDurable = true;",
+    harm: "after a killed process and a power cut pages of an acknowledged commit are missing, and nobody notices",
+    tests: ["engine/pager/recovery", "crash/crash"],
+  },
+  {
     name: "the meta before the pages", file: STEPS,
     find: "  return steps;\n", replace: '  return steps.sort((a, b) => Number(b.kind === "meta") - Number(a.kind === "meta"));\n',
     harm: "after a power cut the newest meta leads to pages that are not there", tests: ["crash/crash"],
@@ -211,7 +217,7 @@ export const pagerMutants: readonly Mutant[] = [
   },
   {
     name: "manifests are not compared", file: RECOVERY,
-    find: 'return pagesMatch(storage, meta.pageSize, manifest) ? undefined : "pages that it wrote are not there";', replace: "return undefined;",
+    find: 'return pagesMatch(storage, pageSize, manifest) ? undefined : "pages that it wrote are not there";', replace: "return undefined;",
     harm: "after a disk has lied the newest commit is opened, with pages missing", tests: ["crash/crash", "engine/pager/recovery"],
   },
   {

@@ -4,6 +4,7 @@ import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { test } from "node:test";
 
 import { MemoryStorage, open, type DB } from "../../../engine/index.js";
+import { SimulatedDisk } from "../../../engine/testing.js";
 
 const PAGE_SIZE = 4096;
 
@@ -127,6 +128,33 @@ test("a commit in more ranges than a meta page holds has no manifest, and one-sy
   assert.deepEqual(db.view((tx) => [...tx.check()]), []);
   db.close();
 });
+
+for (const before of ["two-sync", "one-sync"] as const) {
+  test(`what a process killed before its last sync has left is durable before the next one's commit takes the place of older states (${before} before)`, () => {
+    const disk = new SimulatedDisk({ seed: 1 });
+    const put = (db: DB, name: string, value: string): void => {
+      db.update((tx) => { for (let i = 0; i < 30; i++) tx.createBucketIfNotExists(name).put(`k${i}`, value.padEnd(100)); });
+    };
+    const first = open("x", { storage: disk, durability: before });
+    put(first, "b", "b1");
+    for (const value of ["a1", "a2", "acknowledged"]) put(first, "a", value);
+    let syncsToCome = before === "two-sync" ? 1 : 0;
+    disk.sync = () => { if (syncsToCome-- > 0) SimulatedDisk.prototype.sync.call(disk); };
+    put(first, "a", "under way");
+
+    const found: string[] = [];
+    const cut = (): void => {
+      for (const image of disk.crashImages(50)) {
+        const db = open("x", { storage: image });
+        found.push(db.view((tx) => `${[...tx.check()].join()} ${String(tx.bucket("a")!.get("k0")).trim()} ${String(tx.bucket("b")!.get("k0")).trim()}`));
+        db.close();
+      }
+    };
+    disk.sync = () => { cut(); SimulatedDisk.prototype.sync.call(disk); };
+    put(open("x", { storage: disk, durability: "one-sync" }), "b", "b2");
+    assert.deepEqual([...new Set(found)].sort(), [" acknowledged b1", " under way b1", " under way b2"]);
+  });
+}
 
 test("a newest commit that is not whole, with no older state, is refused", () => {
   const { bytes, txid } = unclosed();
