@@ -102,7 +102,7 @@ export const metaUpdateCommand: Command = {
 /** `surgery freelist abandon` */
 export const freelistAbandonCommand: Command = {
   name: "surgery freelist abandon", summary: "forget the stored freelist", usage: "FILE [NEW]",
-  details: "Both meta pages then say that no freelist is stored; the next opening finds the free pages by walking the whole file.\nA meta page that is not valid is left as it is.",
+  details: "Each valid meta page then says that no freelist is stored; the next opening finds the free pages by walking the whole file.\nA meta page that is not valid is left as it is.",
   example: "hexbolt surgery freelist abandon app.db --output fixed.db",
   options: [OUTPUT_OPTION],
   minimum: 1, maximum: 2, makesFile: true,
@@ -116,7 +116,8 @@ export const freelistAbandonCommand: Command = {
       changeMeta(bytes, { freelist: FREELIST_NOT_STORED });
       file.patch(position, bytes);
     }
-    return "The freelist was abandoned in both meta pages.\nIt may cause some delay on next startup because bbolt needs to scan the whole db to reconstruct the free list.\n";
+    const where = valid.length === 2 ? "both meta pages" : `meta page ${valid[0]}; meta page ${1 - valid[0]!} is not valid, and was left as it is`;
+    return `The freelist was abandoned in ${where}.\nIt may cause some delay on next startup because bbolt needs to scan the whole db to reconstruct the free list.\n`;
   }),
 };
 

@@ -75,6 +75,19 @@ test("freelist abandon and rebuild: the same content, the free pages found again
   }
 });
 
+test("freelist abandon says which meta page it has left as it was", async () => {
+  for (const bad of [0, 1]) {
+    const source = fixtureCopy("nested-5");
+    const bytes = readFileSync(source);
+    bytes[bad * 4096 + 16 + 40]! ^= 1;                   // a field under the checksum
+    writeFileSync(source, bytes);
+    const { path, text } = await operate(source, ["freelist", "abandon"]);
+    assert.match(text, new RegExp(`^The freelist was abandoned in meta page ${1 - bad}; meta page ${bad} is not valid, and was left as it is\\.\nIt may cause some delay`));
+    assert.deepEqual(readFileSync(path).subarray(bad * 4096, (bad + 1) * 4096), bytes.subarray(bad * 4096, (bad + 1) * 4096));
+    assert.equal(content(path).sha256, content(source).sha256);
+  }
+});
+
 test("a wrong freelist is mended by abandoning and rebuilding it", async () => {
   for (const name of ["page-leaked", "freelist-lists-page-twice", "freelist-count-huge", "freelist-is-leaf"]) {
     const { path } = await operate(fixtureOriginal(name), ["freelist", "abandon"]);
