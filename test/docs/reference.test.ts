@@ -12,6 +12,12 @@ test("docs/reference.md is what the docstrings say", () => {
   assert.equal(readDocument("docs/reference.md"), referencePage(), `make it anew: ${REFERENCE_COMMAND}`);
 });
 
+test("a member of an argument keeps its name: it does not fall out of the code into the text", () => {
+  const page = readDocument("docs/reference.md");
+  assert.match(page, /\*\*`options\.graceMs`\*\*: after this long/);
+  assert.doesNotMatch(page, /\*\*:\.\w/);
+});
+
 test("every value that an entry point exports is in it", () => {
   const headings = new Set([...readDocument("docs/reference.md").matchAll(/^### (\w+)$/gm)].map(([, name]) => name));
   const names = [engine, images, conformance, testing].flatMap((entryPoint) => Object.keys(entryPoint));

@@ -98,7 +98,7 @@ function commentBefore(lines: readonly string[], at: number): string[] {
 /** One paragraph: the text, then what the tags say. */
 function describe(comment: readonly string[]): string {
   const text = comment.join(" ")
-    .replace(/@throws\b/g, "**Throws**").replace(/@returns\b/g, "**Returns**").replace(/@see\b/g, "**See**").replace(/@param (\w+)/g, "**`$1`**:");
+    .replace(/@throws\b/g, "**Throws**").replace(/@returns\b/g, "**Returns**").replace(/@see\b/g, "**See**").replace(/@param ([\w.]+)/g, "**`$1`**:");
   return text.split(/(`[^`]*`)/).map((part, i) => (i % 2 === 0 ? part.replaceAll("<", "&lt;") : part)).join("").trim();
 }
 
