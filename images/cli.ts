@@ -20,7 +20,7 @@ Commands
   ls TARGET [FILTER ...]         list images in name order; FILTER as ctr's, e.g. 'name~=nginx' or labels.env==prod
   get TARGET NAME                show one image
   put TARGET NAME --digest DIGEST --size BYTES [--media-type TYPE] [--label KEY=VALUE ...]
-                                 create the image or replace it
+                                 create the image or replace it; default TYPE: an OCI image manifest's
   rm TARGET NAME [NAME ...]      delete images
   namespaces FILE                list the containerd namespaces of a database file
   serve FILE ADDRESS             serve a file's images over gRPC until interrupted, for ctr and other clients;

@@ -39,21 +39,21 @@ export type Handler = (request: Buffer, call: CallContext) => Promise<Answer> | 
 
 /** How much a client may cost. Infinity is no limit. */
 export interface ServerLimits {
-  /** Milliseconds in which a call's request must be complete. */
+  /** Milliseconds in which a call's request must be complete; default 30,000. */
   readonly requestMs: number;
-  /** Milliseconds without progress after which an answer that is not read is given up. */
+  /** Milliseconds without progress after which an answer that is not read is given up; default 30,000. */
   readonly answerMs: number;
-  /** Milliseconds in which a new connection must have said that it speaks HTTP/2. */
+  /** Milliseconds in which a new connection must have said that it speaks HTTP/2; default 10,000. */
   readonly handshakeMs: number;
-  /** Milliseconds after which a connection without calls is closed. */
+  /** Milliseconds after which a connection without calls is closed; default 600,000. */
   readonly idleMs: number;
-  /** Calls at once on one connection. */
+  /** Calls at once on one connection; default 100. */
   readonly callsPerConnection: number;
-  /** Connections at once. */
+  /** Connections at once; default 1,000. */
   readonly connections: number;
-  /** Bytes of all requests that are not answered yet; a connection's are a quarter of them at most. */
+  /** Bytes of all requests that are not answered yet, default 256 MiB; a connection's are a quarter of them at most. */
   readonly requestBytes: number;
-  /** Bytes of all answers that are not read yet; a connection's are a quarter of them at most. Calls whose answers find no room wait. */
+  /** Bytes of all answers that are not read yet, default 256 MiB; a connection's are a quarter of them at most. Calls whose answers find no room wait. */
   readonly answerBytes: number;
 }
 

@@ -15,7 +15,7 @@ export const Status = {
   INTERNAL: 13, UNAVAILABLE: 14, DATA_LOSS: 15, UNAUTHENTICATED: 16,
 } as const;
 
-/** One of gRPC's status codes. */
+/** One of gRPC's status codes: 0 (OK) to 16. */
 export type StatusCode = (typeof Status)[keyof typeof Status];
 
 /** A call that ended with a status other than OK. */

@@ -152,7 +152,7 @@ export class DB {
   }
 
   /**
-   * Runs a function in a write transaction together with those of other callers: many calls, one commit. Resolves when it is durable.
+   * Runs a function in a write transaction together with those of other callers: many calls, up to 1,000, one commit. Resolves when it is durable.
    * A function that throws has its own call rejected; the others commit without it. So a function may run more than once.
    * @throws (rejects with) what `updateAsync` rejects with
    */
@@ -295,7 +295,7 @@ export class DB {
 
   // ---- the database
 
-  /** Counters. @see bbolt DB.Stats */
+  /** Counters. @throws BoltError DATABASE_NOT_OPEN @see bbolt DB.Stats */
   stats(): Stats {
     this.#requireOpen();
     const { freelist, meta, options } = this.#pager;
@@ -329,8 +329,8 @@ export class DB {
   }
 
   /**
-   * Copies the newest committed state, byte for byte, while readers and writers go on. The copy is checked and made durable before it gets its
-   * name; it replaces a file that is there.
+   * Copies the newest committed state, page for page up to the last in use, while readers and writers go on; both meta pages of the copy lead to that state.
+   * The copy is checked and made durable before it gets its name; it replaces a file that is there.
    * @throws (rejects with) BoltError DATABASE_NOT_OPEN, also when it is closed meanwhile; CORRUPT when the check finds a problem; IO; TIMEOUT when
    * the file at `path` is a database that somebody has open; STALE_SNAPSHOT on a file that is read live, when its writer has moved on
    */

@@ -22,7 +22,7 @@ const MAX_SEQUENCE = 0xffff_ffff_ffff_ffffn;
 /** The members of a bucket that write. */
 type WriteMembers = "put" | "delete" | "createBucket" | "createBucketIfNotExists" | "createBucketOf" | "deleteBucket" | "moveBucket" | "nextSequence" | "setSequence";
 
-/** A bucket of a read transaction: no member that writes. By value such a call throws TX_NOT_WRITABLE. */
+/** A bucket of a read transaction, without `put`, `delete`, the members that make, delete and move buckets, `nextSequence` and `setSequence`. By value such a call throws TX_NOT_WRITABLE. */
 export interface ReadBucket extends Omit<Bucket, WriteMembers | "bucket" | "fillPercent" | "tx"> {
   readonly tx: ReadTx;
   readonly fillPercent: number;

@@ -39,7 +39,7 @@ export interface TxOwner {
 /** The members of a transaction that write. */
 type WriteMembers = "createBucket" | "createBucketIfNotExists" | "deleteBucket" | "moveBucket" | "onCommit" | "commit";
 
-/** A read transaction: a snapshot, with no member that writes. By value such a call throws TX_NOT_WRITABLE. */
+/** A read transaction: a snapshot, without `createBucket`, `createBucketIfNotExists`, `deleteBucket`, `moveBucket`, `onCommit` and `commit`. By value such a call throws TX_NOT_WRITABLE. */
 export interface ReadTx extends Omit<Tx, WriteMembers | "bucket" | "forEach"> {
   bucket(name: BytesLike): ReadBucket | undefined;
   forEach(visit: (name: Buffer, bucket: ReadBucket) => void): void;

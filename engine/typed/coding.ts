@@ -12,7 +12,7 @@ export interface Codecs<K, V> {
   readonly value: Codec<V>;
 }
 
-/** What `prefix` takes: bytes (or text) that the encoded key starts with, and for tuples the first parts. */
+/** What `prefix` takes: bytes (or text) that the encoded key starts with, and for tuples the first parts: of `[A, B]` also `[A]`. */
 export type KeyPrefix<K> = BytesLike | (K extends readonly unknown[] ? Readonly<LeadingParts<K>> : never);
 
 type LeadingParts<T extends readonly unknown[]> = T extends readonly [...infer Head, unknown] ? T | LeadingParts<Head> : T;

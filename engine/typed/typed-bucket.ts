@@ -22,7 +22,7 @@ export interface TypedEntry<K, V> {
 /** The members of a typed bucket that write. */
 type WriteMembers = "put" | "delete" | "createBucket" | "createBucketIfNotExists" | "deleteBucket" | "moveBucket" | "nextSequence" | "setSequence";
 
-/** A typed bucket of a read transaction: no member that writes. */
+/** A typed bucket of a read transaction: no member that writes, as in `ReadBucket`. */
 export interface ReadTypedBucket<K, V> extends Omit<TypedBucket<K, V>, WriteMembers | "bucket" | "fillPercent" | "untyped" | "tx"> {
   readonly untyped: ReadBucket;
   readonly fillPercent: number;
