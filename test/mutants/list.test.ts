@@ -1,4 +1,4 @@
-/** The list of mutants is what docs/reliability.md says it is, and a mutant that no longer fits the source is refused. */
+/** The list of mutants is what docs/mutants.md says it is, as many as docs/reliability.md says, and a mutant that no longer fits the source is refused. */
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -21,11 +21,11 @@ test("every mutant fits the source as it is", () => {
   for (const mutant of allMutants) applyMutant(mutant, readFileSync(join(repositoryRoot, mutant.file), "utf8"));
 });
 
-test("docs/reliability.md lists exactly these mutants", () => {
-  const text = readFileSync(join(repositoryRoot, "docs", "reliability.md"), "utf8");
+test("docs/mutants.md lists exactly these mutants, and docs/reliability.md says how many", () => {
+  const text = readFileSync(join(repositoryRoot, "docs", "mutants.md"), "utf8");
   const [, table = ""] = /\n\| mutant \| file \| what it does to a user \| asked first \|\n\|[ -|]+\|\n((?:\|.*\|\n)+)/.exec(text) ?? [];
   assert.deepEqual(table.trimEnd().split("\n"), tableRows(allMutants), "node dist/test/mutants/main.js --table prints it");
-  assert.match(text, new RegExp(`puts ${allMutants.length} mistakes into the engine`));
+  assert.match(readFileSync(join(repositoryRoot, "docs", "reliability.md"), "utf8"), new RegExp(`puts ${allMutants.length} mistakes into the engine`));
 });
 
 test("a mutant whose text is not in the file exactly once is stale, and so is one that changes nothing", () => {

@@ -1,4 +1,4 @@
-/** All mutants, and the table of them that docs/reliability.md shows. */
+/** All mutants, and the table of them that docs/mutants.md shows. */
 import { dbMutants } from "./db.js";
 import { formatMutants } from "./format.js";
 import type { Mutant } from "./mutant.js";

@@ -4,7 +4,7 @@
  *     npm run test:mutants                            all
  *     npm run test:mutants -- --only quarantine       those with this in their name or file
  *     npm run test:mutants -- --own                   asking no tests but those that each mutant names: finds what is missing there sooner
- *     npm run test:mutants -- --table                 the table of docs/reliability.md
+ *     npm run test:mutants -- --table                 the table of docs/mutants.md
  *
  * A mutant's own tests are asked first, then all of the engine's, the power cuts among them. Exits with 1 when one survives.
  */
