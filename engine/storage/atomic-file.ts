@@ -1,9 +1,9 @@
 /**
- * Writing a file so that it is there whole or not at all: under a temporary name, made durable, then renamed into place, and the new name made
+ * Writing a file so that it is there whole or not at all: under a temporary name, made durable, then given its name, and the new name made
  * durable too. A power cut at any moment leaves what was at the path before, or the whole new file.
  */
 import { randomUUID } from "node:crypto";
-import { existsSync, lstatSync, renameSync, rmSync } from "node:fs";
+import { existsSync, linkSync, lstatSync, renameSync, rmSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { BoltError, boltError, ioError, orClose, quietly, systemCode, wrapIo } from "../base/errors.js";
 import { type FileStorage, openFileStorage, REPLACED_MAX, syncFolder } from "./file-storage.js";
@@ -18,11 +18,11 @@ export interface Destination {
   readonly path: string;
   /** Makes an empty file under the temporary name. @throws BoltError TIMEOUT where the name cannot be given away */
   open(): Storage;
-  /** Gives the file, which is closed and durable, its name; what had the name before is gone. */
+  /** Gives the file, which is closed and durable, its name; what had the name before is gone. @throws BoltError TIMEOUT where that is open by now */
   rename(): void;
   /** Makes the names of the folder durable. */
   syncNames(): void;
-  /** Removes the file under the temporary name, if there is one. */
+  /** Removes the file under the temporary name; where there is none, or it cannot be removed, what that throws is told to nobody. */
   remove(): void;
 }
 
@@ -91,9 +91,8 @@ class FileDestination implements Destination {
     this.path = path;
     this.#mode = mode;
     // Threads of this process, and processes of other containers, may write to the same path at a time: they have the same process id.
-    const name = basename(path);
-    const room = name.length > MAX_KEPT_NAME ? path.slice(0, path.length - name.length + MAX_KEPT_NAME) : path;
-    this.#temporary = `${room}.${randomUUID().slice(0, 13)}.tmp`;
+    const kept = path.slice(0, path.length - Math.max(0, basename(path).length - MAX_KEPT_NAME));
+    this.#temporary = `${kept}.${randomUUID().slice(0, 13)}.tmp`;
   }
 
   open(): Storage {
@@ -104,6 +103,13 @@ class FileDestination implements Destination {
   }
 
   rename(): void {
+    try {
+      // A second name fails where the name is taken: a rename would replace a database that was made there since somebody looked.
+      linkSync(this.#temporary, this.path);
+      return quietly(() => this.remove());
+    } catch {
+      // It is taken, or the file system has no second names.
+    }
     // Locked until it has lost its name: whoever opens it meanwhile, or waits for its lock, sees that it has and opens the new one.
     const present = lockPresent(this.path);
     try {
@@ -120,7 +126,7 @@ class FileDestination implements Destination {
   }
 
   remove(): void {
-    rmSync(this.#temporary, { force: true });
+    rmSync(this.#temporary);
   }
 }
 

@@ -291,7 +291,7 @@ function renumbersFiles(path: string): boolean {
 export function syncFolder(path: string): void {
   let fd: number | undefined;
   try {
-    fd = openSync(path, constants.O_RDONLY);
+    fd = openSync(path, "r");
     fsyncSync(fd);
   } catch (error) {
     if (!isFolderSyncRefused(error)) throw error;

@@ -85,13 +85,18 @@ export const storageMutants: readonly Mutant[] = [
     harm: "whoever has it open goes on writing to a file without a name", tests: ["engine/db/target"],
   },
   {
+    name: "a free name is given by a rename", file: "engine/storage/atomic-file.ts",
+    find: "linkSync(this.#temporary, this.path);", replace: "renameSync(this.#temporary, this.path);",
+    harm: "a database that is made there in that moment loses its name, and what is committed to it", tests: ["engine/db/target"],
+  },
+  {
     name: "a file is unlocked before it is replaced", file: "engine/storage/atomic-file.ts",
     find: 'if (process.platform === "win32") present?.close();', replace: "present?.close();",
     harm: "who waits for its lock commits to a file that loses its name", tests: ["engine/db/target"],
   },
   {
     name: "threads write copies under one temporary name", file: "engine/storage/atomic-file.ts",
-    find: "`${room}.${randomUUID().slice(0, 13)}.tmp`", replace: "`${room}.${process.pid}.tmp`",
+    find: "`${kept}.${randomUUID().slice(0, 13)}.tmp`", replace: "`${kept}.${process.pid}.tmp`",
     harm: "half of a copy gets the name of a whole one", tests: ["engine/storage/atomic-file"],
   },
   {

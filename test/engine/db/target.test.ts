@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, linkSync, readdirSync, renameSync, rmSync, statSync, symlinkSync } from "node:fs";
+import fs, { existsSync, linkSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, symlinkSync } from "node:fs";
 import { createRequire, syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
@@ -211,6 +211,73 @@ test("a copy that is in place is none that failed, though the file that it repla
   t.mock.restoreAll();
   db.close();
   const copy = open(target);
+  copy.view((tx) => assert.deepEqual([...tx.buckets()].map(String), ["a"]));
+  copy.close();
+});
+
+const REPLACES_FS = { skip: "Bun" in globalThis || "Deno" in globalThis ? "replaces functions of node:fs" : false };
+
+/** Does something else in place of functions of the system, or before them, while `work` runs. */
+function interposing(instead: Partial<Record<"linkSync" | "renameSync" | "rmSync", (from: string, to: string) => void>>, work: () => void): void {
+  const { linkSync: link, renameSync: rename, rmSync: remove } = fs;
+  Object.assign(fs, instead);
+  syncBuiltinESMExports();
+  try {
+    work();
+  } finally {
+    Object.assign(fs, { linkSync: link, renameSync: rename, rmSync: remove });
+    syncBuiltinESMExports();
+  }
+}
+
+function refuse(): void {
+  throw Object.assign(new Error("EPERM: operation not permitted"), { code: "EPERM" });
+}
+
+test("a copy does not replace a database that is made under its name in the last moment", REPLACES_FS, () => {
+  const { db } = made("source.db");
+  const target = tempPath("target.db");
+  let meanwhile: DB | undefined;
+  const makeBefore = (work: (from: string, to: string) => void) => (from: string, to: string): void => {
+    meanwhile ??= open(target);
+    work(from, to);
+  };
+  interposing({ linkSync: makeBefore(linkSync), renameSync: makeBefore(renameSync) }, () => {
+    assert.throws(() => db.compact(target), boltError("TIMEOUT", /target\.db is in use/));
+  });
+  assert.ok(meanwhile !== undefined, "it was made");
+  meanwhile.update((tx) => tx.createBucket("acknowledged"));
+  meanwhile.close();
+  db.close();
+  const again = open(target);
+  again.view((tx) => assert.deepEqual([...tx.buckets()].map(String), ["acknowledged"]));
+  again.close();
+  assert.deepEqual(readdirSync(tempFolder()).filter((name) => name.endsWith(".tmp")), []);
+});
+
+test("a file system without second names gets copies, too, and there no database in use is replaced either", REPLACES_FS, () => {
+  const { db } = made("source.db");
+  const { path: used, db: other } = made("used.db");
+  const target = tempPath("target.db");
+  interposing({ linkSync: refuse }, () => {
+    for (let i = 0; i < 2; i++) db.compact(target);
+    assert.throws(() => db.compact(used), boltError("TIMEOUT", /used\.db is in use/));
+  });
+  for (const each of [db, other]) each.close();
+  const copy = open(target);
+  copy.view((tx) => assert.deepEqual([...tx.buckets()].map(String), ["a"]));
+  copy.close();
+  assert.deepEqual(readdirSync(tempFolder()).filter((name) => name.endsWith(".tmp")), []);
+});
+
+test("a copy that is in place is none that failed, though its temporary name cannot be removed", REPLACES_FS, () => {
+  const folder = tempPath("sticky");
+  mkdirSync(folder);
+  const { db } = made("source.db");
+  interposing({ rmSync: refuse }, () => { db.compact(join(folder, "copy.db")); });
+  db.close();
+  assert.match(readdirSync(folder).sort().join(" "), /^copy\.db copy\.db\.[\da-f-]{13}\.tmp$/);
+  const copy = open(join(folder, "copy.db"));
   copy.view((tx) => assert.deepEqual([...tx.buckets()].map(String), ["a"]));
   copy.close();
 });
