@@ -5,7 +5,7 @@
 import { randomUUID } from "node:crypto";
 import { chmodSync, chownSync, closeSync, copyFileSync, existsSync, fsyncSync, ftruncateSync, linkSync, lstatSync, openSync, readdirSync, readSync, realpathSync, renameSync, rmSync, statSync, writeSync, type Stats } from "node:fs";
 import { basename, dirname, join, sep } from "node:path";
-import { BoltError, isFolderSyncRefused, systemCode } from "../base/errors.js";
+import { BoltError, isFolderSyncRefused, quietly, systemCode, wrapIo } from "../base/errors.js";
 import type { Arguments } from "./args.js";
 import { Failure, UsageError } from "./command.js";
 import { DescriptorOutput, writeJson, type Io } from "./io.js";
@@ -25,34 +25,36 @@ const MAX_KEPT_NAME = 30;
  * Has `fill` make a file under a temporary name and gives it its place.
  * @param original what it is a copy of: it gets its permissions, and its owner where that may be given
  * @param ownerMay permissions that its owner has in any case
- * @throws Failure EXISTS when the name is taken; what `fill` throws, and then nothing is left behind
+ * @throws Failure EXISTS when the name is taken; what `fill` throws, and then nothing is left behind; BoltError IO when the name cannot be made durable: then the
+ * new file is in place
  */
 export async function withNewFile<T>(io: Io, path: string, fill: (temporary: string) => T | Promise<T>, original?: string, ownerMay: number = OWNER_READS): Promise<T> {
   refuseExisting(path);
   const temporary = temporaryName(path);
   io.temporary(temporary);
+  let result: T;
   try {
     const stats = original === undefined ? undefined : statSync(original);
-    const result = await fill(temporary);
+    result = await fill(temporary);
     finishFile(temporary, () => { if (stats !== undefined) makeLike(io, temporary, stats, ownerMay); });
     moveIntoPlace(temporary, path);
-    syncFolder(dirname(path));
-    return result;
   } catch (error) {
-    removeTemporary(temporary);
+    quietly(() => removeTemporary(temporary));
     nameTarget(error, temporary, path);
     throw error;
   }
+  wrapIo(`write ${path}: the new file is in place, but a power cut may undo that; remove it and write it again`, () => syncFolder(dirname(path)));
+  return result;
 }
 
 /** Has what the system says of the temporary file, or of writing without a word of which file, name the file that somebody has asked for. */
 function nameTarget(error: unknown, temporary: string, path: string): void {
   const cause = error instanceof BoltError ? error.cause : error;
   if (!(error instanceof Error) || !(cause instanceof Error) || systemCode(cause) === undefined) return;
-  // The engine has temporary files of its own, which begin with this one's name.
+  // The engine has temporary files of its own, which begin with this one's name; and what it says is in place under this one is removed.
   const [first = "", ...others] = error.message.split(temporary);
   const isOfWriting = "syscall" in cause && cause.syscall !== "read" && !("path" in cause);
-  error.message = others.length === 0 && isOfWriting ? `${first} '${path}'` : [first, ...others.map((text) => text.replace(/^[\w.-]*/, ""))].join(path);
+  error.message = others.length === 0 && isOfWriting ? `${first} '${path}'` : [first, ...others.map((text) => text.replace(/^[\w.-]*(?:: the new file is in place[^:]*)?/, ""))].join(path);
 }
 
 /**
@@ -140,7 +142,8 @@ function moveIntoPlace(temporary: string, path: string): void {
     // File systems without second names, such as FAT.
     return renameSync(temporary, path);
   }
-  rmSync(temporary);
+  // The file is in place, whatever becomes of its other name.
+  quietly(() => rmSync(temporary));
 }
 
 function syncFolder(path: string): void {
