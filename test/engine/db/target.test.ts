@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import fs, { existsSync, linkSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, symlinkSync } from "node:fs";
+import fs, { existsSync, linkSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync } from "node:fs";
 import { createRequire, syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
@@ -213,6 +213,22 @@ test("a copy that is in place is none that failed, though the file that it repla
   const copy = open(target);
   copy.view((tx) => assert.deepEqual([...tx.buckets()].map(String), ["a"]));
   copy.close();
+});
+
+test("of a symbolic link the link is replaced, and the file that it led to stays as it was", async () => {
+  const { path, db } = made("led-to.db");
+  db.close();
+  const before = readFileSync(path);
+  const { db: source } = made("source.db");
+  const link = tempPath("link.db");
+  for (const copy of [() => source.compact(link), () => source.backup(link), () => source.view((tx: ReadTx) => { tx.copyTo(link); })]) {
+    symlinkSync(path, link);
+    await copy();
+    assert.ok(lstatSync(link).isFile());
+    assert.deepEqual(readFileSync(path), before);
+    rmSync(link);
+  }
+  source.close();
 });
 
 const REPLACES_FS = { skip: "Bun" in globalThis || "Deno" in globalThis ? "replaces functions of node:fs" : false };
