@@ -222,7 +222,7 @@ export const pagerMutants: readonly Mutant[] = [
   },
   {
     name: "a torn manifest counts as none", file: RECOVERY,
-    find: 'if (manifest === "torn" && pgid === metaPageOf(meta.txid)) return "its meta page is not whole";', replace: "",
+    find: 'if (manifest === "torn" && pgid === metaPageOf(txid)) return "its meta page is not whole";', replace: "",
     harm: "with one sync a commit is trusted of which nobody knows whether it is whole", tests: ["engine/pager/torn-manifest"],
   },
   {
