@@ -243,8 +243,9 @@ export function writePart(plan: Plan, { file, modules }: Part, mapOf: (path: str
     const lines = linesOf(module, map, [...module.exportWords, ...placeEdits(plan, file, module)], module.imports);
     const isFlat = topLevel.take(privateNames(module));
     builtins.add(module.imports, isFlat);
-    // The folder is that of the part.
-    return [{ lines: plainLines(`// ${module.path.slice(module.path.indexOf("/") + 1)}`) }, { lines: isFlat ? lines : wrap(module, lines), map, path: module.path }];
+    // The first folder is that of the part.
+    const name = module.path.slice(module.path.indexOf("/") + 1, module.path.lastIndexOf("."));
+    return [{ lines: plainLines(`// ${name}`) }, { lines: isFlat ? lines : wrap(module, lines), map, path: module.path }];
   });
   const head = `// ${modules.length} modules in one, written by the build\n${builtins}\n${fromClauses("import", file, foreign)}`;
   const exported = modules.flatMap(({ exports }) => exports).sort();
