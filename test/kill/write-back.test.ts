@@ -4,23 +4,18 @@
  */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdirSync, truncateSync, writeFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { setTimeout } from "node:timers/promises";
 import { BoltError, type DB, open } from "../../engine/index.js";
 import { openFileStorage } from "../../engine/storage/file-storage.js";
+import { detach, makeImage, mountImage, run, unmount } from "../support/loop-disk.js";
 import { Random, seedOfRun } from "../support/random.js";
 import { tempPath } from "../support/temp.js";
 
 const IMAGE_SIZE = 200 << 20;
 const KEY_COUNT = 60_000;
 const PUTS_A_COMMIT = 2000;
-
-function run(command: string, ...args: readonly string[]): void {
-  const { status, stderr, error } = spawnSync(command, args, { encoding: "utf8" });
-  if (status !== 0) throw new Error(`${command} ${args.join(" ")}: ${error?.message ?? stderr}`);
-}
 
 /** A file system on a disk that has room for a part of what it promises. */
 class FailingDisk {
@@ -36,11 +31,8 @@ class FailingDisk {
     mkdirSync(this.#memory);
     run("mount", "-t", "tmpfs", "-o", `size=${mebibytes}m`, "tmpfs", this.#memory);
     try {
-      mkdirSync(this.folder);
-      writeFileSync(this.#image, "");
-      truncateSync(this.#image, IMAGE_SIZE);
-      run("mkfs.ext4", "-q", "-E", "lazy_itable_init=1", this.#image);
-      run("mount", "-o", "loop", this.#image, this.folder);
+      makeImage(this.#image, "ext4", IMAGE_SIZE, "-E", "lazy_itable_init=1");
+      mountImage(this.#image, this.folder);
     } catch (error) {
       run("umount", this.#memory);
       throw error;
@@ -49,17 +41,16 @@ class FailingDisk {
 
   /** Gives it all its room, and looks at it as after a power cut. */
   async repair(): Promise<void> {
-    // A sync under way keeps its descriptor, and that the disk as it was.
-    for (let i = 0; i < 5000 && spawnSync("umount", [this.folder]).status !== 0; i++) await setTimeout(1);
+    await unmount(this.folder);
     run("mount", "-o", "remount,size=400m", this.#memory);
     // Its status says what was mended.
     spawnSync("e2fsck", ["-fy", this.#image]);
-    run("mount", "-o", "loop", this.#image, this.folder);
+    mountImage(this.#image, this.folder);
   }
 
   remove(): void {
-    spawnSync("umount", ["-l", this.folder]);
-    spawnSync("umount", ["-l", this.#memory]);
+    detach(this.folder);
+    detach(this.#memory);
   }
 }
 
