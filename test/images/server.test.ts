@@ -152,6 +152,15 @@ describe("a server of images", () => {
     await stillServes();
   });
 
+  it("does not begin a call whose deadline has passed before any timer could tell", async () => {
+    for (const timeout of ["0S", "1n", "1u"]) {
+      const answer = await rawCall(session, GET, frame(encodeName("late")), { "grpc-timeout": timeout });
+      const begun = store.waiting.splice(0);
+      begun.forEach((go) => go());
+      assert.deepEqual([answer.grpcStatus, begun.length], [Status.DEADLINE_EXCEEDED, 0], timeout);
+    }
+  });
+
   it("tells the store that a client has left", async () => {
     store.aborted.length = 0;
     const stream = rawStream(session, GET);
