@@ -77,6 +77,7 @@ export async function imagesCommand(argv: readonly string[], io: CommandIo): Pro
     if (name === undefined) throw new UsageError("which command?");
     const command = COMMANDS.get(name);
     if (command === undefined) throw new UsageError(`unknown command ${JSON.stringify(name)}`);
+    requireOptionsOf(name, Object.keys(values));
     return await command(rest, optionsOf(values), io);
   } catch (error) {
     return report(error, argv.includes("--json"), io);
@@ -87,6 +88,20 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
   ["ls", list], ["list", list], ["get", get], ["put", put], ["rm", remove], ["delete", remove],
   ["namespaces", namespaces], ["serve", serve],
 ]);
+
+/** What every command takes: how to write, and what not to tell. */
+const COMMON_OPTIONS: readonly string[] = ["json", "quiet"];
+const STORE_OPTIONS: readonly string[] = ["namespace", "timeout"];
+const OPTIONS: ReadonlyMap<string, readonly string[]> = new Map([
+  ["put", [...STORE_OPTIONS, "digest", "size", "media-type", "label"]], ["namespaces", []], ["serve", ["namespace"]],
+]);
+
+/** @throws UsageError for an option of other commands: passed over, it would seem to be a condition or a limit */
+function requireOptionsOf(command: string, given: readonly string[]): void {
+  const own = OPTIONS.get(command) ?? STORE_OPTIONS;
+  const foreign = given.find((name) => !COMMON_OPTIONS.includes(name) && !own.includes(name));
+  if (foreign !== undefined) throw new UsageError(`${command} has no option --${foreign}`);
+}
 
 async function list(values: readonly string[], options: Options, io: CommandIo): Promise<number> {
   const [target, ...filters] = values;

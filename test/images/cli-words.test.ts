@@ -105,3 +105,17 @@ test("names are escaped on a terminal, and are themselves in a pipe", async () =
   assert.equal((await run("namespaces", strange)).out, "n\x1b[2J\n");
   assert.equal((await runOnTerminal("rm", path, name)).out, "a\\x1b[2Jb\\x9bc\n");
 });
+
+test("an option that a command does not have is a wrong command line and not passed over: rm --digest would delete whatever is there", async () => {
+  const path = tempPath("options.db");
+  await put(path, "a", "-n", "team");
+  for (const [option, ...words] of [
+    ["--digest", "rm", path, "a", "-n", "team", "--digest", digest("b")], ["--label", "ls", path, "-n", "team", "--label", "k=v"],
+    ["--size", "get", path, "a", "-n", "team", "--size", "1"], ["--media-type", "delete", path, "a", "-n", "team", "--media-type", "m"],
+    ["--namespace", "namespaces", path, "-n", "team"], ["--timeout", "serve", path, `unix:${tempPath("s")}`, "--timeout", "5"],
+  ] as const) {
+    const { err, status } = await run(...words);
+    assert.deepEqual([status, err.split("\n")[0]], [2, `hexbolt images: ${words[0]} has no option ${option}`]);
+  }
+  assert.equal((await run("ls", path, "-n", "team", "-q")).out, "a\n");
+});
