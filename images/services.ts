@@ -90,8 +90,8 @@ function decoding(handler: Handler): Handler {
 }
 
 function namespaceOf(call: CallContext): string {
-  // Of a header that comes more than once Node makes one text: containerd takes the first.
-  const at = call.rawHeaders.indexOf(NAMESPACE_HEADER);
+  // Of a header that comes more than once Node makes one text: containerd takes the first. Names and values stand here in turns.
+  const at = call.rawHeaders.findIndex((text, index) => index % 2 === 0 && text === NAMESPACE_HEADER);
   const namespace = at < 0 ? "" : call.rawHeaders[at + 1]!;
   if (namespace === "") throw new GrpcError(Status.FAILED_PRECONDITION, "namespace is required: failed precondition");
   validateNamespace(namespace);

@@ -12,7 +12,8 @@ import { decodeImages, decodeName, encodeImageField, encodeName, encodeTexts } f
 import { EARLY_SERVICE, PRESENT_SERVICE, imageServices } from "../../images/services.js";
 import { tempPath } from "../support/temp.js";
 import { MapImageStore } from "./map-store.js";
-import { rawCall, rawSession } from "./raw-client.js";
+import { rawAnswer, rawCall, rawSession } from "./raw-client.js";
+import type { OutgoingHttpHeaders } from "node:http2";
 import type { Image, ListOptions } from "../../images/index.js";
 
 const GET = `/${PRESENT_SERVICE}/Get`;
@@ -27,6 +28,21 @@ test("of several namespaces the first counts, as to containerd", async () => {
   assert.equal(await list(["default", "../etc"]), Status.OK);
   assert.equal(await list(["../etc", "default"]), Status.INVALID_ARGUMENT);
   for (const one of ["a,b", "default, other", ""]) assert.notEqual(await list([one]), Status.OK, one);
+  session.destroy();
+  await server.close();
+});
+
+test("a header whose value reads like the namespace's name is not the namespace", async () => {
+  const server = await serveImages(new MapImageStore(), {});
+  const session = rawSession(server.address);
+  const status = async (headers: OutgoingHttpHeaders): Promise<number | undefined> => {
+    const stream = session.request({ ":method": "POST", ":path": LIST, "content-type": "application/grpc", te: "trailers", ...headers });
+    stream.end(frame(Buffer.alloc(0)));
+    return (await rawAnswer(stream)).grpcStatus;
+  };
+  const other = { "x-header": "containerd-namespace" };
+  assert.equal(await status({ ...other, "x-next": "default" }), Status.FAILED_PRECONDITION);
+  assert.equal(await status({ ...other, "containerd-namespace": "default" }), Status.OK);
   session.destroy();
   await server.close();
 });
