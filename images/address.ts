@@ -26,8 +26,11 @@ export function parseAddress(address: string): Endpoint {
   throw invalid(`address ${quote(address)} is neither a unix socket nor host:port`);
 }
 
-/** Bytes of a socket's path that the system takes; of a longer one Node would use the beginning. */
-export const SOCKET_PATH_BYTES_MAX: number = process.platform === "linux" ? 108 : 103;
+/**
+ * Bytes of a socket's path that the system takes with a zero behind it; of a longer one Node would use the beginning. Linux also takes one more byte and no
+ * zero, but Go connects to no such path.
+ */
+export const SOCKET_PATH_BYTES_MAX: number = process.platform === "linux" ? 107 : 103;
 
 /** Checks a socket's path. @throws ImagesError INVALID */
 export function requireSocketPath(path: string): string {

@@ -108,6 +108,13 @@ test("a path of the greatest length that the system takes is taken", { skip: pro
   await closeAll(server);
 });
 
+test("a path that leaves no room for the zero behind it is INVALID: Node would take it, clients in Go would not", { skip: process.platform === "win32" }, async () => {
+  const folder = dirname(tempPath("x"));
+  const path = `${folder}/${"s".repeat((process.platform === "linux" ? 108 : 104) - folder.length - 1)}`;
+  await assert.rejects(serveImages(new MapImageStore(), { path }), { code: "INVALID", message: /give a shorter one$/ });
+  assert.throws(() => connectImages(path), { code: "INVALID" });
+});
+
 test("an address that no server can have is INVALID", async () => {
   for (const options of [{ port: 70_000 }, { port: -1 }, { port: 1.5 }, { path: "" }, { path: "a\0b" }, { path: "\0abstract" }]) {
     await assert.rejects(serveImages(new MapImageStore(), options), { name: "ImagesError", code: "INVALID" }, JSON.stringify(options));
