@@ -169,7 +169,7 @@ export class RemoteImageStore implements EditableImageStore {
       return await this.#client.call(`/${service}/${method}`, message, {
         headers: { [NAMESPACE_HEADER]: this.#namespace ?? "default" },
         signal: limits.signal,
-        timeoutMs: limits.endsAt === Infinity ? undefined : Math.max(limits.endsAt - Date.now(), 1),
+        timeoutMs: limits.endsAt === Infinity ? undefined : Math.max(limits.endsAt - performance.now(), 1),
       });
     } catch (error) {
       if (!(error instanceof GrpcError)) throw error;
@@ -186,7 +186,7 @@ export class RemoteImageStore implements EditableImageStore {
 
   #within<T>(options: CallOptions | undefined, call: (limits: Limits) => Promise<T>): Promise<T> {
     const timeoutMs = callTimeoutMs(options, this.#timeoutMs) ?? this.#timeoutMs;
-    return withinLimits(options, timeoutMs, (signal) => call({ signal, endsAt: Date.now() + timeoutMs }));
+    return withinLimits(options, timeoutMs, (signal) => call({ signal, endsAt: performance.now() + timeoutMs }));
   }
 }
 
@@ -210,7 +210,7 @@ function requireKnown(name: string): void {
   if (!isShortEnough(name)) throw notFound(name);
 }
 
-/** One limit for all the messages that a call takes. */
+/** One limit for all the messages that a call takes. It ends by the clock that nobody sets. */
 interface Limits {
   readonly signal: AbortSignal | undefined;
   readonly endsAt: number;
