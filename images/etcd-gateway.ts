@@ -147,8 +147,8 @@ type Attempt =
 
 function readAnswer(httpStatus: number, text: string): Attempt {
   const body = parseObject(text);
-  // Every answer of etcd's has a header; what has none says nothing about the images.
-  if (httpStatus === 200 && isRecord(body?.["header"])) return { body: body! };
+  // Every answer of etcd's has a header with the store's revision; what has none says nothing about the images.
+  if (httpStatus === 200 && hasRevision(body)) return { body: body! };
   if (httpStatus === 200) return { body: undefined, fault: "its answer is none of etcd's", sent: true, isEtcd: false };
   const message = typeof body?.["message"] === "string" ? body["message"] : `HTTP status ${httpStatus}`;
   const code = typeof body?.["code"] === "number" ? body["code"] : undefined;
@@ -157,6 +157,12 @@ function readAnswer(httpStatus: number, text: string): Attempt {
   const isTemporary = body !== undefined || httpStatus >= 500 || httpStatus === TOO_MANY_REQUESTS;
   if (code === UNAVAILABLE || code === CANCELLED || code === undefined) return { body: undefined, fault: message, sent: true, isEtcd: isTemporary };
   throw new EtcdError(code === 0 ? UNKNOWN : code, message);
+}
+
+function hasRevision(body: Readonly<Record<string, unknown>> | undefined): boolean {
+  const header = body?.["header"];
+  const revision = isRecord(header) ? header["revision"] : undefined;
+  return typeof revision === "string" && /^\d{1,19}$/.test(revision);
 }
 
 function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {

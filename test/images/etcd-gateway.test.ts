@@ -35,6 +35,8 @@ const FOREIGN: readonly [string, unknown][] = [
   ["an object of something else", { status: "ok" }],
   ["a page", "<html>hello</html>"],
   ["a header that is none", { header: "x", kvs: [] }],
+  ["a header without a revision", { header: { cluster_id: "1" }, kvs: [], succeeded: true, responses: [] }],
+  ["a revision that is no text of digits", { header: { revision: 7 }, kvs: [], succeeded: true, responses: [] }],
   ["a key that was not asked for", { header, kvs: [{ key: base64("/other"), create_revision: "2", mod_revision: "3", value: record }], count: "1" }],
 ];
 
