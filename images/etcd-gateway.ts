@@ -58,6 +58,7 @@ const PAUSE_MS = 100;
 /** Deno's fetch repeats a POST by itself when a connection that was used before is cut, and does not say so. */
 const FETCH_REPEATS = "Deno" in globalThis;
 
+const REDIRECTIONS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 const TOO_MANY_REQUESTS = 429;
 const CANCELLED = 1;
 const UNKNOWN = 2;
@@ -130,7 +131,8 @@ export class EtcdGateway {
       // No `AbortSignal.any` of `AbortSignal.timeout`: Node 20 collects the timeout with the garbage, and a dead endpoint is never left.
       return await withinLimits({ signal: call.signal }, this.#attemptMs, async (signal) => {
         const response = await fetch(`${endpoint}/v3/${path}`, {
-          method: "POST", body, signal: signal!, headers: { "content-type": "application/json", ...this.#headers },
+          // A redirection would take the headers, a password perhaps, to where nobody has sent them.
+          method: "POST", body, signal: signal!, headers: { "content-type": "application/json", ...this.#headers }, redirect: "manual",
         });
         return readAnswer(response.status, await response.text());
       });
@@ -150,6 +152,9 @@ function readAnswer(httpStatus: number, text: string): Attempt {
   // Every answer of etcd's has a header with the store's revision; what has none says nothing about the images.
   if (httpStatus === 200 && hasRevision(body)) return { body: body! };
   if (httpStatus === 200) return { body: undefined, fault: "its answer is none of etcd's", sent: true, isEtcd: false };
+  if (REDIRECTIONS.has(httpStatus)) {
+    return { body: undefined, fault: `it redirects elsewhere (HTTP status ${httpStatus}), which is not followed`, sent: true, isEtcd: false };
+  }
   const message = typeof body?.["message"] === "string" ? body["message"] : `HTTP status ${httpStatus}`;
   const code = typeof body?.["code"] === "number" ? body["code"] : undefined;
   // No leader, a leader that changed, a request that timed out inside, a proxy whose server begins anew: the cluster may be well again in a moment.

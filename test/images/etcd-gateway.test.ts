@@ -93,6 +93,29 @@ test("an endpoint that has only pages to answer with is not asked until the time
   server.closeAllConnections();
 });
 
+test("a redirection is not followed: it is told as that, and nobody else hears the password", async () => {
+  const elsewhere = await endpointOf({ header, kvs: [], count: "0" });
+  for (const httpStatus of [301, 302, 307, 308]) {
+    const server = createServer((request, response) => {
+      request.resume();
+      request.once("end", () => response.writeHead(httpStatus, { location: `${elsewhere.url}${request.url}` }).end());
+    }).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const address = server.address();
+    assert.ok(typeof address === "object" && address !== null);
+    const url = `http://127.0.0.1:${address.port}`;
+    const store = new EtcdImageStore({ endpoints: url, headers: { Authorization: "secret" } });
+    for (const call of [store.get("a"), store.put("a", target)]) {
+      await assert.rejects(call, { code: "UNAVAILABLE", message: new RegExp(`${url}: it redirects elsewhere \\(HTTP status ${httpStatus}\\), which is not followed`) });
+    }
+    server.close();
+    server.closeAllConnections();
+  }
+  assert.equal(elsewhere.requestCount(), 0);
+  elsewhere.server.close();
+  elsewhere.server.closeAllConnections();
+});
+
 test("a proxy whose server begins anew is waited for", async () => {
   for (const httpStatus of [502, 503, 504, 429]) {
     await withFakeEtcd(async (etcd) => {
