@@ -375,8 +375,12 @@ function caseVariants(): ReadonlyMap<number, readonly number[]> {
 /** Behind the last letter that has a case. */
 const CASED_RUNES_END = 0x1ea00;
 
+/** Alone has a capital and does not fold to it: among the code points that Go's table and JavaScript's both know there is no other difference. */
+const DOTLESS_I = 0x131;
+
+/** @see Go unicode.SimpleFold */
 function caseKey(rune: number): number {
-  return mapped(mapped(rune, "toUpperCase"), "toLowerCase");
+  return rune === DOTLESS_I ? rune : mapped(mapped(rune, "toUpperCase"), "toLowerCase");
 }
 
 /** Maps a code point where the result is one too: `ß` has no capital of one code point. */

@@ -76,6 +76,8 @@ const PATTERNS: readonly [pattern: string, matching: readonly string[], others: 
   ["^\\pL\\p{Greek}\\PN\\p{^Lu}$", ["aαbc"], ["aαbC", "1αbc"]],
   ["(?i)^straße$", ["straße", "STRAẞE"], ["strasse"]],
   ["(?i)^k[s-t]$", ["K\u017f", "\u212aT"], ["ka"]],
+  ["(?i)^[i\u0130]$", ["i", "I", "\u0130"], ["\u0131"]],
+  ["(?i)^\u0131$", ["\u0131"], ["i", "I", "\u0130"]],
   ["(?i)\\W", ["-"], ["k", "\u212a"]],
   ["^(?i:a)b$", ["ab", "Ab"], ["AB"]],
   ["(?s)^a.b$", ["a\nb"], ["ab"]],
