@@ -4,7 +4,8 @@
  * A server's:
  *
  * 1. The client has to say that it speaks HTTP/2 in `handshakeMs`.
- * 2. After `idleMs` without a call the client is asked to hang up, and cut off when it does not in `handshakeMs`.
+ * 2. After `idleMs` without a call the client is asked to hang up, and cut off when it does not in a second, or in `handshakeMs` if that is less. Until then its
+ *    connection counts.
  * 3. After a call that the client has cancelled, it is asked whether it is still there. HTTP/2 ends a connection on which very many calls are cancelled at
  *    once, and Node neither reports that nor reads on, so it would not see the client leave.
  *
@@ -22,6 +23,9 @@ export interface ConnectionLimits {
   readonly idleMs: number;
 }
 
+/** What a client that is asked to hang up has for it; a call that crosses the question is still taken. */
+const HANG_UP_MS_MAX = 1000;
+
 /** Ends the session when one of its times is over. */
 export function watchConnection(session: ServerHttp2Session, { handshakeMs, idleMs }: ConnectionLimits): void {
   const destroy = (): void => { session.destroy(); };
@@ -33,7 +37,7 @@ export function watchConnection(session: ServerHttp2Session, { handshakeMs, idle
     clearTimeout(rest);
     rest = after(idleMs, () => {
       session.goaway();
-      rest = after(handshakeMs, destroy);
+      rest = after(Math.min(handshakeMs, HANG_UP_MS_MAX), destroy);
     });
   };
 

@@ -80,6 +80,16 @@ test("a connection that HTTP/2 has ended, for very many calls were called off, g
   }
 });
 
+test("a client that does not hang up when it is asked to is cut off, however long a handshake may take", { timeout: 20_000 }, async () => {
+  const path = tempPath("idle.sock");
+  const server = await serveImages(new MapImageStore(), { path, limits: { idleMs: 50, handshakeMs: Infinity } });
+  const socket = connect(path);
+  socket.on("error", () => undefined).resume();
+  socket.write(Buffer.concat([Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), rawFrame(FRAME.SETTINGS, 0, 0)]));
+  await once(socket, "close");
+  await server.close({ graceMs: Infinity });
+});
+
 const CALL = { headers: {}, signal: undefined, timeoutMs: undefined };
 
 /** Calls without a time limit on a server of the test's, with little patience. */
