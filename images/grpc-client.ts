@@ -140,6 +140,7 @@ class Exchange {
   #trailers: IncomingHttpHeaders = {};
   #fault: GrpcError | undefined;
   #sessionError: Error | undefined;
+  #goaway: { readonly code: number; readonly lastStream: number } | undefined;
 
   constructor(signal: AbortSignal | undefined) {
     this.#signal = signal;
@@ -152,8 +153,10 @@ class Exchange {
         if (this.#signal !== undefined) reject(givenUp(this.#signal));
       };
       const keepError = (error: Error): void => { this.#sessionError ??= error; };
+      const keepGoaway = (code: number, lastStream: number): void => { this.#goaway = { code, lastStream }; };
       this.#signal?.addEventListener("abort", abort, { once: true });
       session.on("error", keepError);
+      session.on("goaway", keepGoaway);
       stream.on("error", keepError);
       stream.on("response", (headers) => { this.#headers = headers; });
       stream.on("trailers", (headers) => { this.#trailers = headers; });
@@ -161,7 +164,8 @@ class Exchange {
       stream.once("close", () => {
         this.#signal?.removeEventListener("abort", abort);
         session.off("error", keepError);
-        resolve(this.#reply(stream.rstCode, session.closed || session.destroyed, stream.readableEnded));
+        session.off("goaway", keepGoaway);
+        resolve(this.#isRefused(stream) ? "refused" : this.#reply(stream.rstCode, session.closed || session.destroyed, stream.readableEnded));
       });
       stream.end(body);
     });
@@ -178,7 +182,20 @@ class Exchange {
     }
   }
 
-  #reply(resetCode: number, isSessionOver: boolean, isWhole: boolean): Reply | "refused" {
+  /** Whether the server has not begun the call, so that it can be made again. */
+  #isRefused({ id, rstCode }: ClientHttp2Stream): boolean {
+    const { NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_REFUSED_STREAM } = http2().constants;
+    if (this.#headers[":status"] !== undefined) return false;
+    if (this.#goaway !== undefined) {
+      if (id === undefined || id > this.#goaway.lastStream) return true;
+      // The code of a connection that ends becomes that of all of its calls, also of those that the server may have carried out.
+      if (rstCode === this.#goaway.code) return false;
+    }
+    // The second is what Node's server says to a call above its limit, which it has not begun.
+    return rstCode === NGHTTP2_REFUSED_STREAM || rstCode === NGHTTP2_ENHANCE_YOUR_CALM;
+  }
+
+  #reply(resetCode: number, isSessionOver: boolean, isWhole: boolean): Reply {
     const trailers = { ...this.#headers, ...this.#trailers };
     const status = trailers["grpc-status"];
     if (status === undefined && !this.#isHttpOk()) return this.#withoutStatus(resetCode, isSessionOver);
@@ -219,17 +236,13 @@ class Exchange {
   }
 
   /** The answer broke off, or is an HTTP error. */
-  #withoutStatus(resetCode: number, isSessionOver: boolean): Reply | "refused" {
-    const { NGHTTP2_CANCEL, NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_REFUSED_STREAM } = http2().constants;
+  #withoutStatus(resetCode: number, isSessionOver: boolean): Reply {
     if (!this.#isHttpOk()) {
       const httpStatus = Number(this.#headers[":status"]);
       return failed(STATUS_OF_HTTP[httpStatus] ?? Status.UNKNOWN, `the server answered HTTP status ${httpStatus}`);
     }
-    if (resetCode === NGHTTP2_REFUSED_STREAM) return "refused";
-    // What Node's server says to a call above its limit, which it has not begun.
-    if (resetCode === NGHTTP2_ENHANCE_YOUR_CALM && this.#headers[":status"] === undefined) return "refused";
     // Node ends the calls of a connection that is over with the same code.
-    if (resetCode === NGHTTP2_CANCEL && !isSessionOver) return failed(Status.CANCELLED, "the server cancelled the call");
+    if (resetCode === http2().constants.NGHTTP2_CANCEL && !isSessionOver) return failed(Status.CANCELLED, "the server cancelled the call");
     const cause = this.#sessionError;
     if (cause === undefined) return failed(Status.UNAVAILABLE, `the connection was lost (code ${resetCode})`);
     return { message: undefined, error: new GrpcError(Status.UNAVAILABLE, connectFault(cause) ?? cause.message, { cause }), trailers: {} };

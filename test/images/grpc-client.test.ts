@@ -3,7 +3,13 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:http2";
 import { test } from "node:test";
+import { GrpcClient } from "../../images/grpc-client.js";
+import { patienceOf } from "../../images/grpc-connection.js";
+import { Status } from "../../images/grpc-status.js";
 import { connectImages } from "../../images/index.js";
+import { tempPath } from "../support/temp.js";
+import { rawBegin, rawEnd, rawGoaway, rawServer } from "./raw-server.js";
+import type { GrpcError } from "../../images/grpc-status.js";
 import type { Http2Server, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 
 async function withServer(answer: (stream: ServerHttp2Stream) => void, use: (address: string, server: Http2Server) => Promise<void>): Promise<void> {
@@ -90,6 +96,42 @@ test("a client that closes ends its calls on a connection whose server goes away
     client.close();
     await assert.rejects(call, { code: "UNAVAILABLE" });
   });
+});
+
+/** Has a server end the connection of its first call with a GOAWAY; later ones are answered. Gives the call's reply and how often the server heard of it. */
+async function callUntilGoaway(lastStream: (stream: number) => number, code: number): Promise<{ readonly error: GrpcError | undefined; readonly callCount: number }> {
+  const path = tempPath("goaway.sock");
+  const server = await rawServer(path);
+  const client = new GrpcClient({ path }, patienceOf(10_000));
+  let callCount = 0;
+  server.onCall = (socket, stream) => {
+    if (++callCount === 1) socket.end(rawGoaway(lastStream(stream), code));
+    else socket.write(Buffer.concat([rawBegin(stream), rawEnd(stream)]));
+  };
+  try {
+    const { error } = await client.call("/a/B", Buffer.alloc(0), { headers: {}, signal: undefined, timeoutMs: undefined });
+    return { error, callCount };
+  } finally {
+    client.close();
+    server.close();
+  }
+}
+
+/** HTTP/2's codes: none, of a server's fault, of a call that was refused, of a client that asks too much. */
+const GOAWAY_CODES = [0, 2, 7, 11];
+
+test("a call that a server has begun before it ends the connection is not made again, whatever the reason", async () => {
+  for (const code of GOAWAY_CODES) {
+    const { callCount, error } = await callUntilGoaway((stream) => stream, code);
+    assert.deepEqual([error?.status, callCount], [Status.UNAVAILABLE, 1], `code ${code}`);
+  }
+});
+
+test("a call that a server has not begun before it ends the connection is made again, whatever the reason", async () => {
+  for (const code of GOAWAY_CODES) {
+    const { callCount, error } = await callUntilGoaway((stream) => stream - 1, code);
+    assert.deepEqual([error, callCount], [undefined, 2], `code ${code}`);
+  }
 });
 
 test("a digest or a field that no server could repeat in its error is INVALID before it is sent", async () => {

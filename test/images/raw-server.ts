@@ -11,7 +11,7 @@ const END_STREAM = 1;
 const END_HEADERS = 4;
 
 /** The types of frames. */
-export const FRAME = { DATA: 0, HEADERS: 1, SETTINGS: 4, PING: 6, CONTINUATION: 9 } as const;
+export const FRAME = { DATA: 0, HEADERS: 1, SETTINGS: 4, PING: 6, GOAWAY: 7, CONTINUATION: 9 } as const;
 
 /** Makes a frame. */
 export function rawFrame(type: number, flags: number, stream: number, payload: Uint8Array = Buffer.alloc(0)): Buffer {
@@ -43,6 +43,14 @@ export function rawEnd(stream: number): Buffer {
   return Buffer.concat([
     rawFrame(FRAME.DATA, 0, stream, frame(Buffer.alloc(0))), rawFrame(FRAME.HEADERS, END_HEADERS | END_STREAM, stream, rawHeaders([["grpc-status", "0"]])),
   ]);
+}
+
+/** The frame that says that a connection ends: of its calls those up to this one may have been carried out. */
+export function rawGoaway(lastStream: number, code: number): Buffer {
+  const payload = Buffer.alloc(8);
+  payload.writeUInt32BE(lastStream, 0);
+  payload.writeUInt32BE(code, 4);
+  return rawFrame(FRAME.GOAWAY, 0, 0, payload);
 }
 
 /** A server whose every word is the test's. */
