@@ -49,12 +49,18 @@ export class GrpcClient {
   readonly #sessions = new Map<ClientHttp2Session, ReturnType<typeof watchServer>>();
   readonly #patience: PatienceLimits;
   #callCount = 0;
+  #connectionCount = 0;
   #closed = false;
 
   /** @param patience how long a server that has calls may be silent */
   constructor(endpoint: Endpoint, patience: PatienceLimits) {
     this.#endpoint = endpoint;
     this.#patience = patience;
+  }
+
+  /** The number of the connection that the next call is made on; undefined where that call makes a new one. */
+  get connection(): number | undefined {
+    return isOpen(this.#session) ? this.#connectionCount : undefined;
   }
 
   /**
@@ -104,7 +110,8 @@ export class GrpcClient {
 
   #connection(): ClientHttp2Session {
     const current = this.#session;
-    if (current !== undefined && !current.closed && !current.destroyed) return current;
+    if (isOpen(current)) return current;
+    this.#connectionCount++;
     const session = http2().connect("http://localhost", {
       createConnection: () => connect(this.#endpoint),
       settings: { enablePush: false, initialWindowSize: ANSWER_WINDOW },
@@ -128,6 +135,10 @@ export class GrpcClient {
     this.#sessions.set(session, watchServer(session, this.#patience));
     return session;
   }
+}
+
+function isOpen(session: ClientHttp2Session | undefined): session is ClientHttp2Session {
+  return session !== undefined && !session.closed && !session.destroyed;
 }
 
 const REFUSALS: ReadonlySet<string> = new Set(["ERR_HTTP2_INVALID_SESSION", "ERR_HTTP2_GOAWAY_SESSION"]);

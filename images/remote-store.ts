@@ -51,8 +51,8 @@ export class RemoteImageStore implements EditableImageStore {
   readonly #client: GrpcClient;
   readonly #namespace: string | undefined;
   readonly #timeoutMs: number;
-  #lacksEarly: boolean;
-  #lacksPresent = false;
+  /** The service that the server of one connection lacks, and has another for. The server of the next connection may have it. */
+  #lacking: { readonly service: string; readonly connection: number } | undefined;
 
   constructor(address: string, options: ConnectOptions = {}) {
     requireOptions(options, ["namespace", "timeoutMs"]);
@@ -60,7 +60,6 @@ export class RemoteImageStore implements EditableImageStore {
     this.#namespace = options.namespace;
     this.#timeoutMs = requireMs("timeoutMs", options.timeoutMs ?? DEFAULT_TIMEOUT_MS, 1);
     this.#client = new GrpcClient(parseAddress(address), patienceOf(this.#timeoutMs));
-    this.#lacksEarly = options.namespace !== undefined;
   }
 
   /** Creates the image or replaces all of it. */
@@ -68,12 +67,12 @@ export class RemoteImageStore implements EditableImageStore {
     validate(name, target, options?.labels);
     const image = { name, target: ownTarget(target), labels: ownStrings(options?.labels) ?? {} };
     await this.#within(options, async (limits) => {
-      if (!this.#lacksEarly && Object.keys(image.labels).length === 0) {
-        const reply = await this.#call(EARLY_SERVICE, "Put", encodeImageField({ name, target: image.target }, true), limits);
-        if (!isMissingService(reply)) return void messageOf(reply);
-        this.#lacksEarly = true;
-      }
+      if (this.#namespace !== undefined || Object.keys(image.labels).length > 0 || this.#lacks(EARLY_SERVICE)) return this.#createOrReplace(image, limits);
+      const { connection } = this.#client;
+      const reply = await this.#call(EARLY_SERVICE, "Put", encodeImageField({ name, target: image.target }, true), limits);
+      if (!isMissingService(reply)) return void messageOf(reply);
       await this.#createOrReplace(image, limits);
+      this.#keepLacking(EARLY_SERVICE, connection);
     });
   }
 
@@ -156,12 +155,22 @@ export class RemoteImageStore implements EditableImageStore {
 
   /** Calls the present service, or the early one of a server that has no other. */
   async #either(method: "Get" | "List" | "Delete", message: Buffer, limits: Limits): Promise<Reply> {
-    if (!this.#lacksPresent) {
-      const reply = await this.#call(PRESENT_SERVICE, method, message, limits);
-      if (this.#namespace !== undefined || !isMissingService(reply)) return reply;
-      this.#lacksPresent = true;
-    }
-    return this.#call(EARLY_SERVICE, method, message, limits);
+    if (this.#lacks(PRESENT_SERVICE)) return this.#call(EARLY_SERVICE, method, message, limits);
+    const { connection } = this.#client;
+    const reply = await this.#call(PRESENT_SERVICE, method, message, limits);
+    if (this.#namespace !== undefined || !isMissingService(reply)) return reply;
+    const early = await this.#call(EARLY_SERVICE, method, message, limits);
+    if (hasStatus(early) && !isMissingService(early)) this.#keepLacking(PRESENT_SERVICE, connection);
+    return early;
+  }
+
+  #lacks(service: string): boolean {
+    return this.#lacking?.service === service && this.#lacking.connection === this.#client.connection;
+  }
+
+  /** Remembers what a server lacks, if both of its answers came on the connection that was there before: otherwise another server may have given one of them. */
+  #keepLacking(service: string, before: number | undefined): void {
+    if (before !== undefined && before === this.#client.connection) this.#lacking = { service, connection: before };
   }
 
   async #call(service: string, method: string, message: Buffer, limits: Limits): Promise<Reply> {
@@ -216,8 +225,13 @@ interface Limits {
   readonly endsAt: number;
 }
 
+/** Whether a gRPC server has given the reply: that there is no such page may be the word of a proxy whose server begins anew. */
+function hasStatus(reply: Reply): boolean {
+  return reply.trailers["grpc-status"] !== undefined;
+}
+
 function isMissingService(reply: Reply): boolean {
-  return reply.error?.status === Status.UNIMPLEMENTED;
+  return hasStatus(reply) && reply.error?.status === Status.UNIMPLEMENTED;
 }
 
 function messageOf(reply: Reply): Buffer {
