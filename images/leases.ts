@@ -5,6 +5,7 @@
  */
 import { filled } from "./change.js";
 import { invalid } from "./errors.js";
+import { parseGoRfc3339 } from "./go-time.js";
 import { GrpcError, Status } from "./grpc-status.js";
 import { randomHex } from "./random.js";
 import { validateStrings } from "./validate.js";
@@ -58,8 +59,9 @@ export class Leases {
   #dropExpired(): void {
     const now = Date.now();
     for (const [key, lease] of this.#leases) {
-      const expiresAt = Date.parse(lease.labels[EXPIRE_LABEL] ?? "");
-      if (expiresAt <= now) this.#leases.delete(key);
+      // A text that is no time says nothing, as to containerd.
+      const expiresAt = parseGoRfc3339(lease.labels[EXPIRE_LABEL] ?? "");
+      if (expiresAt !== undefined && expiresAt <= now) this.#leases.delete(key);
     }
   }
 }

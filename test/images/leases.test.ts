@@ -28,6 +28,35 @@ test("a lease is there until it is deleted or its time is over, and once", () =>
   assert.notEqual(leases.create("one", "", {}).id, leases.create("one", "", {}).id);
 });
 
+test("a lease's end is a time as Go reads RFC 3339, and no other", () => {
+  const leases = new Leases();
+  const past = [
+    "2006-01-02T15:04:05Z", "2006-01-02T15:04:05.5Z", "2006-01-02T15:04:05,123456789012Z", "2006-01-02T5:04:05Z", "2006-01-02T15:04:05+24:60", "2006-01-02T15:04:05-00:00",
+    "0000-02-29T00:00:00Z", "0099-12-31T23:59:59+23:59",
+  ];
+  for (const text of past) {
+    leases.create("one", "a", { "containerd.io/gc.expire": text });
+    assert.deepEqual(leases.list("one"), [], text);
+  }
+  const none = [
+    "2006", "2006-01-02", "2006-01-02T15:04Z", "2006-01-02T15:04:05", "2006-01-02 15:04:05Z", "2006-01-02t15:04:05Z", "2006-01-02T15:04:05z", "2006-01-02T24:00:00Z",
+    "2006-01-02T15:04:60Z", "2006-01-02T15:60:05Z", "2006-02-29T15:04:05Z", "2006-13-01T15:04:05Z", "2006-00-01T15:04:05Z", "2006-01-00T15:04:05Z", "2006-1-02T15:04:05Z",
+    "2006-01-02T15:04:05.Z", "2006-01-02T15:04:05+25:00", "2006-01-02T15:04:05+00:61", "2006-01-02T15:04:05+0000", "2006-01-02T15:04:05+00", " 2006-01-02T15:04:05Z",
+    "2006-01-02T15:04:05Z ", "2006-01-02T15:04:05Z\n", "Mon, 02 Jan 2006 15:04:05 GMT", "1136214245", "+002006-01-02T15:04:05Z", "2006-01-02T15:04:05.5ZZ", "1900-02-29T00:00:00Z",
+  ];
+  for (const [index, text] of none.entries()) leases.create("two", String(index), { "containerd.io/gc.expire": text });
+  assert.deepEqual(leases.list("two").map(({ labels }) => labels["containerd.io/gc.expire"]).sort(), [...none].sort());
+});
+
+test("a lease with an end in another zone is there until then", () => {
+  const leases = new Leases();
+  const inTenMinutes = (offsetMinutes: number): string => new Date(Date.now() + 60_000 * (10 + offsetMinutes)).toISOString().slice(0, -1);
+  leases.create("one", "east", { "containerd.io/gc.expire": `${inTenMinutes(90)}+01:30` });
+  leases.create("one", "west", { "containerd.io/gc.expire": `${inTenMinutes(-90)}-01:30` });
+  leases.create("one", "over", { "containerd.io/gc.expire": `${inTenMinutes(79)}+01:30` });
+  assert.deepEqual(leases.list("one").map(({ id }) => id), ["east", "west"]);
+});
+
 test("clients that never give their leases back keep no other client from one: the oldest leases are dropped", () => {
   const leases = new Leases();
   for (let i = 0; i < 1500; i++) leases.create("vanished", `lease-${i}`, {});
