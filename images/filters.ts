@@ -3,7 +3,7 @@
  *
  *     selectors := selector ("," selector)*
  *     selector  := fieldpath (("==" | "!=" | "~=") value)?        without an operator: the field is present
- *     fieldpath := field ("." field)*                            name, target.digest, target.mediatype, labels.KEY, annotations.KEY
+ *     fieldpath := field ("." field)*                            name, target.digest, target.mediatype, labels.KEY, annotations.KEY; of a lease id, labels.KEY
  *     field     := quoted | [A-Za-z0-9_]+
  *     value     := quoted | [^\s,]+
  *     quoted    := "…" with Go's escapes; after ~= also /…/ and |…|
@@ -16,22 +16,35 @@
 import { REPLACEMENT } from "./decode.js";
 import { invalid } from "./errors.js";
 import { compileGoRegexp } from "./go-regexp.js";
+import type { Lease } from "./messages.js";
 import type { Image } from "./types.js";
 
-/** Tells whether an image is asked for. */
-export type ImageFilter = (image: Image) => boolean;
+/** Tells whether something is asked for. */
+export type Filter<T> = (item: T) => boolean;
+
+/** Gives the value that a field path names; undefined where the field is absent. */
+type FieldOf<T> = (item: T, path: readonly string[]) => string | undefined;
 
 /**
- * Parses filters.
+ * Parses filters of images.
  * @returns one filter that matches what any of them matches; without filters, everything
  * @throws ImagesError INVALID, showing the place
  */
-export function parseFilters(filters: readonly string[]): ImageFilter {
+export function parseFilters(filters: readonly string[]): Filter<Image> {
+  return parseFiltersOn(imageField, filters);
+}
+
+/** Parses filters of leases, whose fields are id and labels.KEY, as `parseFilters` does. */
+export function parseLeaseFilters(filters: readonly string[]): Filter<Lease> {
+  return parseFiltersOn(leaseField, filters);
+}
+
+function parseFiltersOn<T>(fieldOf: FieldOf<T>, filters: readonly string[]): Filter<T> {
   if (filters.length === 0) return () => true;
   const size = filters.reduce((sum, text) => sum + text.length, 0);
   if (filters.length > FILTERS_MAX || size > CHARACTERS_MAX) throw invalid(`${filters.length} filters of ${size} characters: at most ${FILTERS_MAX} of ${CHARACTERS_MAX} are taken`);
-  const parsed = filters.map((text) => (text === "" ? (): boolean => true : new FilterParser(text).parse()));
-  return (image) => parsed.some((matches) => matches(image));
+  const parsed = filters.map((text) => (text === "" ? (): boolean => true : new FilterParser(fieldOf, text).parse()));
+  return (item) => parsed.some((matches) => matches(item));
 }
 
 /** Filters of one question, and the characters of all of them: they are parsed in one turn of the event loop. */
@@ -49,15 +62,17 @@ const ESCAPES: Readonly<Record<string, string>> = {
 };
 
 /** A recursive descent over the characters of one filter; works on code points, so that a position is a character. */
-class FilterParser {
+class FilterParser<T> {
+  readonly #fieldOf: FieldOf<T>;
   readonly #characters: readonly string[];
   #position = 0;
 
-  constructor(text: string) {
+  constructor(fieldOf: FieldOf<T>, text: string) {
+    this.#fieldOf = fieldOf;
     this.#characters = Array.from(text);
   }
 
-  parse(): ImageFilter {
+  parse(): Filter<T> {
     // Go's scanner cannot tell U+FFFD from bytes that are no UTF-8; half a surrogate pair becomes it on the way to a server.
     const illegal = this.#characters.findIndex((character) => character.toWellFormed() === REPLACEMENT);
     if (illegal >= 0) {
@@ -70,22 +85,23 @@ class FilterParser {
       selectors.push(this.#selector());
     }
     if (this.#peek() !== undefined) throw this.#fault("unexpected input");
-    return (image) => selectors.every((matches) => matches(image));
+    return (item) => selectors.every((matches) => matches(item));
   }
 
-  #selector(): ImageFilter {
+  #selector(): Filter<T> {
+    const fieldOf = this.#fieldOf;
     const path = [this.#field()];
     while (this.#peek() === ".") {
       this.#position++;
       path.push(this.#field());
     }
-    if (this.#peek() === undefined || this.#peek() === ",") return (image) => fieldOf(image, path) !== undefined;
+    if (this.#peek() === undefined || this.#peek() === ",") return (item) => fieldOf(item, path) !== undefined;
     const operator = this.#operator();
     const value = this.#value(operator);
-    if (operator === "==") return (image) => fieldOf(image, path) === value;
-    if (operator === "!=") return (image) => (fieldOf(image, path) ?? "") !== value;
+    if (operator === "==") return (item) => fieldOf(item, path) === value;
+    if (operator === "!=") return (item) => (fieldOf(item, path) ?? "") !== value;
     const matches = compileGoRegexp(value) ?? ((): boolean => false);
-    return (image) => matches(fieldOf(image, path) ?? "");
+    return (item) => matches(fieldOf(item, path) ?? "");
   }
 
   #field(): string {
@@ -189,8 +205,8 @@ class FilterParser {
   }
 }
 
-/** Gives the value that a field path names; an empty name, digest or media type counts as absent. */
-function fieldOf(image: Image, path: readonly string[]): string | undefined {
+/** An empty name, digest or media type counts as absent. */
+function imageField(image: Image, path: readonly string[]): string | undefined {
   const [first, second] = path;
   switch (first) {
     case "name":
@@ -204,6 +220,11 @@ function fieldOf(image: Image, path: readonly string[]): string | undefined {
     default:
       return undefined;
   }
+}
+
+function leaseField(lease: Lease, path: readonly string[]): string | undefined {
+  if (path[0] === "labels") return entryOf(lease.labels, path);
+  return path[0] === "id" ? lease.id || undefined : undefined;
 }
 
 /** A key may hold dots without being quoted: the rest of the path is the key. */

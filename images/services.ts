@@ -11,7 +11,7 @@ import { setImmediate } from "node:timers";
 import { GrpcError, Status, toGrpcError } from "./grpc-status.js";
 import { CorruptImagesError, ImagesError, exists, invalid, notFound, throwIfGivenUp } from "./errors.js";
 import { applyChange } from "./change.js";
-import { parseFilters } from "./filters.js";
+import { parseFilters, parseLeaseFilters } from "./filters.js";
 import { Leases } from "./leases.js";
 import {
   decodeCreateLease, decodeDelete, decodeImageField, decodeName, decodeTexts, decodeUpdate, encodeCorrupt, encodeImageField,
@@ -20,8 +20,9 @@ import {
 import { ProtobufError, TooManyFieldsError, withFieldLimit } from "./protobuf.js";
 import { TurnsByName } from "./turns.js";
 import { validateImage, validateName, validateNamespace } from "./validate.js";
-import type { ImageFilter } from "./filters.js";
+import type { Filter } from "./filters.js";
 import type { Answer, CallContext, Handler } from "./grpc-server.js";
+import type { Lease } from "./messages.js";
 import type { EditableImageStore, Image, ImageChange, ImageStore, PutOptions } from "./types.js";
 
 /** The service of containerd 1.0 and later. */
@@ -65,7 +66,7 @@ export function imageServices(source: StoreSource): Map<string, Handler> {
       leases.delete(namespaceOf(call), decodeName(request));
       return EMPTY;
     }],
-    [`${LEASES_SERVICE}/List`, (_request, call) => ({ message: encodeLeases(leases.list(namespaceOf(call))) })],
+    [`${LEASES_SERVICE}/List`, (request, call) => listLeases(decodeTexts(request), leases.list(namespaceOf(call)), call)],
     [`${VERSION_SERVICE}/Version`, () => ({ message: encodeName("hexbolt") })],
     [`${INTROSPECTION_SERVICE}/Server`, () => ({ message: encodeName(uuid) })],
   ];
@@ -135,17 +136,21 @@ async function list(filters: readonly string[], store: ImageStore, call: CallCon
   }
 }
 
+async function listLeases(filters: readonly string[], leases: readonly Lease[], call: CallContext): Promise<Answer> {
+  return { message: encodeLeases(await matching(leases, parseLeaseFilters(filters), call.signal)) };
+}
+
 /** Filters in turns of the event loop: a pattern from a client costs the others nothing, and ends with its call. */
-async function matching(images: readonly Image[], matches: ImageFilter, signal: AbortSignal): Promise<Image[]> {
-  const found: Image[] = [];
+async function matching<T>(items: readonly T[], matches: Filter<T>, signal: AbortSignal): Promise<T[]> {
+  const found: T[] = [];
   let begin = performance.now();
-  for (const image of images) {
+  for (const item of items) {
     if (performance.now() - begin > TURN_MS) {
       await new Promise((resolve) => { setImmediate(resolve); });
       throwIfGivenUp(signal);
       begin = performance.now();
     }
-    if (matches(image)) found.push(image);
+    if (matches(item)) found.push(item);
   }
   return found;
 }

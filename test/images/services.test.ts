@@ -9,6 +9,7 @@ import { GrpcServer } from "../../images/grpc-server.js";
 import { loadHttp2 } from "../../images/http2.js";
 import { connectImages, serveImages } from "../../images/index.js";
 import { decodeImages, decodeName, encodeImageField, encodeName, encodeTexts } from "../../images/messages.js";
+import { MessageWriter, bytesOf, readFields } from "../../images/protobuf.js";
 import { EARLY_SERVICE, PRESENT_SERVICE, imageServices } from "../../images/services.js";
 import { tempPath } from "../support/temp.js";
 import { MapImageStore } from "./map-store.js";
@@ -64,6 +65,28 @@ test("the server has an id of its own, which ctr version asks for", async () => 
     decodeName((await rawCall(session, "/containerd.services.introspection.v1.Introspection/Server", frame(Buffer.alloc(0)))).body.subarray(5));
   assert.match(await id(), /^[\da-f]{8}-[\da-f]{4}-4[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/);
   assert.equal(await id(), await id());
+  session.destroy();
+  await server.close();
+});
+
+test("leases are listed as filters ask for them, by id and labels, as containerd does", async () => {
+  const server = await serveImages(new MapImageStore(), {});
+  const session = rawSession(server.address);
+  const LEASES = "/containerd.services.leases.v1.Leases";
+  for (const [id, labels] of [["a", { env: "prod" }], ["b", { env: "test", "a.b": "dots" }], ["c", {}]] as const) {
+    assert.equal((await rawCall(session, `${LEASES}/Create`, frame(new MessageWriter().text(1, id).map(3, labels).finish()))).grpcStatus, Status.OK);
+  }
+  const listed = async (...filters: string[]): Promise<string> => {
+    const { body, grpcStatus } = await rawCall(session, `${LEASES}/List`, frame(encodeTexts(filters)));
+    if (grpcStatus !== Status.OK) return `status ${grpcStatus}`;
+    return Array.from(readFields(body.subarray(5)), (field) => decodeName(bytesOf(field))).join();
+  };
+  const expected: readonly (readonly [readonly string[], string])[] = [
+    [[], "a,b,c"], [[""], "a,b,c"], [["id==b"], "b"], [["id~=[ac]"], "a,c"], [["id==a", "id==c"], "a,c"], [["labels.env"], "a,b"], [["labels.env==prod"], "a"],
+    [["labels.env!=prod"], "b,c"], [["labels.a.b==dots,id"], "b"], [['labels."a.b"'], "b"], [["name"], ""], [["labels"], ""], [["labels.constructor"], ""],
+    [["id=="], "status 3"],
+  ];
+  for (const [filters, ids] of expected) assert.equal(await listed(...filters), ids, filters.join(" "));
   session.destroy();
   await server.close();
 });
