@@ -9,7 +9,7 @@ import { requireMs, requireOptions } from "./options.js";
 import { GrpcServer } from "./grpc-server.js";
 import { loadHttp2 } from "./http2.js";
 import { imageServices } from "./services.js";
-import { takeSocketPath } from "./socket-file.js";
+import { socketPath, takeSocketPath } from "./socket-file.js";
 import type { ListenOptions } from "node:net";
 import type { GivenLimits } from "./grpc-server.js";
 import type { SocketFile } from "./socket-file.js";
@@ -58,19 +58,21 @@ export async function serveImages(store: StoreSource, options: ServeOptions = {}
     if (!isLoopback(host)) throw invalid(`host ${quote(host)} is not this machine's loopback, and the protocol has no passwords`);
     requirePort(givenPort);
   }
+  // Before anything is waited for: the program may go to another folder.
+  const place = path === undefined ? undefined : socketPath(path);
   await loadHttp2();
   const server = new GrpcServer(imageServices(store), limits);
   let file: SocketFile | undefined;
   try {
-    if (path === undefined) await listen(server, { host, port: givenPort ?? 0 }, `${host}:${givenPort ?? 0}`);
-    else file = await takeSocketPath(path, (name) => listen(server, { path: name }, path));
+    if (place === undefined) await listen(server, { host, port: givenPort ?? 0 }, `${host}:${givenPort ?? 0}`);
+    else file = await takeSocketPath(place, (name) => listen(server, { path: name }, place.given));
   } catch (error) {
     server.http.close();
     throw error;
   }
   const bound = server.http.address();
-  const port = path === undefined && typeof bound === "object" ? bound?.port : undefined;
-  const address = formatAddress(path !== undefined ? { path } : { host, port: port ?? 0 });
+  const port = place === undefined && typeof bound === "object" ? bound?.port : undefined;
+  const address = formatAddress(place !== undefined ? { path: place.socket } : { host, port: port ?? 0 });
   let closing: Promise<void> | undefined;
   const close = async (closeOptions?: { readonly graceMs?: number | undefined }): Promise<void> => {
     const graceMs = requireMs("graceMs", closeOptions?.graceMs ?? DEFAULT_GRACE_MS, 0);

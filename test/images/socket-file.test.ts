@@ -75,6 +75,51 @@ test("a path through a link and up again is the one that the system sees", async
   await closeAll(server);
 });
 
+test("a relative path stays where it was when the program goes to another folder", async () => {
+  const [here, there] = [tempPath("here"), tempPath("there")];
+  mkdirSync(join(here, "deep"), { recursive: true });
+  mkdirSync(there);
+  symlinkSync(join(here, "deep"), join(there, "link"));
+  const before = process.cwd();
+  const sockets: [string, string][] = [["a.sock", join(there, "a.sock")], ["./a.sock", join(there, "a.sock")], ["link/../a.sock", join(here, "a.sock")]];
+  try {
+    for (const [path, place] of sockets) {
+      process.chdir(there);
+      const starting = serveImages(new MapImageStore(), { path });
+      // The server is made in steps.
+      process.chdir(before);
+      const server = await starting;
+      assert.ok(existsSync(place), path);
+      const client = connectImages(server.address);
+      process.chdir(dirname(here));
+      assert.deepEqual(await client.list(), []);
+      client.close();
+      await closeAll(server);
+      assert.deepEqual([readdirSync(here), readdirSync(there)], [["deep"], ["link"]], path);
+    }
+  } finally {
+    process.chdir(before);
+  }
+});
+
+test("a relative path that would be too long as a whole one is taken as it is", { skip: process.platform === "win32" }, async () => {
+  const folder = join(tempPath("far"), "f".repeat(100));
+  mkdirSync(folder, { recursive: true });
+  const before = process.cwd();
+  process.chdir(folder);
+  try {
+    const server = await serveImages(new MapImageStore(), { path: "a.sock" });
+    const client = connectImages("./a.sock");
+    assert.deepEqual(await client.list(), []);
+    client.close();
+    process.chdir(before);
+    await closeAll(server);
+    assert.deepEqual(readdirSync(folder), []);
+  } finally {
+    process.chdir(before);
+  }
+});
+
 test("paths that leave no room for a name beside them, all in one folder, are each their server's", async () => {
   const folder = join(tempFolder(), "l".repeat(105 - Buffer.byteLength(tempFolder()) - 1));
   mkdirSync(folder);
