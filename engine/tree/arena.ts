@@ -53,9 +53,11 @@ export class Arena {
   readonly pinned: Set<number> = new Set();
   /** Frames of the writer's own; whoever ends the transaction discards them. */
   readonly taken: Set<number> = new Set();
-  /** The source and offset that the last `store` or `columns` took. */
+  /** Where the last `store` put its bytes. */
   source = 0;
   offset = 0;
+  /** Where in its array the last `columns` begin. */
+  base = 0;
 
   readonly #pageSize: number;
   /** By slab: its source, if it has one yet. */
@@ -203,10 +205,10 @@ export class Arena {
     return this.#leafPages.has(source) ? this.sources[source] : undefined;
   }
 
-  /** Takes room for `words` words of element columns; `offset` says where in the array it begins. */
+  /** Takes room for `words` words of element columns; `base` says where in the array it begins. */
   columns(words: number): Uint32Array {
     if (words > COLUMNS_CHUNK) {
-      this.offset = 0;
+      this.base = 0;
       return new Uint32Array(words);
     }
     if (this.#columnsUsed + words > COLUMNS_CHUNK) {
@@ -214,7 +216,7 @@ export class Arena {
       this.#columnChunks[this.#columnChunk] ??= new Uint32Array(COLUMNS_CHUNK);
       this.#columnsUsed = 0;
     }
-    this.offset = this.#columnsUsed;
+    this.base = this.#columnsUsed;
     this.#columnsUsed += words;
     return this.#columnChunks[this.#columnChunk]!;
   }

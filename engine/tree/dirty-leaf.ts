@@ -7,7 +7,7 @@
  * 3. A view that was handed out stays as it is: a frame into which one leads becomes nodes with the next change, for they change no bytes. (Copied
  *    instead, a page whose values are viewed and changed in turns would take the memory of a page each time.)
  */
-import { ELEMENT_SIZE, type Pgid } from "../format/constants.js";
+import { ELEMENT_SIZE, PAGE_HEADER_SIZE, type Pgid } from "../format/constants.js";
 import type { Arena } from "./arena.js";
 import { elementFlags, insertElement, removeElement, replaceValue, usedSize, valueGrowth } from "./leaf-edit.js";
 import { FLAGS, type LonePage, Node, OFFSET, SOURCE, VALUE_SIZE } from "./node.js";
@@ -91,39 +91,66 @@ export class DirtyLeaf {
    */
   put(nodeAt: number, i: number, exact: boolean, key: Uint8Array, value: Uint8Array, flags: number): boolean {
     const pages = this.#pages;
-    if (this.#isRefillable) {
+    if (this.#isRefillable(key.length + value.length)) {
       this.image = pages.takeEmpty();
       this.#arena.taken.add(this.image);
       this.nodes.length = 0;
     }
-    if (this.image === NO_IMAGE) return this.#putIntoNode(nodeAt, i, exact, key, value, flags);
     const frame = this.image;
-    if (pages.isEscaped(frame)) return this.putUnfinished(nodeAt, i, exact, key, value, flags);
-    if (!exact) {
-      if (!insertElement(pages, frame, i, key, value, flags)) return this.putUnfinished(nodeAt, i, exact, key, value, flags);
-      if (i < pageElementCount(pages, frame) - 1) this.appended = false;
-      return true;
+    if (frame !== NO_IMAGE && !pages.isEscaped(frame)) {
+      if (exact) {
+        const growth = valueGrowth(pages, frame, i, value.length);
+        if (replaceValue(pages, frame, i, value)) {
+          this.#noteGrowth(growth);
+          return growth !== 0;
+        }
+      } else if (insertElement(pages, frame, i, key, value, flags)) {
+        if (i < pageElementCount(pages, frame) - 1) this.appended = false;
+        return true;
+      }
     }
-    const growth = valueGrowth(pages, frame, i, value.length);
-    if (!replaceValue(pages, frame, i, value)) return this.putUnfinished(nodeAt, i, exact, key, value, flags);
-    this.#noteGrowth(growth);
-    return growth !== 0;
+    return this.putUnfinished(nodeAt, i, exact, key, value, flags);
   }
 
   /** `put` of a value that may be completed until the pages are encoded: the arena's `source` and `offset` say where key and value are. */
-  putUnfinished(nodeAt: number, i: number, exact: boolean, key: Uint8Array, value: Uint8Array, flags: number): true {
-    this.#leaveImage();
-    this.#putIntoNode(nodeAt, i, exact, key, value, flags);
-    return true;
+  putUnfinished(nodeAt: number, i: number, exact: boolean, key: Uint8Array, value: Uint8Array, flags: number): boolean {
+    const arena = this.#arena;
+    const wasImage = this.image !== NO_IMAGE;
+    // First: where there is no memory, nothing has changed.
+    arena.store(key, value, exact);
+    if (exact && this.#isLone) {
+      this.#noteGrowth(valueGrowth(this.#pages, this.image, i, value.length));
+      this.#leaveFrame();
+      exact = false;
+    } else {
+      this.#leaveImage();
+    }
+    if (!exact) {
+      this.#insert(nodeAt, i, key.length, value.length, flags);
+      return true;
+    }
+    const node = this.nodes[nodeAt]!;
+    const growth = value.length - node.column(i, VALUE_SIZE);
+    this.#forget(node, i);
+    node.set(i, arena.source, arena.offset, key.length, value.length, flags);
+    node.byteSize += growth;
+    this.#noteGrowth(growth);
+    return wasImage;
+  }
+
+  /** Gives up the memory of what has changed: the leaf goes, with its tree. Views keep theirs. */
+  forget(): void {
+    if (this.image !== NO_IMAGE) this.#leaveFrame();
+    for (const node of this.nodes) for (let i = 0; i < node.count; i++) this.#forget(node, i);
   }
 
   /** Removes the element at a place. */
   remove(nodeAt: number, i: number): void {
     this.shrunk = true;
     this.appended = false;
+    if (this.#isLone) return this.#leaveFrame();
     if (this.image !== NO_IMAGE && !this.#pages.isEscaped(this.image)) {
       removeElement(this.#pages, this.image, i);
-      if (this.isEmpty) this.#leaveFrame();
       return;
     }
     this.#leaveImage();
@@ -143,22 +170,6 @@ export class DirtyLeaf {
       else high = middle;
     }
     return low - 1;
-  }
-
-  #putIntoNode(nodeAt: number, i: number, exact: boolean, key: Uint8Array, value: Uint8Array, flags: number): boolean {
-    const arena = this.#arena;
-    arena.store(key, value, exact);
-    if (!exact) {
-      this.#insert(nodeAt, i, arena.source, arena.offset, key.length, value.length, flags);
-      return true;
-    }
-    const node = this.nodes[nodeAt]!;
-    const growth = value.length - node.column(i, VALUE_SIZE);
-    this.#forget(node, i);
-    node.set(i, arena.source, arena.offset, key.length, value.length, flags);
-    node.byteSize += growth;
-    this.#noteGrowth(growth);
-    return false;
   }
 
   /** Gives up the memory of an element that is about to go: of a page with overflow pages all, for it has no other. */
@@ -181,7 +192,8 @@ export class DirtyLeaf {
     else if (growth < 0) this.shrunk = true;
   }
 
-  #insert(nodeAt: number, at: number, source: number, offset: number, keySize: number, valueSize: number, flags: number): void {
+  /** Makes what the arena has stored last an element before that at a place. */
+  #insert(nodeAt: number, at: number, keySize: number, valueSize: number, flags: number): void {
     const { nodes } = this;
     let node = nodes[nodeAt]!;
     let i = at;
@@ -197,7 +209,7 @@ export class DirtyLeaf {
       }
     }
     node.insert(i);
-    node.set(i, source, offset, keySize, valueSize, flags);
+    node.set(i, this.#arena.source, this.#arena.offset, keySize, valueSize, flags);
     node.byteSize += ELEMENT_SIZE + keySize + valueSize;
   }
 
@@ -213,7 +225,15 @@ export class DirtyLeaf {
     this.image = NO_IMAGE;
   }
 
-  /** Makes a leaf without elements a node and gives its frame back: what a transaction empties takes no memory until the commit. */
+  /** Whether it is a page with one element. */
+  get #isLone(): boolean {
+    return this.image !== NO_IMAGE && pageElementCount(this.#pages, this.image) === 1;
+  }
+
+  /**
+   * Makes a page whose only element goes a node without any and gives its frame back: what a transaction empties takes no memory until the commit. Views of
+   * that element keep the memory that they lead to.
+   */
   #leaveFrame(): void {
     const frame = this.image;
     this.nodes.push(new Node(this.#arena, false, 1));
@@ -222,9 +242,9 @@ export class DirtyLeaf {
     this.#pages.discard(frame);
   }
 
-  /** Whether it was a single page and has nothing in its nodes: then it can be a page again. */
-  get #isRefillable(): boolean {
-    return this.image === NO_IMAGE && this.nodes[0]!.count === 0 && this.pageCount === 1;
+  /** Whether it was a single page, has nothing in its nodes, and an element of this size leaves it one: then it can be a page again. */
+  #isRefillable(size: number): boolean {
+    return this.image === NO_IMAGE && this.nodes[0]!.count === 0 && this.pageCount === 1 && PAGE_HEADER_SIZE + ELEMENT_SIZE + size <= this.#pages.pageSize;
   }
 
   /** Makes the leaf a node that points into a pinned frame. */

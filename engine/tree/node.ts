@@ -67,7 +67,7 @@ export class Node {
     this.isBranch = isBranch;
     this.capacity = capacity;
     this.columns = arena.columns(capacity * STRIDE);
-    this.base = arena.offset;
+    this.base = arena.base;
   }
 
   column(i: number, which: number): number {
@@ -162,7 +162,7 @@ export class Node {
     const old = this.columns.subarray(this.base, this.base + this.count * STRIDE);
     this.capacity = Math.max(8, this.capacity * 2);
     this.columns = this.arena.columns(this.capacity * STRIDE);
-    this.base = this.arena.offset;
+    this.base = this.arena.base;
     this.columns.set(old, this.base);
   }
 }

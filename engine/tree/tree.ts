@@ -303,6 +303,12 @@ export class Tree {
     return this.#changes?.leaves.get(pgid);
   }
 
+  /** Gives up the memory of what has changed: nothing will be asked of the tree any more. */
+  forget(): void {
+    this.rootLeaf?.forget();
+    this.#changes?.leaves.forEach((leaf) => { leaf.forget(); });
+  }
+
   /** The root of what has changed. */
   dirtyRoot(): DirtyBranch | DirtyLeaf | undefined {
     return this.rootLeaf ?? this.#changes?.leaves.get(this.root) ?? this.#changes?.branches.get(this.root);

@@ -218,6 +218,7 @@ export class BucketState {
       for (const child of bucket.#childrenToDismantle()) waiting.push(child);
       const { root, pages } = bucket.tree;
       if (root !== 0) forEachPage(pages, root, (pgid, pageCount) => freelist.release(pgid, pageCount));
+      bucket.tree.forget();
       bucket.isDeleted = true;
     }
   }

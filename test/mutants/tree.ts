@@ -153,7 +153,7 @@ export const treeMutants: readonly Mutant[] = [
   },
   {
     name: "a view changes with its page", file: "engine/tree/dirty-leaf.ts",
-    find: "    if (pages.isEscaped(frame)) return this.putUnfinished(nodeAt, i, exact, key, value, flags);\n", replace: "",
+    find: "if (frame !== NO_IMAGE && !pages.isEscaped(frame)) {", replace: "if (frame !== NO_IMAGE) {",
     harm: "what a transaction was given changes under it", tests: ["engine/tx/half-done"],
   },
   {
@@ -244,13 +244,28 @@ export const treeMutants: readonly Mutant[] = [
   },
   {
     name: "an emptied leaf keeps its memory until the commit", file: "engine/tree/dirty-leaf.ts",
-    find: "if (this.isEmpty) this.#leaveFrame();", replace: "",
+    find: "if (this.#isLone) return this.#leaveFrame();", replace: "",
     harm: "a transaction that deletes much takes the memory of all of it", tests: ["engine/tree/dirty-leaf"],
   },
   {
     name: "an emptied leaf that is filled again does not become a page", file: "engine/tree/dirty-leaf.ts",
-    find: "    if (this.#isRefillable) {", replace: "    if (Number.isNaN(i) && this.#isRefillable) {",
+    find: "    if (this.#isRefillable(", replace: "    if (Number.isNaN(i) && this.#isRefillable(",
     harm: "a key that is deleted and put in turns takes the memory of all its values", tests: ["engine/tree/dirty-leaf"],
+  },
+  {
+    name: "an emptied leaf becomes a page for an element that leaves it none", file: "engine/tree/dirty-leaf.ts",
+    find: " && PAGE_HEADER_SIZE + ELEMENT_SIZE + size <= this.#pages.pageSize", replace: "",
+    harm: "a key that is put with a large value and deleted in turns takes the memory of a page each time", tests: ["engine/tree/dirty-leaf"],
+  },
+  {
+    name: "a page whose only element is put again elsewhere stays in memory", file: "engine/tree/dirty-leaf.ts",
+    find: "    if (exact && this.#isLone) {", replace: "    if (Number.isNaN(i) && this.#isLone) {",
+    harm: "a key that is put with small and large values and deleted in turns takes the memory of a page each time", tests: ["engine/tree/dirty-leaf"],
+  },
+  {
+    name: "a tree that is given up keeps the memory of its values", file: "engine/tree/dirty-leaf.ts",
+    find: "    for (const node of this.nodes) for (let i = 0; i < node.count; i++) this.#forget(node, i);\n", replace: "",
+    harm: "a transaction that makes, fills and deletes buckets takes the memory of all of them", tests: ["engine/tree/dirty-leaf"],
   },
   {
     name: "an emptied leaf that has given its frame back goes on using it", file: "engine/tree/dirty-leaf.ts",

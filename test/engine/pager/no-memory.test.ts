@@ -80,3 +80,17 @@ test("a put for which there is no memory, caught, is one that was not made: the 
   });
   assertWell(db);
 });
+
+test("a put over the only element of a page, for which there is no memory, leaves that element", () => {
+  const db = filled(1 << 26);
+  db.update((tx) => tx.createBucket("of one").put("key", Buffer.alloc(2000, 1)));
+  db.update((tx) => {
+    const bucket = tx.bucket("of one")!;
+    bucket.put("key", Buffer.alloc(3000, 2));
+    withoutSlabs(() => assert.throws(() => bucket.put("key", Buffer.alloc(3 << 20)), { name: "RangeError", message: /no memory for/ }));
+    assert.deepEqual(bucket.get("key"), Buffer.alloc(3000, 2));
+  });
+  db.view((tx) => assert.deepEqual(tx.bucket("of one")?.get("key"), Buffer.alloc(3000, 2)));
+  db.update((tx) => tx.deleteBucket("of one"));
+  assertWell(db);
+});

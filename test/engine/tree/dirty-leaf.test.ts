@@ -1,7 +1,7 @@
 /** A leaf that a transaction changes: what views lead to stays as it is, at no more memory than that of the values put. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Tree } from "../../../engine/tree/tree.js";
+import { Tree } from "../../../engine/tree/tree.js";
 import { TreeCursor } from "../../../engine/tree/tree-cursor.js";
 import { TreeStore } from "./store.js";
 
@@ -118,6 +118,47 @@ test("a leaf that is emptied and filled again and again takes no more memory, an
 });
 
 for (const [what, change] of [
+  ["put with more than a page holds and deleted", (tree, key, round) => {
+    tree.put(key, Buffer.alloc(5000, round), 0);
+    assert.ok(tree.remove(key, 0));
+  }],
+  ["put, viewed and deleted", (tree, key, round) => {
+    tree.put(key, Buffer.alloc(100, round), 0);
+    assert.ok(tree.lookup(key));
+    tree.viewValue();
+    assert.ok(tree.remove(key, 0));
+  }],
+  ["put, put with more than a page holds and deleted", (tree, key, round) => {
+    tree.put(key, Buffer.alloc(100, round), 0);
+    tree.put(key, Buffer.alloc(5000, round), 0);
+    assert.ok(tree.remove(key, 0));
+  }],
+] as readonly [string, (tree: Tree, key: Buffer, round: number) => void][]) {
+  test(`a key alone on its page that is ${what} a thousand times takes the memory of a few`, () => {
+    const store = new TreeStore(4096);
+    const keys = Array.from({ length: 20 }, (_, i) => Buffer.from(`key ${1000 + i}`));
+    const memorySize = fill(store, keys, 3000);
+    const tree = store.begin();
+    tree.put(keys[7]!, Buffer.from("first"), 0);
+    assert.ok(tree.lookup(keys[7]!));
+    const view = tree.viewValue();
+    for (let round = 0; round < 1000; round++) change(tree, keys[7]!, round);
+    const { sources, taken, pinned } = store.arena;
+    assert.ok(taken.size <= 2 && pinned.size <= 2, `${taken.size} frames taken, ${pinned.size} pinned`);
+    const sourcesSize = sources.reduce((sum, bytes) => sum + bytes.length, 0);
+    assert.ok(sourcesSize <= 8 << 20, `${sourcesSize} bytes in ${sources.length} sources`);
+    assert.ok(store.cache.memorySize <= 2 * memorySize, `${store.cache.memorySize} bytes where ${memorySize} were enough`);
+    assert.equal(Buffer.from(view).toString(), "first");
+    tree.put(keys[7]!, Buffer.from("last"), 0);
+    store.commit(tree);
+    store.verify();
+    const read = store.read();
+    assert.ok(read.lookup(keys[7]!));
+    assert.equal(read.copyValue().toString(), "last");
+  });
+}
+
+for (const [what, change] of [
   ["overwritten", (tree, key) => { tree.put(key, Buffer.alloc(5000, 2), 0); }], ["deleted", (tree, key) => { assert.ok(tree.remove(key, 0)); }],
 ] as readonly [string, (tree: Tree, key: Buffer) => void][]) {
   test(`the page of a large value that is ${what} need not stay in memory; a view of it does`, () => {
@@ -138,3 +179,23 @@ for (const [what, change] of [
     assert.equal(store.read().lookup(keys[299]!), what === "overwritten");
   });
 }
+
+test("a tree that is given up gives back the memory of its pages and of its large values; views stay", () => {
+  const store = new TreeStore(4096);
+  fill(store, KEYS, 3000);
+  const { memorySize } = store.cache;
+  const views: Uint8Array[] = [];
+  for (let round = 1; round <= 30; round++) {
+    const tree = round % 2 === 0 ? store.begin() : new Tree(store.cache, store.arena, 0, undefined, 0);
+    for (const key of KEYS) tree.put(key, Buffer.alloc(round % 3 === 0 ? 100_000 : 2000, round), 0);
+    assert.ok(tree.lookup(KEYS[3]!));
+    views.push(tree.viewValue());
+    tree.forget();
+  }
+  const { sources, taken } = store.arena;
+  assert.equal(taken.size, 0);
+  const sourcesSize = sources.reduce((sum, bytes) => sum + bytes.length, 0);
+  assert.ok(sourcesSize <= 8 << 20, `${sourcesSize} bytes in ${sources.length} sources`);
+  assert.ok(store.cache.memorySize <= 3 * memorySize, `${store.cache.memorySize} bytes where ${memorySize} were enough`);
+  for (const [i, view] of views.entries()) assert.deepEqual(Buffer.from(view), Buffer.alloc(view.length, i + 1));
+});
