@@ -93,12 +93,12 @@ export class Pager {
     return wrapIo("open", () => {
       const { slots, isNew } = options.readOnly ? { slots: readMetaSlots(storage), isNew: false } : makeIfMissing(storage, options.pageSize);
       // A file that is being written is never closed in order: its pages are trusted as far as its writer's own.
-      const { meta, older, recovery, isClosed } =
-        options.live ? { meta: newestMeta(slots, Infinity), older: undefined, recovery: undefined, isClosed: false } : chooseMeta(storage, slots);
+      const { meta, older, recovery, isDurable } =
+        options.live ? { meta: newestMeta(slots, Infinity), older: undefined, recovery: undefined, isDurable: false } : chooseMeta(storage, slots);
       const pager = new Pager(storage, options, meta);
       pager.recovery = recovery;
       if (options.live) pager.#followWriter();
-      pager.#isDurable = isNew || isClosed;
+      pager.#isDurable = isNew || isDurable;
       if (!options.readOnly) pager.#loadFreelist(older);
       return pager;
     });

@@ -14,8 +14,8 @@ export interface ChosenMeta {
   /** The other valid state, when its pages must be kept until the next commit is durable. */
   readonly older: Meta | undefined;
   readonly recovery: Recovery | undefined;
-  /** The database was closed in order after it: all of it is durable. */
-  readonly isClosed: boolean;
+  /** The database was closed in order after it, and nobody has written to the other meta page since: all of it is durable. */
+  readonly isDurable: boolean;
 }
 
 /** Bytes read at a time while a commit is verified. */
@@ -28,14 +28,16 @@ const VERIFY_SIZE = 1 << 20;
 export function chooseMeta(storage: Storage, slots: MetaSlots): ChosenMeta {
   const [newest, older] = requireMetas(slots);
   const isClosed = wasClosedAfter(storage, newest);
+  // A commit that failed later was undone by a meta that leads to the same tree; the disk may have its own in that place.
+  const isDurable = isClosed && newest.root !== older?.root;
   const fault = isClosed ? undefined : commitFault(storage, newest);
   if (fault !== undefined && older !== undefined && commitFault(storage, older) === undefined && metaProblem(older, storage.size()) === undefined) {
-    return { meta: older, older: undefined, recovery: { txid: older.txid, lostTxid: newest.txid, reason: `transaction ${newest.txid}: ${fault}` }, isClosed };
+    return { meta: older, older: undefined, recovery: { txid: older.txid, lostTxid: newest.txid, reason: `transaction ${newest.txid}: ${fault}` }, isDurable };
   }
   const problem = metaProblem(newest, storage.size());
   if (problem !== undefined) throw problem;
   if (fault !== undefined) throw corrupt(metaPageOf(newest.txid), `transaction ${newest.txid}: ${fault}, and there is no older state to go back to`);
-  return { meta: newest, older, recovery: damagedSlot(slots, newest), isClosed };
+  return { meta: newest, older, recovery: damagedSlot(slots, newest), isDurable };
 }
 
 /**

@@ -30,9 +30,15 @@ export const pagerMutants: readonly Mutant[] = [
   },
   {
     name: "the first commit trusts what opening found", file: FILE,
-    find: "pager.#isDurable = isNew || isClosed;", replace: "pager.#isDurable = true;",
+    find: "pager.#isDurable = isNew || isDurable;", replace: "pager.#isDurable = true;",
     harm: "after a killed process and a power cut pages of an acknowledged commit are missing, and nobody notices",
     tests: ["engine/pager/recovery", "crash/crash"],
+  },
+  {
+    name: "a close mark speaks for the other meta page, too", file: RECOVERY,
+    find: "isClosed && newest.root !== older?.root", replace: "isClosed",
+    harm: "where the undoing of a failed commit was not durable, the next commit writes over its pages while the disk has its meta",
+    tests: ["engine/pager/recovery"],
   },
   {
     name: "the meta before the pages", file: STEPS,
