@@ -9,7 +9,8 @@
  *    28… each range: pages from the end of the one before, and its length, as base-128 varints
  *
  * A commit in more ranges than fit has none. The last 16 bytes of the page say that the database was closed in order after it:
- * magic u64 "HXBCLOSE", txid u64. They stand in another sector than the meta (page sizes from 1 KiB on), so writing them cannot damage it.
+ * magic u64 "HXBCLOSE", txid u64. They have a sector to themselves (page sizes from 1 KiB on; smaller pages get no mark), so writing them cannot
+ * damage the meta or the manifest.
  */
 import { assert } from "../base/assert.js";
 import { readBigU64, readU32, writeBigU64, writeU32 } from "../base/bytes.js";
@@ -36,6 +37,8 @@ const PIECE_SIZE = 1 << 18;
 const MAX_RANGE_SIZE = 20;
 
 const CLOSE_MARK_SIZE = 16;
+/** Nothing is promised of the rest of a sector that is written and not synced. */
+const CLOSE_MARK_SECTOR_SIZE = 512;
 const CLOSE_MAGIC = 0x45534f4c43425848n;
 
 /** Neighbouring pages that a commit wrote. */
@@ -90,7 +93,7 @@ export function* crcOf(writes: readonly PageWrite[]): Pieces<number> {
 }
 
 function rangesFit(pageSize: number, ranges: readonly PageRange[]): boolean {
-  const room = pageSize - CLOSE_MARK_SIZE - MANIFEST - RANGES;
+  const room = pageSize - (pageSize > CLOSE_MARK_SECTOR_SIZE ? CLOSE_MARK_SECTOR_SIZE : CLOSE_MARK_SIZE) - MANIFEST - RANGES;
   let size = 0;
   let end = 0;
   for (const { start, length } of ranges) {

@@ -24,8 +24,14 @@ export const formatMutants: readonly Mutant[] = [
   },
   {
     name: "a manifest runs over the close mark", file: "engine/format/manifest.ts",
-    find: "const room = pageSize - CLOSE_MARK_SIZE - MANIFEST - RANGES;", replace: "const room = pageSize + CLOSE_MARK_SIZE - MANIFEST - RANGES;",
+    find: "const room = pageSize - (", replace: "const room = pageSize + (",
     harm: "a commit in many ranges is taken for torn, and lost", tests: ["engine/format/manifest"],
+  },
+  {
+    name: "a manifest runs into the close mark's sector", file: "engine/format/manifest.ts",
+    find: "pageSize > CLOSE_MARK_SECTOR_SIZE ? CLOSE_MARK_SECTOR_SIZE : CLOSE_MARK_SIZE", replace: "CLOSE_MARK_SIZE",
+    harm: "a power cut while the mark is written damages the manifest, and takes back an acknowledged commit",
+    tests: ["engine/format/manifest", "engine/pager/recovery"],
   },
   {
     name: "the freelist page is one id too small", file: "engine/format/freelist-page.ts",

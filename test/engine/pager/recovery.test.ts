@@ -189,6 +189,28 @@ test("what a failed commit has left on the disk is never led to by pages that th
   assert.deepEqual([...new Set(found)].sort(), [" a3 b1", " a3 b2", " failed b1"]);
 });
 
+test("a power cut while the close mark is on its way takes back no commit, in however many ranges it wrote", () => {
+  const disk = new SimulatedDisk({ seed: 1 });
+  const db = open("x", { storage: disk, pageSize: 1024 });
+  const put = (indexes: readonly number[]): void => {
+    db.update((tx) => { for (const i of indexes) tx.createBucketIfNotExists("b").put(String(i).padStart(6, "0"), "x".repeat(100)); });
+  };
+  put(Array.from({ length: 8000 }, (_, i) => i));
+  let operationCount = 0;
+  for (let round = 0; round < 6; round++) {
+    operationCount = disk.operations.length;
+    put(Array.from({ length: 330 }, (_, i) => ((i * 53 + round * 17) * 31) % 8000));
+  }
+  assert.ok(disk.operations.slice(operationCount).filter(({ kind }) => kind === "write").length > 200, "in as many ranges as would reach the last sector");
+  const txid = db.view((tx) => tx.id);
+  db.close();
+  for (const image of disk.crashImages(10)) {
+    const again = open("x", { storage: image, readOnly: true });
+    assert.deepEqual([again.view((tx) => tx.id), again.recovery], [txid, undefined], image.label);
+    again.close();
+  }
+});
+
 test("a newest commit that is not whole, with no older state, is refused", () => {
   const { bytes, txid } = unclosed();
   const older = Number((txid + 1n) % 2n) * PAGE_SIZE;
