@@ -116,6 +116,8 @@ class FileDestination implements Destination {
       // Windows replaces no file that is open.
       if (process.platform === "win32") present?.close();
       renameSync(this.#temporary, this.path);
+      // A network file system may have made the link and say that it is taken: a rename does nothing then.
+      quietly(() => this.remove());
     } finally {
       quietly(() => present?.close());
     }

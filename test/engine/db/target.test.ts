@@ -298,6 +298,23 @@ test("a copy that is in place is none that failed, though its temporary name can
   copy.close();
 });
 
+test("a copy keeps no second name where a link is made and reported as taken, as over a network that has lost the first answer", REPLACES_FS, () => {
+  const folder = tempPath("network");
+  mkdirSync(folder);
+  const { db } = made("source.db");
+  const link = linkSync;
+  const makeAndDeny = (from: string, to: string): void => {
+    link(from, to);
+    throw Object.assign(new Error("EEXIST: file already exists"), { code: "EEXIST" });
+  };
+  interposing({ linkSync: makeAndDeny }, () => { db.compact(join(folder, "copy.db")); });
+  db.close();
+  assert.deepEqual(readdirSync(folder), ["copy.db"]);
+  const copy = open(join(folder, "copy.db"));
+  copy.view((tx) => assert.deepEqual([...tx.buckets()].map(String), ["a"]));
+  copy.close();
+});
+
 test("a file system that numbers its files anew with every call is no reason to refuse", () => {
   const fs = createRequire(import.meta.url)("node:fs") as { statSync: typeof statSync };
   const real = fs.statSync;
