@@ -138,9 +138,12 @@ function moveIntoPlace(temporary: string, path: string): void {
     // A second name fails where the name is taken, which a rename would replace.
     linkSync(temporary, path);
   } catch {
-    if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) throw new Failure("EXISTS", `output file ${JSON.stringify(path)} already exists`);
-    // File systems without second names, such as FAT.
-    return renameSync(temporary, path);
+    // A network file system may have made the link and say that the name is taken: then the file has two names.
+    if (lstatSync(temporary).nlink < 2) {
+      if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) throw new Failure("EXISTS", `output file ${JSON.stringify(path)} already exists`);
+      // File systems without second names, such as FAT.
+      return renameSync(temporary, path);
+    }
   }
   // The file is in place, whatever becomes of its other name.
   quietly(() => rmSync(temporary));

@@ -55,4 +55,13 @@ for (const [name, argv] of Object.entries(MAKERS)) {
       removeTemporary(path);
     }
   });
+
+  test(`${name}: a link that is made and reported as failed, as over a network that has lost the answer, is no name that was taken`, SKIP, async () => {
+    // The engine's, if it makes one, and the command's.
+    for (const nth of [1, 2]) {
+      const { status, stderr } = await failing("linkSync", nth, () => here(argv), true);
+      assert.deepEqual({ status, stderr, left: readdirSync(folder).sort() }, { status: 0, stderr: "", left: ["new.db", "source.db"] });
+      removeTemporary(path);
+    }
+  });
 }
