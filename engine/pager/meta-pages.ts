@@ -7,6 +7,7 @@
  * committed, and the last two steps are done again. A file that ends behind the first sector may have that in memory only, and no durable name:
  * then the first step is done again, too.
  */
+import { quietly } from "../base/errors.js";
 import { FLAG_FREELIST, FLAG_LEAF, LARGEST_READABLE_PAGE_SIZE, SMALLEST_READABLE_PAGE_SIZE } from "../format/constants.js";
 import { decodeMeta, encodeMeta, META_SIZE, type Meta, type MetaFault } from "../format/meta.js";
 import { writePageHeader } from "../format/page.js";
@@ -86,8 +87,14 @@ export function initialise(storage: Storage, pageSize: number): void {
   storage.sync();
   const page = new Uint8Array(pageSize);
   encodeMeta(page, 0, initialMeta(pageSize, 1n));
-  storage.write([page], pageSize);
-  storage.sync();
+  try {
+    storage.write([page], pageSize);
+    storage.sync();
+  } catch (error) {
+    // After a failed sync the system may show a page that will never reach the disk: the next opening must not build on it, but do this step again.
+    quietly(() => storage.write([page.fill(0)], pageSize));
+    throw error;
+  }
 }
 
 function initialMeta(pageSize: number, txid: bigint): Meta {

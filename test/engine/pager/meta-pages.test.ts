@@ -97,6 +97,37 @@ for (const failure of ["error", "lost"] as const) {
   });
 }
 
+for (const failure of ["error", "lost"] as const) {
+  test(`a file whose making ended with a failed sync (${failure}) opens, wherever the first commit to it is interrupted`, (t) => {
+    const seed = seedOfRun();
+    t.diagnostic(`SEED=${seed}`);
+    let images = 0;
+    for (const nth of [1, 2, 3]) {
+      for (let operationCount = 0, isCut = true; isCut; operationCount++) {
+        const disk = new SimulatedDisk({ seed });
+        disk.inject({ failure, on: "sync", nth });
+        assert.throws(() => open("x", { storage: disk, pageSize: 1024 }), { code: "IO" });
+        const db = open("x", { storage: disk });
+        disk.cutAfter(operationCount);
+        try {
+          db.update((tx) => tx.createBucket("under way"));
+        } catch (error) {
+          assert.ok(disk.isCut, String(error));
+        }
+        isCut = disk.isCut;
+        for (const image of disk.crashImages(25)) {
+          const again = open("x", { storage: image });
+          assert.deepEqual(again.view((tx) => [...tx.check()]), []);
+          assert.ok(again.view((tx) => [...tx.buckets()].length) >= (isCut ? 0 : 1), "acknowledged");
+          again.close();
+          images++;
+        }
+      }
+    }
+    assert.ok(images > 60, `${images} images`);
+  });
+}
+
 test("a finished file survives every crash without another write", () => {
   const disk = new SimulatedDisk();
   open("x", { storage: disk, pageSize: 4096 }).close();
