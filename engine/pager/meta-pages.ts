@@ -75,9 +75,7 @@ export function isUnfinished([meta0, meta1]: MetaSlots): boolean {
 /** Makes an empty database, or finishes one. */
 export function initialise(storage: Storage, pageSize: number): void {
   if (storage.size() <= SECTOR_SIZE) {
-    const sector = new Uint8Array(SECTOR_SIZE);
-    encodeMeta(sector, 0, initialMeta(pageSize, 0n));
-    storage.write([sector], 0);
+    storage.write([initialMeta(SECTOR_SIZE, pageSize, 0n)], 0);
     storage.sync();
   }
   const pages = new Uint8Array(2 * pageSize);
@@ -85,8 +83,7 @@ export function initialise(storage: Storage, pageSize: number): void {
   writePageHeader(pages, pageSize, ROOT_PAGE, FLAG_LEAF, 0, 0);
   storage.write([pages], FREELIST_PAGE * pageSize);
   storage.sync();
-  const page = new Uint8Array(pageSize);
-  encodeMeta(page, 0, initialMeta(pageSize, 1n));
+  const page = initialMeta(pageSize, pageSize, 1n);
   try {
     storage.write([page], pageSize);
     storage.sync();
@@ -97,6 +94,9 @@ export function initialise(storage: Storage, pageSize: number): void {
   }
 }
 
-function initialMeta(pageSize: number, txid: bigint): Meta {
-  return { pageSize, root: ROOT_PAGE, sequence: 0n, freelist: FREELIST_PAGE, highWaterMark: INITIAL_HIGH_WATER_MARK, txid };
+/** Gives the first `size` bytes of a meta page. */
+function initialMeta(size: number, pageSize: number, txid: bigint): Uint8Array {
+  const bytes = new Uint8Array(size);
+  encodeMeta(bytes, 0, { pageSize, root: ROOT_PAGE, sequence: 0n, freelist: FREELIST_PAGE, highWaterMark: INITIAL_HIGH_WATER_MARK, txid });
+  return bytes;
 }

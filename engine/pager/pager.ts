@@ -29,7 +29,7 @@ import { makeIfMissing, readMetaSlots } from "./meta-pages.js";
 import { MetaWatch } from "./meta-watch.js";
 import type { PageReader } from "./overflow-pages.js";
 import { PageCache } from "./page-cache.js";
-import { chooseMeta, newestMeta } from "./recovery.js";
+import { chooseMeta, type ChosenMeta, newestMeta } from "./recovery.js";
 import { readStoredFreelist, unreachedPages, waitingAfter } from "./stored-freelist.js";
 
 /** What of the database's options concerns the file. */
@@ -93,8 +93,7 @@ export class Pager {
     return wrapIo("open", () => {
       const { slots, isNew } = options.readOnly ? { slots: readMetaSlots(storage), isNew: false } : makeIfMissing(storage, options.pageSize);
       // A file that is being written is never closed in order: its pages are trusted as far as its writer's own.
-      const { meta, older, recovery, isDurable } =
-        options.live ? { meta: newestMeta(slots, Infinity), older: undefined, recovery: undefined, isDurable: false } : chooseMeta(storage, slots);
+      const { meta, older, recovery, isDurable = false }: ChosenMeta = options.live ? { meta: newestMeta(slots, Infinity) } : chooseMeta(storage, slots);
       const pager = new Pager(storage, options, meta);
       pager.recovery = recovery;
       if (options.live) pager.#followWriter();

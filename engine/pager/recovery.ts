@@ -12,10 +12,10 @@ import { validMetas, type MetaSlots } from "./meta-pages.js";
 export interface ChosenMeta {
   readonly meta: Meta;
   /** The other valid state, when its pages must be kept until the next commit is durable. */
-  readonly older: Meta | undefined;
-  readonly recovery: Recovery | undefined;
+  readonly older?: Meta | undefined;
+  readonly recovery?: Recovery | undefined;
   /** The database was closed in order after it, and nobody has written to the other meta page since: all of it is durable. */
-  readonly isDurable: boolean;
+  readonly isDurable?: boolean;
 }
 
 /** Bytes read at a time while a commit is verified. */
@@ -32,12 +32,11 @@ export function chooseMeta(storage: Storage, slots: MetaSlots): ChosenMeta {
   const isDurable = isClosed && newest.root !== older?.root;
   const fault = isClosed ? undefined : commitFault(storage, newest);
   if (fault !== undefined && older !== undefined && commitFault(storage, older) === undefined && metaProblem(older, storage.size()) === undefined) {
-    return { meta: older, older: undefined, recovery: { txid: older.txid, lostTxid: newest.txid, reason: `transaction ${newest.txid}: ${fault}` }, isDurable };
+    return { meta: older, recovery: { txid: older.txid, lostTxid: newest.txid, reason: `transaction ${newest.txid}: ${fault}` } };
   }
-  const problem = metaProblem(newest, storage.size());
-  if (problem !== undefined) throw problem;
+  const meta = newestMeta(slots, storage.size());
   if (fault !== undefined) throw corrupt(metaPageOf(newest.txid), `transaction ${newest.txid}: ${fault}, and there is no older state to go back to`);
-  return { meta: newest, older, recovery: damagedSlot(slots, newest), isDurable };
+  return { meta, older, recovery: damagedSlot(slots, meta), isDurable };
 }
 
 /**

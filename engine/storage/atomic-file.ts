@@ -106,18 +106,21 @@ class FileDestination implements Destination {
     try {
       // A second name fails where the name is taken: a rename would replace a database that was made there since somebody looked.
       linkSync(this.#temporary, this.path);
-      return quietly(() => this.remove());
     } catch {
       // It is taken, or the file system has no second names.
+      this.#replace();
     }
+    // After a rename there is none, unless a network file system has made the link and said that it is taken: a rename does nothing then.
+    quietly(() => this.remove());
+  }
+
+  #replace(): void {
     // Locked until it has lost its name: whoever opens it meanwhile, or waits for its lock, sees that it has and opens the new one.
     const present = lockPresent(this.path);
     try {
       // Windows replaces no file that is open.
       if (process.platform === "win32") present?.close();
       renameSync(this.#temporary, this.path);
-      // A network file system may have made the link and say that it is taken: a rename does nothing then.
-      quietly(() => this.remove());
     } finally {
       quietly(() => present?.close());
     }

@@ -77,8 +77,9 @@ export class DirtyLeaf {
     return leaf;
   }
 
+  /** Whether its elements are all gone. A page that has lost them is one no more. */
   get isEmpty(): boolean {
-    return this.image === NO_IMAGE ? this.nodes[0]!.count === 0 : pageElementCount(this.#pages, this.image) === 0;
+    return this.image === NO_IMAGE && this.nodes[0]!.count === 0;
   }
 
   flagsAt(nodeAt: number, i: number): number {
@@ -149,10 +150,7 @@ export class DirtyLeaf {
     this.shrunk = true;
     this.appended = false;
     if (this.#isLone) return this.#leaveFrame();
-    if (this.image !== NO_IMAGE && !this.#pages.isEscaped(this.image)) {
-      removeElement(this.#pages, this.image, i);
-      return;
-    }
+    if (this.image !== NO_IMAGE && !this.#pages.isEscaped(this.image)) return removeElement(this.#pages, this.image, i);
     this.#leaveImage();
     const node = this.nodes[nodeAt]!;
     this.#forget(node, i);
@@ -244,7 +242,7 @@ export class DirtyLeaf {
 
   /** Whether it was a single page, has nothing in its nodes, and an element of this size leaves it one: then it can be a page again. */
   #isRefillable(size: number): boolean {
-    return this.image === NO_IMAGE && this.nodes[0]!.count === 0 && this.pageCount === 1 && PAGE_HEADER_SIZE + ELEMENT_SIZE + size <= this.#pages.pageSize;
+    return this.isEmpty && this.pageCount === 1 && PAGE_HEADER_SIZE + ELEMENT_SIZE + size <= this.#pages.pageSize;
   }
 
   /** Makes the leaf a node that points into a pinned frame. */

@@ -306,7 +306,7 @@ export class Tree {
   /** Gives up the memory of what has changed: nothing will be asked of the tree any more. */
   forget(): void {
     this.rootLeaf?.forget();
-    this.#changes?.leaves.forEach((leaf) => { leaf.forget(); });
+    for (const leaf of this.#changes?.leaves.values() ?? []) leaf.forget();
   }
 
   /** The root of what has changed. */

@@ -29,6 +29,11 @@ export const pagerMutants: readonly Mutant[] = [
     harm: "other programs open a commit of which pages are missing", tests: ["crash/crash"],
   },
   {
+    name: "a new file whose last sync failed keeps its second meta page", file: "engine/pager/meta-pages.ts",
+    find: "    quietly(() => storage.write([page.fill(0)], pageSize));\n", replace: "",
+    harm: "the first commit goes over the only meta page that the disk has", tests: ["engine/pager/meta-pages"],
+  },
+  {
     name: "the first commit trusts what opening found", file: FILE,
     find: "pager.#isDurable = isNew || isDurable;", replace: "pager.#isDurable = true;",
     harm: "after a killed process and a power cut pages of an acknowledged commit are missing, and nobody notices",
