@@ -1,13 +1,16 @@
 /**
  * The image store on a database in this process: a transaction a call. Writing calls that are under way at the same time
  * share one commit (`DB.batch`), so many puts cost few flushes; each still succeeds or fails alone.
+ *
+ * Keeps true: what a call is told, a refusal too, it is told of a state that is durable.
  */
+import { BoltError } from "../engine/index.js";
 import { immediateSignal, withinLimits } from "./call.js";
-import { givenUp, throwIfGivenUp } from "./errors.js";
+import { ImagesError, givenUp, throwIfGivenUp } from "./errors.js";
 import { ownChange, ownStrings, ownTarget } from "./own.js";
 import { requireLayoutOptions } from "./namespaces.js";
 import { TxImageStore } from "./tx-store.js";
-import type { DB } from "../engine/index.js";
+import type { DB, Tx } from "../engine/index.js";
 import type { LayoutOptions } from "./namespaces.js";
 import type {
   CallOptions, DeleteOptions, Descriptor, EditableImageStore, Image, ImageChange, ListOptions, PutOptions,
@@ -67,7 +70,7 @@ export class LocalImageStore implements EditableImageStore {
   #write<T>(options: CallOptions | undefined, change: (store: TxImageStore) => T): Promise<T> {
     return withinLimits(options, undefined, async (signal) => {
       throwIfGivenUp(signal);
-      if (signal === undefined) return this.#db.batch((tx) => change(new TxImageStore(tx, this.#options)));
+      if (signal === undefined) return given(await this.#db.batch((tx) => outcomeOf(tx, () => change(new TxImageStore(tx, this.#options)))));
       return new Promise<T>((resolve, reject) => new WaitingChange({ change, signal, resolve, reject }).enter(this.#db, this.#options));
     });
   }
@@ -96,9 +99,10 @@ class WaitingChange<T> {
 
   /** Joins the next shared commit. */
   enter(db: DB, options: LayoutOptions): void {
-    db.batch((tx) => this.#run(new TxImageStore(tx, options)))
+    db.batch((tx) => outcomeOf(tx, () => this.#run(new TxImageStore(tx, options))))
       // There is a result: of a call that is still there the change was run.
-      .then((result) => this.#call?.resolve(result as T), (error: unknown) => this.#call?.reject(error));
+      .then((outcome) => this.#call?.resolve(given(outcome) as T))
+      .catch((error: unknown) => this.#call?.reject(error));
   }
 
   /** A change that is under way decides the call itself. */
@@ -115,4 +119,42 @@ class WaitingChange<T> {
     this.#hasBegun = true;
     return this.#call.change(store);
   }
+}
+
+/** What a change in a shared commit came to: its result, or why it was refused. */
+type Outcome<T> = { readonly result: T } | { readonly refusal: ImagesError };
+
+/** Transactions in which a call has gone well: they are to be committed. */
+const toCommit = new WeakSet<Tx>();
+
+/**
+ * Makes a change in a transaction that others share. A refusal that has changed nothing is kept until after the commit: thrown out of the batch it would
+ * make all the others run again. Where no call has gone well before it, though, it is thrown: alone it needs no commit, and no disk that has room for one.
+ */
+function outcomeOf<T>(tx: Tx, change: () => T): Outcome<T> {
+  try {
+    const result = change();
+    toCommit.add(tx);
+    return { result };
+  } catch (error) {
+    if (!toCommit.has(tx) || !hasChangedNothing(error)) throw error;
+    return { refusal: error };
+  }
+}
+
+/** Gives the result of a change whose transaction is committed. @throws ImagesError the refusal */
+function given<T>(outcome: Outcome<T>): T {
+  if ("refusal" in outcome) throw outcome.refusal;
+  return outcome.result;
+}
+
+const REFUSALS: ReadonlySet<string> = new Set(["EXISTS", "NOT_FOUND", "INVALID"]);
+
+/**
+ * Whether an error is the answer of a look at names and arguments, which comes before anything is changed. What the engine has refused may come in the middle of
+ * a change, but for the bucket that is not there to be deleted.
+ */
+function hasChangedNothing(error: unknown): error is ImagesError {
+  if (!(error instanceof ImagesError) || !REFUSALS.has(error.code)) return false;
+  return error.cause === undefined || (error.cause instanceof BoltError && error.cause.code === "BUCKET_NOT_FOUND");
 }

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { open, openMemory } from "../../engine/index.js";
+import { SimulatedDisk } from "../../engine/testing.js";
 import { imageStoreConformance } from "../../images/conformance.js";
 import {
   connectImages, initDB, isExists, isNotFound, listNamespaces, LocalImageStore, serveImages, TxImageStore,
@@ -200,4 +201,74 @@ test("options that are none are refused by every call", async () => {
   }
   assert.equal((await store.list()).length, 1);
   close(db);
+});
+
+/** Counts how often the functions of batches run. */
+function countRuns(db: DB): () => number {
+  let runs = 0;
+  const batch = db.batch.bind(db);
+  db.batch = (fn) => batch((tx) => {
+    runs++;
+    return fn(tx);
+  });
+  return () => runs;
+}
+
+for (const [limits, options] of [["without limits", undefined], ["with a time limit", { timeoutMs: 60_000 }]] as const) {
+  test(`calls that are refused have no others of their commit run again, ${limits}`, async () => {
+    const db = openMemory();
+    const store = new LocalImageStore(db, { namespace: "default" });
+    await store.create("there", target);
+    const runs = countRuns(db);
+    const calls = Array.from({ length: 100 }, (_, i) => [
+      store.create(`new-${i}`, target, options), store.create("there", target, options), store.delete("missing", options), store.put("", target, options),
+    ]).flat();
+    const ends = (await Promise.allSettled(calls)).map((end) => end.status === "fulfilled" ? end.status : (end.reason as { code: string }).code);
+    assert.deepEqual(ends, Array.from({ length: 100 }, () => ["fulfilled", "EXISTS", "NOT_FOUND", "INVALID"]).flat());
+    assert.equal(runs(), calls.length);
+    assert.equal((await store.list()).length, 101);
+    close(db);
+  });
+}
+
+test("a refusal alone makes no commit, and is the one that a transaction gives", async () => {
+  const db = openMemory();
+  const store = new LocalImageStore(db, { namespace: "default" });
+  await store.create("there", target);
+  const before = db.view((tx) => tx.id);
+  const tx = db.begin(true);
+  const inTx = new TxImageStore(tx, { namespace: "default" });
+  const refusals: [() => Promise<unknown>, () => unknown][] = [
+    [(): Promise<unknown> => store.create("there", target), (): unknown => inTx.create("there", target)],
+    [(): Promise<unknown> => store.delete("missing"), (): unknown => inTx.delete("missing")],
+    [(): Promise<unknown> => store.put("", target), (): unknown => inTx.put("", target)],
+  ];
+  const expected = refusals.map(([, refuse]) => {
+    try {
+      return refuse();
+    } catch (error) {
+      return error;
+    }
+  });
+  tx.rollback();
+  for (const [i, [refuse]] of refusals.entries()) await assert.rejects(refuse(), expected[i] as Error);
+  // Behind a change, too, with whose commit they are told.
+  const ends = await Promise.allSettled([store.put("a", target), ...refusals.map(([refuse]) => refuse())]);
+  for (const [i, end] of ends.slice(1).entries()) assert.deepEqual(end, { status: "rejected", reason: expected[i] });
+  assert.equal(db.view(({ id }) => id) - before, 1n);
+  close(db);
+});
+
+test("a refusal that rests on a change is not told where that change does not become durable", async () => {
+  const disk = new SimulatedDisk();
+  const db = open("a.db", { storage: disk });
+  const store = new LocalImageStore(db, { namespace: "default" });
+  await store.create("there", target);
+  for (const options of [undefined, { timeoutMs: 60_000 }]) {
+    disk.inject({ failure: "error", on: "write" });
+    const ends = await Promise.allSettled([store.create("a", target, options), store.create("a", target, options)]);
+    assert.deepEqual(ends.map((end) => end.status === "rejected" && (end.reason as { code: string }).code), ["IO", "IO"]);
+  }
+  assert.deepEqual((await store.list()).map(({ name }) => name), ["there"]);
+  db.close();
 });
