@@ -1,7 +1,8 @@
 /**
  * The command's database files: which may be read and written, how they are opened, and how a new one is made.
  *
- * Keeps true: a command that fails leaves no new file, and an empty one as it was; an error about a file names it.
+ * Keeps true: a command that fails leaves no new file, but for one of which it says that it is in place; it leaves an empty one as it was; an error about a
+ * file names it.
  */
 import { closeSync, existsSync, fsyncSync, linkSync, lstatSync, openSync, readlinkSync, rmSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
@@ -98,6 +99,7 @@ export async function changeFile<T>(path: string, timeoutMs: number | undefined,
 
 /**
  * Makes a file under another name beside its place, and gives it its own when it is durable: nobody sees half of it, and where it cannot be made nothing is left.
+ * Where its name cannot be made durable it is there all the same, which the error says.
  * @returns what `use` gave, or undefined when somebody else has made the file meanwhile
  */
 export async function makeFile<T>(path: string, use: (db: DB) => Promise<T>): Promise<T | undefined> {
@@ -110,7 +112,7 @@ export async function makeFile<T>(path: string, use: (db: DB) => Promise<T>): Pr
     return await withTemporary(temporary, async () => {
       const result = await closing(open(temporary), path, use);
       if (!giveName(temporary, place)) return undefined;
-      syncFolder(folder);
+      makeNameDurable(folder, path);
       return result;
     });
   } catch (error) {
@@ -174,6 +176,16 @@ function giveName(temporary: string, path: string): boolean {
 }
 
 const FOLDER_SYNC_REFUSALS: ReadonlySet<string | undefined> = new Set(["EACCES", "EINVAL", "EISDIR", "ENOTSUP", "EOPNOTSUPP", "EPERM"]);
+
+/** @throws BoltError IO, which says that the new file is there */
+function makeNameDurable(folder: string, path: string): void {
+  try {
+    syncFolder(folder);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new BoltError("IO", `${path}: the new file is in place, but a power cut may undo that; remove it and run the command again: ${reason}`, { cause: error });
+  }
+}
 
 /** Makes the names in a folder durable, where the system does that. */
 function syncFolder(path: string): void {

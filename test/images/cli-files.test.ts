@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import fs, { existsSync, mkdirSync, readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import fs, { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 import { basename, dirname, join } from "node:path";
 import { test } from "node:test";
@@ -27,10 +27,14 @@ test("an empty file is refused by every command, whether it would succeed or not
   }
 });
 
-/** Runs where a function of the system fails. */
-async function failing<T>(name: "fdatasyncSync" | "linkSync", code: string, work: () => Promise<T>): Promise<T> {
+/** Runs where a function of the system fails, from its nth call on. */
+async function failing<T>(name: "fdatasyncSync" | "fsyncSync" | "linkSync", code: string, work: () => Promise<T>, nth = 1): Promise<T> {
   const original = fs[name];
-  Object.assign(fs, { [name]: (): void => { throw Object.assign(new Error(`${code}: ${code === "ENOSPC" ? "no space left on device" : "operation not permitted"}, ${name.slice(0, -4)}`), { code }); } });
+  let count = 0;
+  Object.assign(fs, { [name]: (...parameters: unknown[]): void => {
+    if (++count < nth) return void Reflect.apply(original, fs, parameters);
+    throw Object.assign(new Error(`${code}: ${MESSAGES[code] ?? ""}, ${name.slice(0, -4)}`), { code });
+  } });
   syncBuiltinESMExports();
   try {
     return await work();
@@ -39,6 +43,8 @@ async function failing<T>(name: "fdatasyncSync" | "linkSync", code: string, work
     syncBuiltinESMExports();
   }
 }
+
+const MESSAGES: Readonly<Record<string, string>> = { EIO: "i/o error", ENOSPC: "no space left on device", EPERM: "operation not permitted" };
 
 test("a new file for which the disk has no room is not left, and the error names it and says what to do", { skip: IS_NODE ? false : "replaces a function of node:fs" }, async () => {
   const folder = tempPath("full");
@@ -49,6 +55,20 @@ test("a new file for which the disk has no room is not left, and the error names
     assert.equal(status, 1);
     assert.match(err, /^hexbolt images: .*full\/x\.db: .*ENOSPC: no space left on device, fdatasync\n  the disk is full: .*\n$/);
     assert.deepEqual(readdirSync(folder), []);
+  }
+});
+
+test("a new file whose name cannot be made durable is in place, and the error says so", { skip: IS_NODE && process.platform !== "win32" ? false : "replaces a function of node:fs, and counts syncs of folders, which Windows has not" }, async () => {
+  const folder = tempPath("undurable");
+  mkdirSync(folder);
+  const path = join(folder, "x.db");
+  for (const args of [["put", path, "a", "--digest", digest("a"), "--size", "1"], ["serve", path, `unix:${tempPath("s")}`]]) {
+    // The engine syncs the folder with the temporary name.
+    const { err, status } = await failing("fsyncSync", "EIO", () => run(...args), 2);
+    assert.deepEqual({ status, err }, { status: 1, err: `hexbolt images: ${path}: the new file is in place, but a power cut may undo that; remove it and run the command again: EIO: i/o error, fsync\n` });
+    assert.deepEqual(readdirSync(folder), ["x.db"]);
+    assert.equal((await run("ls", "-q", path)).out, args[0] === "put" ? "a\n" : "");
+    rmSync(path);
   }
 });
 
