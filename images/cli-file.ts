@@ -5,7 +5,7 @@
  * file names it.
  */
 import { closeSync, existsSync, fsyncSync, linkSync, lstatSync, openSync, readlinkSync, rmSync, statSync } from "node:fs";
-import { basename, dirname, join, resolve } from "node:path";
+import { basename, dirname, isAbsolute } from "node:path";
 import { BoltError, open } from "../engine/index.js";
 import { FileFault, UsageError, codeOf } from "./cli-io.js";
 import { ImagesError, quote } from "./errors.js";
@@ -107,7 +107,7 @@ export async function makeFile<T>(path: string, use: (db: DB) => Promise<T>): Pr
   const place = endOfLinks(path);
   const folder = dirname(place);
   if (!existsSync(folder)) throw new FileFault("NO_FOLDER", `there is no folder ${quote(folder)} to write ${quote(basename(place))} into`);
-  const temporary = join(folder, `${basename(place).slice(0, KEPT_NAME).toWellFormed()}.${randomHex(8)}.tmp`);
+  const temporary = beside(place, `${basename(place).slice(0, KEPT_NAME).toWellFormed()}.${randomHex(8)}.tmp`);
   try {
     return await withTemporary(temporary, async () => {
       const result = await closing(open(temporary), path, use);
@@ -125,8 +125,16 @@ export async function makeFile<T>(path: string, use: (db: DB) => Promise<T>): Pr
 /** Where a path leads, through links that need not lead to a file. */
 function endOfLinks(path: string): string {
   let place = path;
-  for (let i = 0; i < LINKS_MAX && lstatSync(place, { throwIfNoEntry: false })?.isSymbolicLink() === true; i++) place = resolve(dirname(place), readlinkSync(place));
+  for (let i = 0; i < LINKS_MAX && lstatSync(place, { throwIfNoEntry: false })?.isSymbolicLink() === true; i++) {
+    const target = readlinkSync(place);
+    place = isAbsolute(target) ? target : beside(place, target);
+  }
   return place;
+}
+
+/** Gives another path in the folder of a path, whose text stays as it is: `link/..` is not the folder of the link, as `join` has it. */
+function beside(path: string, name: string): string {
+  return path.slice(0, path.length - basename(path).length) + name;
 }
 
 /** Removes the file at the end, also where a signal ends the program. */

@@ -4,7 +4,7 @@
  */
 import { randomUUID } from "node:crypto";
 import { chmodSync, chownSync, closeSync, copyFileSync, existsSync, fsyncSync, ftruncateSync, linkSync, lstatSync, openSync, readdirSync, readSync, realpathSync, renameSync, rmSync, statSync, writeSync, type Stats } from "node:fs";
-import { basename, dirname, join, sep } from "node:path";
+import { basename, dirname, sep } from "node:path";
 import { BoltError, isFolderSyncRefused, quietly, systemCode, wrapIo } from "../base/errors.js";
 import type { Arguments } from "./args.js";
 import { Failure, UsageError } from "./command.js";
@@ -80,7 +80,12 @@ export async function withNewText(args: Arguments, io: Io, path: string, write: 
 function temporaryName(path: string): string {
   // Half of a character that takes two would not be found again under the name that it gets.
   const kept = basename(path).slice(0, MAX_KEPT_NAME).toWellFormed();
-  return join(dirname(path), `${kept}.${randomUUID().slice(0, 13)}.tmp`);
+  return beside(path, `${kept}.${randomUUID().slice(0, 13)}.tmp`);
+}
+
+/** Gives another name in the folder of a path, whose text stays as it is: `link/..` is not the folder of the link, as `join` has it. */
+function beside(path: string, name: string): string {
+  return path.slice(0, path.length - basename(path).length) + name;
 }
 
 /** Gives a file its permissions and makes it durable. */
@@ -204,9 +209,8 @@ function copyInBlocks(io: Io, source: string, target: string, size: number): voi
 /** Removes a temporary file, and what the engine may have put beside it under longer names. */
 export function removeTemporary(temporary: string): void {
   rmSync(temporary, { force: true });
-  const folder = dirname(temporary);
   const name = basename(temporary);
-  for (const entry of namesIn(folder)) if (entry.startsWith(name)) rmSync(join(folder, entry), { force: true });
+  for (const entry of namesIn(dirname(temporary))) if (entry.startsWith(name)) rmSync(beside(temporary, entry), { force: true });
 }
 
 function namesIn(folder: string): string[] {

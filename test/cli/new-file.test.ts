@@ -1,6 +1,6 @@
 /** Where a new file may be made, and where one that was begun is found again. */
 import assert from "node:assert/strict";
-import { appendFileSync, chmodSync, mkdirSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { appendFileSync, chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { removeTemporary, withNewFile } from "../../engine/cli/new-file.js";
@@ -37,6 +37,28 @@ test("a new file may have a name of any length that the system takes, also one c
     assert.deepEqual(readdirSync(folder).sort(), [name, "source"]);
     await outputHere(["check", join(folder, name)]);
     removeTemporary(join(folder, name));
+  }
+});
+
+test("a temporary file lies beside its place, also where the path leads out of a linked folder", { skip: process.platform === "win32" ? "a path there leads out of a link by its text" : false }, async () => {
+  const folder = tempPath("around");
+  mkdirSync(join(folder, "real", "inner"), { recursive: true });
+  mkdirSync(join(folder, "outer"));
+  symlinkSync(join(folder, "real", "inner"), join(folder, "outer", "link"));
+  const path = `${join(folder, "outer", "link")}/../new.db`;
+  for (const fails of [false, true]) {
+    const making = withNewFile(io, path, (temporary) => {
+      writeFileSync(temporary, "new");
+      // As the engine does, beside it.
+      writeFileSync(`${temporary}.5.tmp`, "");
+      assert.deepEqual(readdirSync(join(folder, "outer")), ["link"]);
+      assert.equal(readdirSync(join(folder, "real")).filter((name) => /^new\.db\..*\.tmp$/.test(name)).length, 2);
+      if (fails) throw new Error("no");
+      rmSync(`${temporary}.5.tmp`);
+    });
+    await (fails ? assert.rejects(making, /no/) : making);
+    assert.deepEqual(readdirSync(join(folder, "real")).sort(), fails ? ["inner"] : ["inner", "new.db"]);
+    if (!fails) rmSync(path);
   }
 });
 

@@ -102,6 +102,18 @@ test("a new file is made where a link leads that leads nowhere yet", async () =>
   assert.equal((await run("ls", "-q", link)).out, "a\n");
 });
 
+test("a new file is made beside its place, also where the path or a link leads out of a linked folder", { skip: process.platform === "win32" ? "a path there leads out of a link by its text" : false }, async () => {
+  const folder = tempPath("around");
+  mkdirSync(join(folder, "real", "inner"), { recursive: true });
+  mkdirSync(join(folder, "outer"));
+  const link = join(folder, "outer", "link");
+  symlinkSync(join(folder, "real", "inner"), link);
+  assert.equal((await put(`${link}/../x.db`, "a")).status, 0);
+  symlinkSync("../y.db", join(folder, "real", "inner", "to-y.db"));
+  assert.equal((await put(`${link}/to-y.db`, "a")).status, 0);
+  assert.deepEqual([readdirSync(join(folder, "outer")), readdirSync(join(folder, "real")).sort()], [["link"], ["inner", "x.db", "y.db"]]);
+});
+
 test("a program that a signal ends while it makes a file leaves nothing beside it", { skip: process.platform === "win32" ? "there are no such signals" : false }, async () => {
   const folder = tempPath("ended");
   mkdirSync(folder);
