@@ -198,12 +198,12 @@ export const pagerMutants: readonly Mutant[] = [
   },
   {
     name: "the first sector of a file that is finished is not made durable", file: METAS,
-    find: "if (storage.size() <= SECTOR_SIZE) {\n    const", replace: "if (storage.size() < SECTOR_SIZE) {\n    const",
+    find: "if (storage.size() <= SECTOR_SIZE) {\n    storage", replace: "if (storage.size() < SECTOR_SIZE) {\n    storage",
     harm: "a power cut leaves a file that cannot be opened, or takes it away", tests: ["engine/pager/meta-pages", "engine/storage/file-sync"],
   },
   {
     name: "a new file without its first sync", file: METAS,
-    find: "storage.write([sector], 0);\n    storage.sync();", replace: "storage.write([sector], 0);",
+    find: "0n)], 0);\n    storage.sync();", replace: "0n)], 0);",
     harm: "a power cut leaves a file that cannot be opened", tests: ["crash/crash", "engine/pager/meta-pages"],
   },
   {
