@@ -203,7 +203,7 @@ export class PageCache {
     this.pin(frame);
   }
 
-  /** Ends the use of a frame of the writer's: gives it back, or unpins it where it has been adopted. */
+  /** Ends the use of a frame of the writer's: gives it back, or unpins it where a page id leads to it. */
   discard(frame: number): void {
     if (this.#frames.pgid(frame) !== PRIVATE) return this.unpin(frame);
     this.#release(frame);

@@ -17,6 +17,8 @@ const OWN_BUFFER = 1 << 16;
 /** Chunks that are kept for the next transaction. */
 const KEPT_CHUNKS = 16;
 const COLUMNS_CHUNK = 1 << 16;
+/** From here on columns have an array of their own: so have those of all nodes of a large leaf but one, and go with them. */
+const OWN_COLUMNS = 1 << 10;
 /** Where the key of the only element of a leaf page stands. */
 const ONLY_KEY = PAGE_HEADER_SIZE + ELEMENT_SIZE;
 
@@ -49,20 +51,19 @@ export class Arena {
   /** The way of the last descent. */
   readonly path: Path = new Path();
   readonly sources: Uint8Array[] = [];
-  /** Frames of the cache that nodes point into; whoever ends the transaction unpins them. */
-  readonly pinned: Set<number> = new Set();
-  /** Frames of the writer's own; whoever ends the transaction discards them. */
-  readonly taken: Set<number> = new Set();
-  /** Where the last `store` put its bytes. */
+  /** Pinned frames of the cache: those that nodes point into, and those of the writer's own. Whoever ends the transaction discards them. */
+  readonly frames: Set<number> = new Set();
+  /** The source and offset that the last `store`, `slabSource` or `columns` took. */
   source = 0;
   offset = 0;
-  /** Where in its array the last `columns` begin. */
-  base = 0;
 
   readonly #pageSize: number;
   /** By slab: its source, if it has one yet. */
   readonly #slabSources: (number | undefined)[] = [];
-  /** Sources that can go before the end of the transaction, with the elements that are in them: large values by themselves, and chunks that are not kept. */
+  /**
+   * Sources that can go before the end of the transaction, with the elements that are in them: large values by themselves, and chunks that are not kept. Slabs,
+   * with the pages that nodes point into.
+   */
   readonly #elementCounts = new Map<number, number>();
   /** Sources that are memory for the leaf page that the element will be alone on. */
   readonly #leafPages = new Set<number>();
@@ -113,8 +114,7 @@ export class Arena {
     this.#isChanging = false;
     for (const source of this.#leafPages) this.#spareMemory.keep(this.sources[source]!);
     this.sources.length = 0;
-    this.pinned.clear();
-    this.taken.clear();
+    this.frames.clear();
     this.#slabSources.length = 0;
     this.#leafPages.clear();
     this.#elementCounts.clear();
@@ -126,16 +126,12 @@ export class Arena {
     this.#columnsUsed = COLUMNS_CHUNK;
   }
 
-  /** The source number of a slab's bytes. */
+  /** The source number of a slab's bytes, for a page that nodes point into. When they do no more, `forget` says so, as of an element. */
   slabSource(slab: number, bytes: Uint8Array): number {
-    const known = this.#slabSources[slab];
-    if (known !== undefined && this.sources[known] === bytes) return known;
-    return (this.#slabSources[slab] = this.addSource(bytes));
-  }
-
-  /** Says that nothing points into a slab of one page any more. */
-  forgetSlab(source: number): void {
-    this.sources[source] = NOTHING;
+    let source = this.#slabSources[slab];
+    if (source === undefined || this.sources[source] !== bytes) source = this.#slabSources[slab] = this.addSource(bytes);
+    this.#elementCounts.set(source, (this.#elementCounts.get(source) ?? 0) + 1);
+    return (this.source = source);
   }
 
   addSource(bytes: Uint8Array): number {
@@ -173,14 +169,11 @@ export class Arena {
   forget(source: number): void {
     if (source === this.#newChunk.source) this.#newChunk.elementCount--;
     else if (source === this.#overwriteChunk.source) this.#overwriteChunk.elementCount--;
-    else this.#forgetFilled(source);
-  }
-
-  #forgetFilled(source: number): void {
-    const count = this.#elementCounts.get(source);
-    if (count === undefined) return;
-    if (count > 1) this.#elementCounts.set(source, count - 1);
-    else this.#giveUp(source);
+    else {
+      const count = this.#elementCounts.get(source);
+      if (count === 1) this.#giveUp(source);
+      else if (count !== undefined) this.#elementCounts.set(source, count - 1);
+    }
   }
 
   #giveUp(source: number): void {
@@ -205,10 +198,10 @@ export class Arena {
     return this.#leafPages.has(source) ? this.sources[source] : undefined;
   }
 
-  /** Takes room for `words` words of element columns; `base` says where in the array it begins. */
+  /** Takes room for `words` words of element columns; `offset` says where in the array it begins. */
   columns(words: number): Uint32Array {
-    if (words > COLUMNS_CHUNK) {
-      this.base = 0;
+    if (words >= OWN_COLUMNS) {
+      this.offset = 0;
       return new Uint32Array(words);
     }
     if (this.#columnsUsed + words > COLUMNS_CHUNK) {
@@ -216,7 +209,7 @@ export class Arena {
       this.#columnChunks[this.#columnChunk] ??= new Uint32Array(COLUMNS_CHUNK);
       this.#columnsUsed = 0;
     }
-    this.base = this.#columnsUsed;
+    this.offset = this.#columnsUsed;
     this.#columnsUsed += words;
     return this.#columnChunks[this.#columnChunk]!;
   }
@@ -226,8 +219,10 @@ export class Arena {
     const isKept = i < KEPT_CHUNKS;
     // First: where there is none, nothing has changed.
     const memory = isKept ? (this.#byteChunks[i] ??= requireMemory(BYTES_CHUNK)) : requireMemory(BYTES_CHUNK);
-    if (!chunk.isKept && chunk.elementCount > 0) this.#elementCounts.set(chunk.source, chunk.elementCount);
-    else if (!chunk.isKept) this.#giveUp(chunk.source);
+    if (!chunk.isKept) {
+      if (chunk.elementCount > 0) this.#elementCounts.set(chunk.source, chunk.elementCount);
+      else this.#giveUp(chunk.source);
+    }
     this.#byteChunkCount++;
     chunk.source = this.addSource(memory);
     chunk.used = chunk.elementCount = 0;

@@ -3,13 +3,14 @@
  *
  * 1. While it fits into one page it is that page in a frame that the writer has taken, changed in place (leaf-edit.ts), if the page is compact.
  * 2. Otherwise it is nodes in key order, which split as they grow, so that no insertion moves more than a node. It does not become a page again
- *    before the commit, unless it loses all its elements: without any it has no frame, and takes one with the next.
- * 3. A view that was handed out stays as it is: a frame into which one leads becomes nodes with the next change, for they change no bytes. (Copied
+ *    before the commit: filled and emptied in turns, it would be decoded into new columns each time.
+ * 3. Without elements it has no frame. If it was a page until then, it takes one with the next element that fits.
+ * 4. A view that was handed out stays as it is: a frame into which one leads becomes nodes with the next change, for they change no bytes. (Copied
  *    instead, a page whose values are viewed and changed in turns would take the memory of a page each time.)
  */
 import { ELEMENT_SIZE, PAGE_HEADER_SIZE, type Pgid } from "../format/constants.js";
 import type { Arena } from "./arena.js";
-import { elementFlags, insertElement, removeElement, replaceValue, usedSize, valueGrowth } from "./leaf-edit.js";
+import { elementFlags, insertElement, putGrowth, removeElement, replaceValue, usedSize } from "./leaf-edit.js";
 import { FLAGS, type LonePage, Node, OFFSET, SOURCE, VALUE_SIZE } from "./node.js";
 import { nodeOfImage, PageImage } from "./page-image.js";
 import type { Pages } from "./pages.js";
@@ -37,12 +38,16 @@ export class DirtyLeaf {
   lonePage: LonePage | undefined;
   /** The frame, or NO_IMAGE. */
   image: number = NO_IMAGE;
-  /** In key order, none empty unless it is the only one. */
+  /** In key order, none empty unless it is the only one; while the leaf is a page, one without elements or none. */
   readonly nodes: Node[] = [];
   /** Elements were removed or became smaller. */
   shrunk = false;
   /** All new elements came behind the last one. */
   appended = true;
+  /** The frame that it is or that its nodes point into, NO_IMAGE when there is none any more. */
+  #frame: number = NO_IMAGE;
+  /** What the arena calls the memory of the page that became nodes, -1 when none has. */
+  #source = -1;
   readonly #pages: Pages;
   readonly #arena: Arena;
 
@@ -64,22 +69,22 @@ export class DirtyLeaf {
   static ofPage(pages: Pages, arena: Arena, pgid: Pgid, frame: number, growth: number): DirtyLeaf {
     const leaf = new DirtyLeaf(pages, arena, pgid, 1 + pageOverflow(pages, frame));
     const used = pageIsCompact(pages, frame) && pages.isTakeable(frame) ? usedSize(pages, frame) : Infinity;
+    arena.frames.add(frame);
+    leaf.#frame = frame;
     if (used + growth <= pages.pageSize) {
       pages.take(frame, used);
-      arena.taken.add(frame);
       leaf.image = frame;
     } else {
       pages.pin(frame);
-      arena.pinned.add(frame);
-      leaf.#decode(frame);
-      leaf.#noteLonePage(leaf.nodes[0]!, frame);
+      leaf.#decode();
+      const node = leaf.nodes[0]!;
+      if (node.count === 1) leaf.lonePage = { pgid, pageCount: leaf.pageCount, source: leaf.#source, offset: node.column(0, OFFSET), isKept: false };
     }
     return leaf;
   }
 
-  /** Whether its elements are all gone. A page that has lost them is one no more. */
   get isEmpty(): boolean {
-    return this.image === NO_IMAGE && this.nodes[0]!.count === 0;
+    return this.image === NO_IMAGE ? this.nodes[0]!.count === 0 : pageElementCount(this.#pages, this.image) === 0;
   }
 
   flagsAt(nodeAt: number, i: number): number {
@@ -92,70 +97,50 @@ export class DirtyLeaf {
    */
   put(nodeAt: number, i: number, exact: boolean, key: Uint8Array, value: Uint8Array, flags: number): boolean {
     const pages = this.#pages;
-    if (this.#isRefillable(key.length + value.length)) {
-      this.image = pages.takeEmpty();
-      this.#arena.taken.add(this.image);
-      this.nodes.length = 0;
+    const size = PAGE_HEADER_SIZE + ELEMENT_SIZE + key.length + value.length;
+    // It was a page until it lost all its elements: with one that fits it is a page again.
+    if (this.image === NO_IMAGE && this.#source < 0 && this.pageCount === 1 && this.isEmpty && size <= pages.pageSize) {
+      this.image = this.#frame = pages.takeEmpty();
+      this.#arena.frames.add(this.image);
     }
+    if (this.image === NO_IMAGE) return this.#putIntoNode(nodeAt, i, exact, key, value, flags);
     const frame = this.image;
-    if (frame !== NO_IMAGE && !pages.isEscaped(frame)) {
-      if (exact) {
-        const growth = valueGrowth(pages, frame, i, value.length);
-        if (replaceValue(pages, frame, i, value)) {
-          this.#noteGrowth(growth);
-          return growth !== 0;
-        }
-      } else if (insertElement(pages, frame, i, key, value, flags)) {
-        if (i < pageElementCount(pages, frame) - 1) this.appended = false;
-        return true;
-      }
-    }
-    return this.putUnfinished(nodeAt, i, exact, key, value, flags);
+    const growth = putGrowth(pages, frame, i, exact, key, value);
+    const isDone = !pages.isEscaped(frame) && (exact ? replaceValue(pages, frame, i, value) : insertElement(pages, frame, i, key, value, flags));
+    if (!isDone) return this.putUnfinished(nodeAt, i, exact, key, value, flags);
+    if (exact) this.#noteGrowth(growth);
+    else if (i < pageElementCount(pages, frame) - 1) this.appended = false;
+    return growth !== 0;
   }
 
   /** `put` of a value that may be completed until the pages are encoded: the arena's `source` and `offset` say where key and value are. */
-  putUnfinished(nodeAt: number, i: number, exact: boolean, key: Uint8Array, value: Uint8Array, flags: number): boolean {
-    const arena = this.#arena;
-    const wasImage = this.image !== NO_IMAGE;
-    // First: where there is no memory, nothing has changed.
-    arena.store(key, value, exact);
-    if (exact && this.#isLone) {
-      this.#noteGrowth(valueGrowth(this.#pages, this.image, i, value.length));
-      this.#leaveFrame();
-      exact = false;
-    } else {
-      this.#leaveImage();
-    }
-    if (!exact) {
-      this.#insert(nodeAt, i, key.length, value.length, flags);
-      return true;
-    }
-    const node = this.nodes[nodeAt]!;
-    const growth = value.length - node.column(i, VALUE_SIZE);
-    this.#forget(node, i);
-    node.set(i, arena.source, arena.offset, key.length, value.length, flags);
-    node.byteSize += growth;
-    this.#noteGrowth(growth);
-    return wasImage;
-  }
-
-  /** Gives up the memory of what has changed: the leaf goes, with its tree. Views keep theirs. */
-  forget(): void {
-    if (this.image !== NO_IMAGE) this.#leaveFrame();
-    for (const node of this.nodes) for (let i = 0; i < node.count; i++) this.#forget(node, i);
+  putUnfinished(nodeAt: number, i: number, exact: boolean, key: Uint8Array, value: Uint8Array, flags: number): true {
+    if (this.image !== NO_IMAGE) this.#decode();
+    this.#putIntoNode(nodeAt, i, exact, key, value, flags);
+    return true;
   }
 
   /** Removes the element at a place. */
   remove(nodeAt: number, i: number): void {
     this.shrunk = true;
     this.appended = false;
-    if (this.#isLone) return this.#leaveFrame();
-    if (this.image !== NO_IMAGE && !this.#pages.isEscaped(this.image)) return removeElement(this.#pages, this.image, i);
-    this.#leaveImage();
+    if (this.image !== NO_IMAGE) {
+      if (pageElementCount(this.#pages, this.image) === 1) return this.#leaveFrame();
+      if (!this.#pages.isEscaped(this.image)) return removeElement(this.#pages, this.image, i);
+      this.#decode();
+    }
     const node = this.nodes[nodeAt]!;
     this.#forget(node, i);
     node.remove(i);
-    if (node.count === 0 && this.nodes.length > 1) this.nodes.splice(nodeAt, 1);
+    if (node.count > 0) return;
+    if (this.nodes.length > 1) this.nodes.splice(nodeAt, 1);
+    else this.#leaveFrame();
+  }
+
+  /** Gives up the memory of all elements. */
+  forget(): void {
+    for (const node of this.nodes) for (let i = 0; i < node.count; i++) this.#forget(node, i);
+    this.#leaveFrame();
   }
 
   /** The node that a key belongs to: the last whose first key is not greater. */
@@ -170,19 +155,28 @@ export class DirtyLeaf {
     return low - 1;
   }
 
+  #putIntoNode(nodeAt: number, i: number, exact: boolean, key: Uint8Array, value: Uint8Array, flags: number): boolean {
+    const arena = this.#arena;
+    arena.store(key, value, exact);
+    if (!exact) {
+      this.#insert(nodeAt, i, arena.source, arena.offset, key.length, value.length, flags);
+      return true;
+    }
+    const node = this.nodes[nodeAt]!;
+    const growth = value.length - node.column(i, VALUE_SIZE);
+    this.#forget(node, i);
+    node.set(i, arena.source, arena.offset, key.length, value.length, flags);
+    node.byteSize += growth;
+    this.#noteGrowth(growth);
+    return false;
+  }
+
   /** Gives up the memory of an element that is about to go: of a page with overflow pages all, for it has no other. */
   #forget(node: Node, i: number): void {
     const source = node.column(i, SOURCE);
-    this.#arena.forget(source);
-    const { lonePage } = this;
-    if (source !== lonePage?.source) return;
+    if (source !== this.#source) return this.#arena.forget(source);
+    if (this.lonePage !== undefined && this.pageCount > 1) this.#leaveFrame();
     this.lonePage = undefined;
-    if (this.pageCount === 1) return;
-    this.#arena.forgetSlab(source);
-    this.#arena.pinned.delete(lonePage.frame);
-    // A view may lead there by way of the node: its memory must not serve another page.
-    this.#pages.markEscaped(lonePage.frame);
-    this.#pages.unpin(lonePage.frame);
   }
 
   #noteGrowth(growth: number): void {
@@ -190,8 +184,7 @@ export class DirtyLeaf {
     else if (growth < 0) this.shrunk = true;
   }
 
-  /** Makes what the arena has stored last an element before that at a place. */
-  #insert(nodeAt: number, at: number, keySize: number, valueSize: number, flags: number): void {
+  #insert(nodeAt: number, at: number, source: number, offset: number, keySize: number, valueSize: number, flags: number): void {
     const { nodes } = this;
     let node = nodes[nodeAt]!;
     let i = at;
@@ -207,46 +200,30 @@ export class DirtyLeaf {
       }
     }
     node.insert(i);
-    node.set(i, this.#arena.source, this.#arena.offset, keySize, valueSize, flags);
+    node.set(i, source, offset, keySize, valueSize, flags);
     node.byteSize += ELEMENT_SIZE + keySize + valueSize;
   }
 
-  #noteLonePage(node: Node, frame: number): void {
-    const { pgid, pageCount } = this;
-    if (node.count === 1) this.lonePage = { pgid, pageCount, frame, source: node.column(0, SOURCE), offset: node.column(0, OFFSET), isKept: false };
-  }
-
-  /** Makes the leaf nodes, where it is not yet. The frame stays pinned: the nodes point into it. */
-  #leaveImage(): void {
-    if (this.image === NO_IMAGE) return;
-    this.#decode(this.image);
-    this.image = NO_IMAGE;
-  }
-
-  /** Whether it is a page with one element. */
-  get #isLone(): boolean {
-    return this.image !== NO_IMAGE && pageElementCount(this.#pages, this.image) === 1;
-  }
-
-  /**
-   * Makes a page whose only element goes a node without any and gives its frame back: what a transaction empties takes no memory until the commit. Views of
-   * that element keep the memory that they lead to.
-   */
+  /** Gives the frame back when no element is in it any more: what a transaction empties takes no memory until the commit. */
   #leaveFrame(): void {
-    const frame = this.image;
-    this.nodes.push(new Node(this.#arena, false, 1));
+    const frame = this.#frame;
+    if (frame === NO_IMAGE) return;
+    this.#frame = NO_IMAGE;
+    if (this.image === NO_IMAGE) {
+      this.#arena.forget(this.#source);
+      // A view may lead there by way of a node: its memory must not serve another page.
+      this.#pages.markEscaped(frame);
+    }
     this.image = NO_IMAGE;
-    this.#arena.taken.delete(frame);
+    this.nodes[0] ??= new Node(this.#arena, false, 1);
+    this.#arena.frames.delete(frame);
     this.#pages.discard(frame);
   }
 
-  /** Whether it was a single page, has nothing in its nodes, and an element of this size leaves it one: then it can be a page again. */
-  #isRefillable(size: number): boolean {
-    return this.isEmpty && this.pageCount === 1 && PAGE_HEADER_SIZE + ELEMENT_SIZE + size <= this.#pages.pageSize;
-  }
-
-  /** Makes the leaf a node that points into a pinned frame. */
-  #decode(frame: number): void {
-    this.nodes.push(nodeOfImage(this.#arena, new PageImage(this.#pages, frame)));
+  /** Makes the leaf a node that points into its frame, which stays pinned. */
+  #decode(): void {
+    this.nodes[0] = nodeOfImage(this.#arena, new PageImage(this.#pages, this.#frame));
+    this.#source = this.#arena.source;
+    this.image = NO_IMAGE;
   }
 }

@@ -33,7 +33,6 @@ const TWO_POW_32 = 0x1_0000_0000;
 export interface LonePage {
   readonly pgid: Pgid;
   readonly pageCount: number;
-  readonly frame: number;
   /** Where the element is. */
   readonly source: number;
   readonly offset: number;
@@ -67,7 +66,7 @@ export class Node {
     this.isBranch = isBranch;
     this.capacity = capacity;
     this.columns = arena.columns(capacity * STRIDE);
-    this.base = arena.base;
+    this.base = arena.offset;
   }
 
   column(i: number, which: number): number {
@@ -141,9 +140,9 @@ export class Node {
     this.count--;
   }
 
-  /** Moves the elements from `from` on into a new node. */
+  /** Moves the elements from `from` on into a new node, with room for as many as there were here. */
   splitOff(from: number): Node {
-    const right = new Node(this.arena, this.isBranch, Math.max(16, (this.count - from) * 2));
+    const right = new Node(this.arena, this.isBranch, this.count);
     right.append(this, from, this.count);
     this.count = from;
     this.byteSize -= right.byteSize - PAGE_HEADER_SIZE;
@@ -162,7 +161,7 @@ export class Node {
     const old = this.columns.subarray(this.base, this.base + this.count * STRIDE);
     this.capacity = Math.max(8, this.capacity * 2);
     this.columns = this.arena.columns(this.capacity * STRIDE);
-    this.base = this.arena.base;
+    this.base = this.arena.offset;
     this.columns.set(old, this.base);
   }
 }

@@ -39,11 +39,10 @@ export interface Pages {
   take(frame: number, size: number): void;
   /** Gives the writer a frame with an empty leaf page. */
   takeEmpty(): number;
-  /** Ends the use of a frame of the writer's. */
-  discard(frame: number): void;
-  /** Keeps the frame where it is, to the end of the transaction or until `unpin`. */
+  /** Keeps the frame where it is, to the end of the transaction or until `discard`. */
   pin(frame: number): void;
-  unpin(frame: number): void;
+  /** Ends the use of a frame of the writer's, or a pin. */
+  discard(frame: number): void;
 }
 
 /**

@@ -100,7 +100,7 @@ export class Rebalancer {
     if (!pageIsCompact(pages, frame) || !pages.isTakeable(frame) || pageElementCount(pages, frame) < 2) return undefined;
     for (const [i, child] of children) if (!child.hasFirstKey(frame, i)) return undefined;
     pages.take(frame, usedSize(pages, frame));
-    this.#arena.taken.add(frame);
+    this.#arena.frames.add(frame);
     this.#releaser.release(pgid, 1);
     this.#counts.nodeCount++;
     return new PageImage(pages, frame, children);
@@ -145,7 +145,7 @@ export class Rebalancer {
     const pages = this.#pages;
     const frame = pages.locate(pgid);
     pages.pin(frame);
-    this.#arena.pinned.add(frame);
+    this.#arena.frames.add(frame);
     const page = new PageImage(pages, frame);
     pages.complete(page.bytes);
     this.#releaser.release(pgid, 1 + pageOverflow(pages, frame));

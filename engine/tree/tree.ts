@@ -303,12 +303,6 @@ export class Tree {
     return this.#changes?.leaves.get(pgid);
   }
 
-  /** Gives up the memory of what has changed: nothing will be asked of the tree any more. */
-  forget(): void {
-    this.rootLeaf?.forget();
-    for (const leaf of this.#changes?.leaves.values() ?? []) leaf.forget();
-  }
-
   /** The root of what has changed. */
   dirtyRoot(): DirtyBranch | DirtyLeaf | undefined {
     return this.rootLeaf ?? this.#changes?.leaves.get(this.root) ?? this.#changes?.branches.get(this.root);
@@ -376,6 +370,13 @@ export class Tree {
       branches.set(pgid, branch);
       child = branch;
     }
+  }
+
+  /** Gives up what has changed, and its memory: nobody looks into the tree any more. Views stay as they are. */
+  forget(): void {
+    this.rootLeaf?.forget();
+    for (const leaf of this.#changes?.leaves.values() ?? []) leaf.forget();
+    this.rootLeaf = this.#edge = this.#changes = undefined;
   }
 
   #materializeInline(): void {

@@ -125,8 +125,7 @@ function dropPages(pager: Pager, plans: readonly PagePlan[]): void {
 function releaseMemory(tx: TxState): void {
   tx.isOpen = false;
   const arena = tx.arena!;
-  for (const frame of arena.taken) tx.pager.cache.discard(frame);
-  for (const frame of arena.pinned) tx.pager.cache.unpin(frame);
+  for (const frame of arena.frames) tx.pager.cache.discard(frame);
   arena.reset();
 }
 
@@ -311,7 +310,7 @@ class Preparation {
     const frame = cache.allocate(plan.pgid, plan.pageCount);
     const slab = cache.slabBytes[frame >>> cache.frameBits]!;
     writePage(plan, slab, cache.pageStart(frame), pageSize);
-    this.#tx.arena!.pinned.add(frame);
+    this.#tx.arena!.frames.add(frame);
     return plan.pageCount === 1 ? cache.pageView(frame) : slab;
   }
 }

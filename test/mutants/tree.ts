@@ -93,12 +93,12 @@ export const treeMutants: readonly Mutant[] = [
   },
   {
     name: "a page that nodes point into is not pinned", file: REBALANCE,
-    find: "    pages.pin(frame);\n    this.#arena.pinned.add(frame);\n", replace: "",
+    find: "    pages.pin(frame);\n    this.#arena.frames.add(frame);\n", replace: "",
     harm: "a large transaction writes other pages' bytes", tests: ["engine/tx/small-cache"],
   },
   {
     name: "memory of new values goes with the last but one of them", file: "engine/tree/arena.ts",
-    find: "    if (count > 1) this.#elementCounts.set(source, count - 1);", replace: "    if (count > 2) this.#elementCounts.set(source, count - 1);",
+    find: "if (count === 1) this.#giveUp(source);", replace: "if (count === 1 || count === 2) this.#giveUp(source);",
     harm: "a large transaction that overwrites its own values commits nothing in place of others", tests: ["engine/tree/arena"],
   },
   {
@@ -153,7 +153,7 @@ export const treeMutants: readonly Mutant[] = [
   },
   {
     name: "a view changes with its page", file: "engine/tree/dirty-leaf.ts",
-    find: "if (frame !== NO_IMAGE && !pages.isEscaped(frame)) {", replace: "if (frame !== NO_IMAGE) {",
+    find: "const isDone = !pages.isEscaped(frame) && (", replace: "const isDone = (",
     harm: "what a transaction was given changes under it", tests: ["engine/tx/half-done"],
   },
   {
@@ -244,48 +244,53 @@ export const treeMutants: readonly Mutant[] = [
   },
   {
     name: "an emptied leaf keeps its memory until the commit", file: "engine/tree/dirty-leaf.ts",
-    find: "if (this.#isLone) return this.#leaveFrame();", replace: "",
+    find: "      if (pageElementCount(this.#pages, this.image) === 1) return this.#leaveFrame();\n", replace: "",
     harm: "a transaction that deletes much takes the memory of all of it", tests: ["engine/tree/dirty-leaf"],
   },
   {
     name: "an emptied leaf that is filled again does not become a page", file: "engine/tree/dirty-leaf.ts",
-    find: "    if (this.#isRefillable(", replace: "    if (Number.isNaN(i) && this.#isRefillable(",
+    find: "this.isEmpty && size <= pages.pageSize", replace: "this.isEmpty && size < 0",
     harm: "a key that is deleted and put in turns takes the memory of all its values", tests: ["engine/tree/dirty-leaf"],
   },
   {
-    name: "an emptied leaf becomes a page for an element that leaves it none", file: "engine/tree/dirty-leaf.ts",
-    find: " && PAGE_HEADER_SIZE + ELEMENT_SIZE + size <= this.#pages.pageSize", replace: "",
-    harm: "a key that is put with a large value and deleted in turns takes the memory of a page each time", tests: ["engine/tree/dirty-leaf"],
-  },
-  {
-    name: "a page whose only element is put again elsewhere stays in memory", file: "engine/tree/dirty-leaf.ts",
-    find: "    if (exact && this.#isLone) {", replace: "    if (Number.isNaN(i) && this.#isLone) {",
-    harm: "a key that is put with small and large values and deleted in turns takes the memory of a page each time", tests: ["engine/tree/dirty-leaf"],
-  },
-  {
-    name: "a tree that is given up keeps the memory of its values", file: "engine/tree/dirty-leaf.ts",
-    find: "    for (const node of this.nodes) for (let i = 0; i < node.count; i++) this.#forget(node, i);\n", replace: "",
-    harm: "a transaction that makes, fills and deletes buckets takes the memory of all of them", tests: ["engine/tree/dirty-leaf"],
-  },
-  {
     name: "an emptied leaf that has given its frame back goes on using it", file: "engine/tree/dirty-leaf.ts",
-    find: "    this.image = NO_IMAGE;\n    this.#arena.taken.delete(frame);", replace: "    this.#arena.taken.delete(frame);",
+    find: "    this.image = NO_IMAGE;\n    this.nodes[0] ??=", replace: "    this.nodes[0] ??=",
     harm: "what is put again is written into the page of another", tests: ["engine/tree/dirty-leaf"],
   },
   {
     name: "the page of a large value that was replaced stays in memory", file: "engine/tree/dirty-leaf.ts",
-    find: "    if (source !== lonePage?.source) return;\n", replace: "    if (source >= 0) return;\n",
+    find: "    if (this.lonePage !== undefined && this.pageCount > 1) this.#leaveFrame();\n", replace: "",
     harm: "a transaction that overwrites such values takes their memory once more", tests: ["engine/tree/dirty-leaf"],
   },
   {
     name: "memory of a large value that was viewed and replaced serves another page", file: "engine/tree/dirty-leaf.ts",
-    find: "    this.#pages.markEscaped(lonePage.frame);\n", replace: "",
+    find: "      this.#pages.markEscaped(frame);\n", replace: "",
     harm: "a view changes while its transaction is open", tests: ["engine/tx/large-values"],
   },
   {
-    name: "a value that is replaced takes the whole slab along that its page was in", file: "engine/tree/dirty-leaf.ts",
-    find: "    if (this.pageCount === 1) return;\n", replace: "",
-    harm: "keys of neighbours are lost on the way into their branch", tests: ["engine/tree/rebalance"],
+    name: "a value that is replaced gives up the page of its neighbours", file: "engine/tree/dirty-leaf.ts",
+    find: "this.lonePage !== undefined && this.pageCount > 1", replace: "this.pageCount > 0",
+    harm: "values that stay are lost", tests: ["engine/tree/dirty-leaf"],
+  },
+  {
+    name: "a leaf that is emptied takes the whole slab along that its page was in", file: "engine/tree/arena.ts",
+    find: "(this.#elementCounts.get(source) ?? 0) + 1", replace: "1",
+    harm: "keys of neighbours are lost", tests: ["engine/tree/dirty-leaf"],
+  },
+  {
+    name: "a leaf that has become nodes keeps its page when it is emptied", file: "engine/tree/dirty-leaf.ts",
+    find: "    else this.#leaveFrame();\n", replace: "",
+    harm: "a transaction that deletes what it has viewed takes the memory of all of it", tests: ["engine/tree/dirty-leaf"],
+  },
+  {
+    name: "a leaf that has become nodes becomes a page again", file: "engine/tree/dirty-leaf.ts",
+    find: "this.#source < 0 && ", replace: "",
+    harm: "a value that grows out of its page and is deleted in turns takes memory with every turn", tests: ["engine/tree/dirty-leaf"],
+  },
+  {
+    name: "a deleted bucket keeps the memory of what was put into it", file: "engine/tx/bucket-state.ts",
+    find: "      bucket.tree.forget();\n", replace: "",
+    harm: "a bucket that is filled and deleted in turns takes the memory of all its values", tests: ["engine/tx/bucket-state"],
   },
   {
     name: "memory of a large value that was replaced is kept", file: "engine/tree/arena.ts",

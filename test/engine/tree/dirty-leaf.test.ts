@@ -1,7 +1,7 @@
 /** A leaf that a transaction changes: what views lead to stays as it is, at no more memory than that of the values put. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Tree } from "../../../engine/tree/tree.js";
+import type { Tree } from "../../../engine/tree/tree.js";
 import { TreeCursor } from "../../../engine/tree/tree-cursor.js";
 import { TreeStore } from "./store.js";
 
@@ -118,47 +118,6 @@ test("a leaf that is emptied and filled again and again takes no more memory, an
 });
 
 for (const [what, change] of [
-  ["put with more than a page holds and deleted", (tree, key, round) => {
-    tree.put(key, Buffer.alloc(5000, round), 0);
-    assert.ok(tree.remove(key, 0));
-  }],
-  ["put, viewed and deleted", (tree, key, round) => {
-    tree.put(key, Buffer.alloc(100, round), 0);
-    assert.ok(tree.lookup(key));
-    tree.viewValue();
-    assert.ok(tree.remove(key, 0));
-  }],
-  ["put, put with more than a page holds and deleted", (tree, key, round) => {
-    tree.put(key, Buffer.alloc(100, round), 0);
-    tree.put(key, Buffer.alloc(5000, round), 0);
-    assert.ok(tree.remove(key, 0));
-  }],
-] as readonly [string, (tree: Tree, key: Buffer, round: number) => void][]) {
-  test(`a key alone on its page that is ${what} a thousand times takes the memory of a few`, () => {
-    const store = new TreeStore(4096);
-    const keys = Array.from({ length: 20 }, (_, i) => Buffer.from(`key ${1000 + i}`));
-    const memorySize = fill(store, keys, 3000);
-    const tree = store.begin();
-    tree.put(keys[7]!, Buffer.from("first"), 0);
-    assert.ok(tree.lookup(keys[7]!));
-    const view = tree.viewValue();
-    for (let round = 0; round < 1000; round++) change(tree, keys[7]!, round);
-    const { sources, taken, pinned } = store.arena;
-    assert.ok(taken.size <= 2 && pinned.size <= 2, `${taken.size} frames taken, ${pinned.size} pinned`);
-    const sourcesSize = sources.reduce((sum, bytes) => sum + bytes.length, 0);
-    assert.ok(sourcesSize <= 8 << 20, `${sourcesSize} bytes in ${sources.length} sources`);
-    assert.ok(store.cache.memorySize <= 2 * memorySize, `${store.cache.memorySize} bytes where ${memorySize} were enough`);
-    assert.equal(Buffer.from(view).toString(), "first");
-    tree.put(keys[7]!, Buffer.from("last"), 0);
-    store.commit(tree);
-    store.verify();
-    const read = store.read();
-    assert.ok(read.lookup(keys[7]!));
-    assert.equal(read.copyValue().toString(), "last");
-  });
-}
-
-for (const [what, change] of [
   ["overwritten", (tree, key) => { tree.put(key, Buffer.alloc(5000, 2), 0); }], ["deleted", (tree, key) => { assert.ok(tree.remove(key, 0)); }],
 ] as readonly [string, (tree: Tree, key: Buffer) => void][]) {
   test(`the page of a large value that is ${what} need not stay in memory; a view of it does`, () => {
@@ -172,7 +131,7 @@ for (const [what, change] of [
     const { memorySize } = store.cache;
     for (const key of keys.slice(10)) change(tree, key);
     assert.ok(store.cache.memorySize < memorySize + 20 * 8192, `${store.cache.memorySize} bytes, ${memorySize} after ten`);
-    assert.equal(store.arena.pinned.size, 0);
+    assert.equal(store.arena.frames.size, 0);
     assert.deepEqual(Buffer.from(view), Buffer.alloc(5000));
     store.commit(tree);
     store.verify();
@@ -180,22 +139,97 @@ for (const [what, change] of [
   });
 }
 
-test("a tree that is given up gives back the memory of its pages and of its large values; views stay", () => {
+const ONE = KEYS[0]!;
+const OTHER = KEYS[1]!;
+
+/** Bytes of the sources that a transaction still holds, each once. */
+function sourceBytes({ arena }: TreeStore): number {
+  return [...new Set(arena.sources)].reduce((sum, { length }) => sum + length, 0);
+}
+
+for (const [what, turn] of [
+  ["one value that its page has no room for", (tree) => {
+    tree.put(ONE, Buffer.alloc(5000, 1), 0);
+    assert.ok(tree.remove(ONE, 0));
+  }],
+  ["a value that grows out of its page", (tree) => {
+    tree.put(ONE, Buffer.alloc(100, 1), 0);
+    tree.put(ONE, Buffer.alloc(5000, 1), 0);
+    assert.ok(tree.remove(ONE, 0));
+  }],
+  ["a value that is viewed", (tree, view) => {
+    tree.put(ONE, Buffer.alloc(1000, 1), 0);
+    view(ONE);
+    assert.ok(tree.remove(ONE, 0));
+  }],
+  ["a value that is viewed, and its neighbour", (tree, view) => {
+    tree.put(ONE, Buffer.alloc(1000, 1), 0);
+    tree.put(OTHER, Buffer.alloc(1000, 1), 0);
+    view(ONE);
+    assert.ok(tree.remove(ONE, 0));
+    assert.ok(tree.remove(OTHER, 0));
+  }],
+] as readonly [string, (tree: Tree, view: (key: Buffer) => void) => void][]) {
+  test(`a leaf that is filled with ${what} and emptied again and again keeps no frame and no memory but that of a few turns`, () => {
+    const store = new TreeStore(4096);
+    fill(store, [ONE], 10);
+    const tree = store.begin();
+    const views: Uint8Array[] = [];
+    const view = (key: Buffer): void => {
+      assert.ok(tree.lookup(key));
+      views.push(tree.viewValue());
+    };
+    assert.ok(tree.remove(ONE, 0));
+    turn(tree, view);
+    const { memorySize } = store.cache;
+    for (let round = 0; round < 3000; round++) turn(tree, view);
+    assert.equal(store.arena.frames.size, 0);
+    assert.equal(store.cache.memorySize, memorySize);
+    store.arena.columns(1);
+    assert.ok(store.arena.offset < 1000, `${store.arena.offset} words of element columns`);
+    assert.ok(sourceBytes(store) <= 20 << 18, `${sourceBytes(store)} bytes of values`);
+    for (const viewed of views) assert.deepEqual(Buffer.from(viewed), Buffer.alloc(1000, 1));
+    store.commit(tree);
+    store.verify();
+    assert.ok(!new TreeCursor(store.read()).first());
+  });
+}
+
+test("leaves whose values are viewed and deleted give their memory back before the commit, and the views stay as they are", () => {
   const store = new TreeStore(4096);
-  fill(store, KEYS, 3000);
-  const { memorySize } = store.cache;
-  const views: Uint8Array[] = [];
-  for (let round = 1; round <= 30; round++) {
-    const tree = round % 2 === 0 ? store.begin() : new Tree(store.cache, store.arena, 0, undefined, 0);
-    for (const key of KEYS) tree.put(key, Buffer.alloc(round % 3 === 0 ? 100_000 : 2000, round), 0);
-    assert.ok(tree.lookup(KEYS[3]!));
-    views.push(tree.viewValue());
-    tree.forget();
+  const keys = Array.from({ length: 20_000 }, (_, i) => Buffer.from(`key ${100_000 + i}`));
+  const memorySize = fill(store, keys, 200);
+  const tree = store.begin();
+  let last: Uint8Array = Buffer.alloc(0);
+  for (const key of keys) {
+    assert.ok(tree.lookup(key));
+    last = tree.viewValue();
+    assert.ok(tree.remove(key, 0));
   }
-  const { sources, taken } = store.arena;
-  assert.equal(taken.size, 0);
-  const sourcesSize = sources.reduce((sum, bytes) => sum + bytes.length, 0);
-  assert.ok(sourcesSize <= 8 << 20, `${sourcesSize} bytes in ${sources.length} sources`);
-  assert.ok(store.cache.memorySize <= 3 * memorySize, `${store.cache.memorySize} bytes where ${memorySize} were enough`);
-  for (const [i, view] of views.entries()) assert.deepEqual(Buffer.from(view), Buffer.alloc(view.length, i + 1));
+  assert.equal(store.arena.frames.size, 0);
+  assert.ok(store.cache.memorySize <= memorySize + (1 << 16), `${store.cache.memorySize} bytes where ${memorySize} were enough`);
+  assert.ok(sourceBytes(store) <= memorySize, `${sourceBytes(store)} bytes of pages that nothing points into`);
+  assert.deepEqual(Buffer.from(last), Buffer.alloc(200));
+  store.commit(tree);
+  store.verify();
+});
+
+test("a leaf that is viewed and emptied leaves the elements of its neighbour in the same slab where they are", () => {
+  const store = new TreeStore(4096);
+  const keys = Array.from({ length: 40 }, (_, i) => Buffer.from(`key ${1000 + i}`));
+  fill(store, keys, 200);
+  const tree = store.begin();
+  for (const key of keys) {
+    assert.ok(tree.lookup(key));
+    tree.viewValue();
+  }
+  assert.ok(tree.remove(keys[39]!, 0));
+  for (const key of keys.slice(0, 30)) assert.ok(tree.remove(key, 0));
+  for (const key of keys.slice(30, 39)) {
+    assert.ok(tree.lookup(key));
+    assert.deepEqual(tree.copyValue(), Buffer.alloc(200));
+  }
+  store.commit(tree);
+  store.verify();
+  assert.ok(store.read().lookup(keys[38]!));
 });

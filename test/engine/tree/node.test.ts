@@ -124,7 +124,7 @@ test("columns of two nodes never overlap, however many words are asked for", () 
   const taken = new Map<Uint32Array, [from: number, to: number][]>();
   for (const words of [5, 40, 65_000, 100, 65_536, 65_537, 1_000_000, 500, 65_536, 1]) {
     const array = arena.columns(words);
-    const range: [number, number] = [arena.base, arena.base + words];
+    const range: [number, number] = [arena.offset, arena.offset + words];
     assert.ok(range[1] <= array.length);
     for (const [from, to] of taken.get(array) ?? []) assert.ok(range[1] <= from || range[0] >= to);
     taken.set(array, [...(taken.get(array) ?? []), range]);

@@ -106,8 +106,7 @@ export class TreeStore {
   }
 
   #end(): void {
-    for (const frame of this.arena.taken) this.cache.discard(frame);
-    for (const frame of this.arena.pinned) this.cache.unpin(frame);
+    for (const frame of this.arena.frames) this.cache.discard(frame);
     this.arena.reset();
   }
 
