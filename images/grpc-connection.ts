@@ -36,6 +36,8 @@ export function watchConnection(session: ServerHttp2Session, { handshakeMs, idle
   const beginRest = (): void => {
     clearTimeout(rest);
     rest = after(idleMs, () => {
+      // It may have been destroyed a moment ago, and have not told so yet.
+      if (session.destroyed) return;
       session.goaway();
       rest = after(Math.min(handshakeMs, HANG_UP_MS_MAX), destroy);
     });

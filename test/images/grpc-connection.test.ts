@@ -1,6 +1,6 @@
 /** Connections that end, or that HTTP/2 has ended: what they leave. */
 import assert from "node:assert/strict";
-import { once } from "node:events";
+import { EventEmitter, once } from "node:events";
 import { connect } from "node:net";
 import { connect as connectHttp2, constants } from "node:http2";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -8,6 +8,7 @@ import { test } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { GrpcClient } from "../../images/grpc-client.js";
+import { watchConnection } from "../../images/grpc-connection.js";
 import { GrpcServer } from "../../images/grpc-server.js";
 import { loadHttp2 } from "../../images/http2.js";
 import { connectImages, serveImages } from "../../images/index.js";
@@ -184,4 +185,30 @@ test("an answer that comes slowly is no silence, though the ping's own answer is
     assert.equal(error, undefined);
     assert.equal(message?.length, 20);
   });
+});
+
+test("a session that was destroyed a moment ago is not asked to hang up: that would end the program", async () => {
+  // Between `destroyed` and `close` there are turns of the event loop in which timers may be due.
+  class Session extends EventEmitter {
+    destroyed = false;
+    questions = 0;
+
+    goaway(): void {
+      if (this.destroyed) throw new Error("ERR_HTTP2_INVALID_SESSION");
+      this.questions++;
+    }
+
+    destroy(): void {
+      this.destroyed = true;
+    }
+  }
+  for (const isDestroyed of [false, true]) {
+    const session = new Session();
+    watchConnection(session as never, { handshakeMs: 1000, idleMs: 5 });
+    session.emit("remoteSettings");
+    session.destroyed = isDestroyed;
+    await sleep(50);
+    assert.equal(session.questions, isDestroyed ? 0 : 1);
+    session.emit("close");
+  }
 });
