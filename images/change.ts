@@ -43,9 +43,8 @@ export function applyChange(image: Image, change: ImageChange): Image {
   return makeImage(image.name, target, labels, image.createdAt, image.updatedAt);
 }
 
-/** Gives the image as it is stored now: with its times, and without empty label and annotation values, which containerd does not store. */
-export function stamped(image: Image, createdAt: Date | undefined): Image {
-  const updatedAt = new Date();
+/** Gives the image as it is stored: with its times, and without empty label and annotation values, which containerd does not store. */
+export function stamped(image: Image, createdAt: Date | undefined, updatedAt: Date = new Date()): Image {
   const { labels, name, target } = image;
   return makeImage(name, withAnnotations(target, filled(target.annotations)), filled(labels), createdAt ?? updatedAt, updatedAt);
 }

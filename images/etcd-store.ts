@@ -18,7 +18,7 @@ import { decodeRecord } from "./etcd-record.js";
 import { parseFilters } from "./filters.js";
 import { makeImage } from "./make.js";
 import { requireOptions } from "./options.js";
-import { ownChange, ownStrings, ownTarget } from "./own.js";
+import { ownChange, ownStored, ownTarget, ownTime } from "./own.js";
 import { TurnsByName } from "./turns.js";
 import { validateEarlyImage, validateImage, validateName, validateNamespace, validateText } from "./validate.js";
 import type { CorruptImage } from "./errors.js";
@@ -26,7 +26,7 @@ import type { ImageKeys } from "./etcd-change.js";
 import type { GatewayCall, GatewayOptions } from "./etcd-gateway.js";
 import type { Entry } from "./etcd-kv.js";
 import type {
-  CallOptions, DeleteOptions, Descriptor, EditableImageStore, Image, ImageChange, ListOptions, PutOptions,
+  CallOptions, DeleteOptions, Descriptor, EditableImageStore, Image, ImageChange, ListOptions, PutOptions, UpdateOptions,
 } from "./types.js";
 
 /** Where the images lie in which cluster. */
@@ -68,28 +68,31 @@ export class EtcdImageStore implements EditableImageStore {
 
   /** Creates the image or replaces all of it; resolves when a majority has it. */
   async put(name: string, target: Descriptor, options?: PutOptions): Promise<void> {
-    const image = this.#valid(name, ownTarget(target), ownStrings(options?.labels));
-    await this.#change(name, options, (there) => stamped(image, createdAtOf(name, there)));
+    const { labels, sourceDateEpoch } = ownStored(options);
+    const image = this.#valid(name, ownTarget(target), labels);
+    await this.#change(name, options, (there) => stamped(image, createdAtOf(name, there), sourceDateEpoch));
   }
 
   /** Creates the image. @throws ImageExistsError */
   async create(name: string, target: Descriptor, options?: PutOptions): Promise<Image> {
-    const image = this.#valid(name, ownTarget(target), ownStrings(options?.labels));
+    const { labels, sourceDateEpoch } = ownStored(options);
+    const image = this.#valid(name, ownTarget(target), labels);
     return this.#change(name, options, (there) => {
       if (there !== undefined) throw exists(name);
-      return stamped(image, undefined);
+      return stamped(image, undefined, sourceDateEpoch);
     });
   }
 
   /** Changes the image. @throws ImageNotFoundError */
-  async update(name: string, change: ImageChange, options?: CallOptions): Promise<Image> {
+  async update(name: string, change: ImageChange, options?: UpdateOptions): Promise<Image> {
     validateName(name);
     const own = ownChange(change);
+    const sourceDateEpoch = ownTime(options?.sourceDateEpoch);
     return this.#change(name, options, (there) => {
       if (there === undefined) throw notFound(name);
       const old = own.fields.length === 0 ? { name, target: own.target } : decode(name, there);
       const { target, labels } = applyChange(old, own);
-      return stamped(this.#valid(name, target, labels), createdAtOf(name, there));
+      return stamped(this.#valid(name, target, labels), createdAtOf(name, there), sourceDateEpoch);
     });
   }
 

@@ -23,5 +23,5 @@ export { hasEarlyLayout, initDB, listNamespaces } from "./namespaces.js";
 export type { LayoutOptions } from "./namespaces.js";
 export { TxImageStore } from "./tx-store.js";
 export type {
-  CallOptions, DeleteOptions, Descriptor, EditableImageStore, Image, ImageChange, ImageStore, ListOptions, PutOptions,
+  CallOptions, DeleteOptions, Descriptor, EditableImageStore, Image, ImageChange, ImageStore, ListOptions, PutOptions, UpdateOptions,
 } from "./types.js";

@@ -7,13 +7,13 @@
 import { BoltError } from "../engine/index.js";
 import { immediateSignal, withinLimits } from "./call.js";
 import { ImagesError, givenUp, throwIfGivenUp } from "./errors.js";
-import { ownChange, ownStrings, ownTarget } from "./own.js";
+import { ownChange, ownStored, ownTarget, ownTime } from "./own.js";
 import { requireLayoutOptions } from "./namespaces.js";
 import { TxImageStore } from "./tx-store.js";
 import type { DB, Tx } from "../engine/index.js";
 import type { LayoutOptions } from "./namespaces.js";
 import type {
-  CallOptions, DeleteOptions, Descriptor, EditableImageStore, Image, ImageChange, ListOptions, PutOptions,
+  CallOptions, DeleteOptions, Descriptor, EditableImageStore, Image, ImageChange, ListOptions, PutOptions, UpdateOptions,
 } from "./types.js";
 
 /** Images in a local database, a transaction a call. The database stays the caller's to close. */
@@ -31,21 +31,22 @@ export class LocalImageStore implements EditableImageStore {
   /** Creates the image or replaces all of it; resolves when it is durable. */
   async put(name: string, target: Descriptor, options?: PutOptions): Promise<void> {
     const own = ownTarget(target);
-    const labels = ownStrings(options?.labels);
-    await this.#write(options, (store) => store.put(name, own, { labels }));
+    const stored = ownStored(options);
+    await this.#write(options, (store) => store.put(name, own, stored));
   }
 
   /** Creates the image; resolves when it is durable. @throws ImageExistsError */
   async create(name: string, target: Descriptor, options?: PutOptions): Promise<Image> {
     const own = ownTarget(target);
-    const labels = ownStrings(options?.labels);
-    return this.#write(options, (store) => store.create(name, own, { labels }));
+    const stored = ownStored(options);
+    return this.#write(options, (store) => store.create(name, own, stored));
   }
 
   /** Changes the image; resolves when that is durable. @throws ImageNotFoundError */
-  async update(name: string, change: ImageChange, options?: CallOptions): Promise<Image> {
+  async update(name: string, change: ImageChange, options?: UpdateOptions): Promise<Image> {
     const own = ownChange(change);
-    return this.#write(options, (store) => store.update(name, own));
+    const sourceDateEpoch = ownTime(options?.sourceDateEpoch);
+    return this.#write(options, (store) => store.update(name, own, { sourceDateEpoch }));
   }
 
   /** Reads one image. @throws ImageNotFoundError */

@@ -7,7 +7,7 @@
  * | Image (services.images.v1) | name = 1, labels = 2 (map), target = 3, created_at = 7, updated_at = 8 |
  * | Image (containerd.v1, early 2017) | name = 1, target = 3; its labels = 2 was a text that nothing used |
  * | google.protobuf.Timestamp | seconds = 1, nanos = 2 |
- * | requests | name or image = 1; Update: update_mask = 2 (paths = 1); List: filters = 1; Delete: sync = 2, target = 3 |
+ * | requests | name or image = 1; Create: source_date_epoch = 2; Update: update_mask = 2 (paths = 1), source_date_epoch = 3; List: filters = 1; Delete: sync = 2, target = 3 |
  * | responses | image = 1, or images = 1 each |
  *
  * @see containerd api/services/images/v1/images.proto; of 2017, api/services/images/images.proto
@@ -96,6 +96,12 @@ function decodeTimestamp(message: Uint8Array): Date | undefined {
   return isGoZeroTime(time) ? undefined : time;
 }
 
+/** Decodes a field of a message that is a time; undefined where it is missing. */
+function decodeTimestampField(message: Uint8Array, number: number): Date | undefined {
+  const parts = partsOf(message, number);
+  return parts.length === 0 ? undefined : decodeTimestamp(Buffer.concat(parts));
+}
+
 function entriesOf(entries: ReadonlyMap<string, string>): Strings | undefined {
   return entries.size === 0 ? undefined : Object.fromEntries(entries);
 }
@@ -173,16 +179,30 @@ function readableName(image: Uint8Array): string {
   return String(partsOf(image, 1).at(-1) ?? "");
 }
 
-/** Encodes an Update request. */
-export function encodeUpdate(image: Image, fields: readonly string[]): Buffer {
+/** Encodes a Create request. */
+export function encodeCreate(image: Image, sourceDateEpoch?: Date): Buffer {
   const writer = new MessageWriter().bytes(1, encodeImage(image));
-  return fields.length === 0 ? writer.finish() : writer.bytes(2, encodeTexts(fields)).finish();
+  if (sourceDateEpoch !== undefined) writer.bytes(2, encodeTimestamp(sourceDateEpoch));
+  return writer.finish();
+}
+
+/** Decodes a Create request. */
+export function decodeCreate(message: Uint8Array): { image: Image | undefined; sourceDateEpoch: Date | undefined } {
+  return { image: decodeImageField(message), sourceDateEpoch: decodeTimestampField(message, 2) };
+}
+
+/** Encodes an Update request. */
+export function encodeUpdate(image: Image, fields: readonly string[], sourceDateEpoch?: Date): Buffer {
+  const writer = new MessageWriter().bytes(1, encodeImage(image));
+  if (fields.length > 0) writer.bytes(2, encodeTexts(fields));
+  if (sourceDateEpoch !== undefined) writer.bytes(3, encodeTimestamp(sourceDateEpoch));
+  return writer.finish();
 }
 
 /** Decodes an Update request. */
-export function decodeUpdate(message: Uint8Array): { image: Image | undefined; fields: string[] } {
+export function decodeUpdate(message: Uint8Array): { image: Image | undefined; fields: string[]; sourceDateEpoch: Date | undefined } {
   const fields = partsOf(message, 2).flatMap((mask) => decodeTexts(mask));
-  return { image: decodeImageField(message), fields };
+  return { image: decodeImageField(message), fields, sourceDateEpoch: decodeTimestampField(message, 3) };
 }
 
 /** Encodes a message of texts: the filters of a List request, the paths of a field mask. */

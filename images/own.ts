@@ -4,9 +4,12 @@
  */
 import { makeDescriptor } from "./make.js";
 import { isRecord } from "./validate.js";
-import type { Descriptor, ImageChange } from "./types.js";
+import type { Descriptor, ImageChange, PutOptions } from "./types.js";
 
 type Strings = Readonly<Record<string, string>>;
+
+/** The options of a call that are stored with an image. */
+export type StoredOptions = Pick<PutOptions, "labels" | "sourceDateEpoch">;
 
 /** Copies a descriptor. */
 export function ownTarget(target: Descriptor): Descriptor {
@@ -20,6 +23,18 @@ export function ownChange(change: ImageChange): ImageChange {
   if (typeof change !== "object" || change === null) return change;
   const { fields, labels, target } = change;
   return { target: ownTarget(target), labels: ownStrings(labels), fields: Array.isArray(fields) ? [...fields] : fields };
+}
+
+/** Copies the options that are stored. @throws TypeError for a time that is none */
+export function ownStored(options: StoredOptions = {}): StoredOptions {
+  return { labels: ownStrings(options.labels), sourceDateEpoch: ownTime(options.sourceDateEpoch) };
+}
+
+/** Copies a time. @throws TypeError for one that is none: it could not be refused later, for what it means by then may be a time */
+export function ownTime(time: Date | undefined): Date | undefined {
+  if (time === undefined) return undefined;
+  if (!(time instanceof Date) || Number.isNaN(time.getTime())) throw new TypeError("sourceDateEpoch is a valid Date");
+  return new Date(time);
 }
 
 /** Copies labels or annotations. */

@@ -10,12 +10,12 @@ import { CorruptImagesError, ImageNotFoundError, ImagesError, invalid, isExists,
 import { parseFilters } from "./filters.js";
 import { requireMs, requireOptions } from "./options.js";
 import { makeImage } from "./make.js";
-import { ownStrings, ownTarget } from "./own.js";
+import { ownStored, ownTarget, ownTime } from "./own.js";
 import { patienceOf } from "./grpc-connection.js";
 import { GrpcClient } from "./grpc-client.js";
 import { GrpcError, Status, fromGrpcError } from "./grpc-status.js";
 import {
-  decodeCorrupt, decodeImageField, decodeImages, encodeDelete, encodeImageField, encodeName, encodeTexts, encodeUpdate,
+  decodeCorrupt, decodeImageField, decodeImages, encodeCreate, encodeDelete, encodeImageField, encodeName, encodeTexts, encodeUpdate,
 } from "./messages.js";
 import { parseAddress } from "./address.js";
 import { NoUtf8Error, ProtobufError } from "./protobuf.js";
@@ -23,7 +23,7 @@ import { isShortEnough, validateEarlyImage, validateNamespace, validateText } fr
 import { CORRUPT_TRAILER, EARLY_SERVICE, NAMESPACE_HEADER, PRESENT_SERVICE } from "./services.js";
 import type { Reply } from "./grpc-client.js";
 import type {
-  CallOptions, DeleteOptions, Descriptor, EditableImageStore, Image, ImageChange, ListOptions, PutOptions,
+  CallOptions, DeleteOptions, Descriptor, EditableImageStore, Image, ImageChange, ListOptions, PutOptions, UpdateOptions,
 } from "./types.js";
 
 /** How to talk to a server. */
@@ -65,13 +65,15 @@ export class RemoteImageStore implements EditableImageStore {
   /** Creates the image or replaces all of it. */
   async put(name: string, target: Descriptor, options?: PutOptions): Promise<void> {
     validate(name, target, options?.labels);
-    const image = { name, target: ownTarget(target), labels: ownStrings(options?.labels) ?? {} };
+    const { labels, sourceDateEpoch } = ownStored(options);
+    const image = makeImage(name, ownTarget(target), labels);
+    const isPlain = sourceDateEpoch === undefined && Object.keys(labels ?? {}).length === 0;
     await this.#within(options, async (limits) => {
-      if (this.#namespace !== undefined || Object.keys(image.labels).length > 0 || this.#lacks(EARLY_SERVICE)) return this.#createOrReplace(image, limits);
+      if (this.#namespace !== undefined || !isPlain || this.#lacks(EARLY_SERVICE)) return this.#createOrReplace(image, sourceDateEpoch, limits);
       const { connection } = this.#client;
       const reply = await this.#call(EARLY_SERVICE, "Put", encodeImageField({ name, target: image.target }, true), limits);
       if (!isMissingService(reply)) return void messageOf(reply);
-      await this.#createOrReplace(image, limits);
+      await this.#createOrReplace(image, undefined, limits);
       this.#keepLacking(EARLY_SERVICE, connection);
     });
   }
@@ -79,16 +81,16 @@ export class RemoteImageStore implements EditableImageStore {
   /** Creates the image. @throws ImageExistsError */
   async create(name: string, target: Descriptor, options?: PutOptions): Promise<Image> {
     validate(name, target, options?.labels);
-    const image = makeImage(name, target, ownStrings(options?.labels));
-    return this.#within(options, async (limits) => this.#image(await this.#call(PRESENT_SERVICE, "Create", encodeImageField(image), limits)));
+    const { labels, sourceDateEpoch } = ownStored(options);
+    const message = encodeCreate(makeImage(name, target, labels), sourceDateEpoch);
+    return this.#within(options, async (limits) => this.#image(await this.#call(PRESENT_SERVICE, "Create", message, limits)));
   }
 
   /** Changes the image. @throws ImageNotFoundError */
-  async update(name: string, change: ImageChange, options?: CallOptions): Promise<Image> {
+  async update(name: string, change: ImageChange, options?: UpdateOptions): Promise<Image> {
     validate(name, change.target, change.labels);
     for (const field of change.fields) requireShort("field", field.slice(field.indexOf(".") + 1));
-    const image = makeImage(name, change.target, ownStrings(change.labels));
-    const message = encodeUpdate(image, change.fields);
+    const message = encodeUpdate(makeImage(name, change.target, change.labels), change.fields, ownTime(options?.sourceDateEpoch));
     return this.#within(options, async (limits) => this.#image(await this.#call(PRESENT_SERVICE, "Update", message, limits)));
   }
 
@@ -137,20 +139,16 @@ export class RemoteImageStore implements EditableImageStore {
   }
 
   /** Creates the image or, where it is there, replaces it: in turns, for others may create and delete it meanwhile. */
-  async #createOrReplace(image: Image, limits: Limits): Promise<void> {
+  async #createOrReplace(image: Image, sourceDateEpoch: Date | undefined, limits: Limits): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#replace(image, limits, attempt % 2 === 1 ? "Create" : "Update");
+        const [method, message] = attempt % 2 === 1 ? ["Create", encodeCreate(image, sourceDateEpoch)] : ["Update", encodeUpdate(image, [], sourceDateEpoch)];
+        return void messageOf(await this.#call(PRESENT_SERVICE, method, message, limits));
       } catch (error) {
         if (!(isExists(error) || isNotFound(error))) throw error;
         if (attempt === PUT_ATTEMPTS) throw new ImagesError("UNAVAILABLE", `image ${quote(image.name)} is changed by others all the time`, { cause: error });
       }
     }
-  }
-
-  async #replace(image: Image, limits: Limits, method: "Create" | "Update"): Promise<void> {
-    const message = method === "Create" ? encodeImageField(image) : encodeUpdate(image, []);
-    messageOf(await this.#call(PRESENT_SERVICE, method, message, limits));
   }
 
   /** Calls the present service, or the early one of a server that has no other. */

@@ -14,7 +14,7 @@ import { applyChange } from "./change.js";
 import { parseFilters, parseLeaseFilters } from "./filters.js";
 import { Leases } from "./leases.js";
 import {
-  decodeCreateLease, decodeDelete, decodeImageField, decodeName, decodeTexts, decodeUpdate, encodeCorrupt, encodeImageField,
+  decodeCreate, decodeCreateLease, decodeDelete, decodeImageField, decodeName, decodeTexts, decodeUpdate, encodeCorrupt, encodeImageField,
   encodeImages, encodeLeases, encodeName,
 } from "./messages.js";
 import { ProtobufError, TooManyFieldsError, withFieldLimit } from "./protobuf.js";
@@ -23,7 +23,7 @@ import { validateImage, validateName, validateNamespace } from "./validate.js";
 import type { Filter } from "./filters.js";
 import type { Answer, CallContext, Handler } from "./grpc-server.js";
 import type { Lease } from "./messages.js";
-import type { EditableImageStore, Image, ImageChange, ImageStore, PutOptions } from "./types.js";
+import type { EditableImageStore, Image, ImageChange, ImageStore, PutOptions, UpdateOptions } from "./types.js";
 
 /** The service of containerd 1.0 and later. */
 export const PRESENT_SERVICE = "containerd.services.images.v1.Images";
@@ -165,9 +165,10 @@ async function put(request: Buffer, store: ImageStore, call: CallContext): Promi
 }
 
 async function create(request: Buffer, store: ImageStore, call: CallContext): Promise<Answer> {
-  const { name, target, labels } = required(decodeImageField(request));
+  const decoded = decodeCreate(request);
+  const { name, target, labels } = required(decoded.image);
   validateImage(name, target, labels);
-  const options: PutOptions = { signal: call.signal, labels };
+  const options: PutOptions = { signal: call.signal, labels, sourceDateEpoch: decoded.sourceDateEpoch };
   const image = isEditable(store)
     ? await store.create(name, target, options)
     : await serialised(store, name, call.signal, () => createOnPlain(store, name, target, options));
@@ -178,7 +179,7 @@ async function update(request: Buffer, store: ImageStore, call: CallContext): Pr
   const decoded = decodeUpdate(request);
   const { name, target, labels } = required(decoded.image);
   const change: ImageChange = { target, labels, fields: decoded.fields };
-  const options = { signal: call.signal };
+  const options = { signal: call.signal, sourceDateEpoch: decoded.sourceDateEpoch };
   const image = isEditable(store)
     ? await store.update(name, change, options)
     : await serialised(store, name, call.signal, () => updateOnPlain(store, name, change, options));
@@ -244,7 +245,7 @@ async function createOnPlain(store: ImageStore, name: string, target: Image["tar
 }
 
 async function updateOnPlain(
-  store: ImageStore, name: string, change: ImageChange, options: { signal: AbortSignal },
+  store: ImageStore, name: string, change: ImageChange, options: UpdateOptions & { readonly signal: AbortSignal },
 ): Promise<Image> {
   const before = await store.get(name, options).catch((error: unknown): Image => {
     // What is damaged can be replaced as a whole.

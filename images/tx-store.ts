@@ -14,6 +14,7 @@ import {
   IMAGES, SCHEMA, SCHEMA_VERSION, SCHEMA_VERSION_KEY, UnreadableImage, earlyLayout, namespacedLayout,
 } from "./layout.js";
 import { makeImage } from "./make.js";
+import { ownTime } from "./own.js";
 import { neverInitialised, requireLayoutOptions, requireOwnLayout } from "./namespaces.js";
 import { applyChange, stamped } from "./change.js";
 import { validateEarlyImage, validateImage, validateName, validateText } from "./validate.js";
@@ -22,6 +23,7 @@ import type { Bucket, ReadTx, Tx } from "../engine/index.js";
 import type { CorruptImage } from "./errors.js";
 import type { ImageBucket, Layout, NestedReader, ReadableBucket } from "./layout.js";
 import type { LayoutOptions } from "./namespaces.js";
+import type { StoredOptions } from "./own.js";
 import type { Descriptor, Image, ImageChange } from "./types.js";
 
 /** The image store on one transaction; writing needs a writable one. */
@@ -49,8 +51,8 @@ export class TxImageStore {
    * Creates the image or replaces all of it: target, annotations and labels become what is given; its creation time stays.
    * @throws ImagesError INVALID, CORRUPT (a plain key has the name); NOT_FOUND when the early layout was not initialised
    */
-  put(name: string, target: Descriptor, options: Labelled = {}): void {
-    const image = makeImage(name, target, options.labels);
+  put(name: string, target: Descriptor, options: StoredOptions = {}): void {
+    const image = makeImage(name, target, options.labels, undefined, ownTime(options.sourceDateEpoch));
     this.#validate(image);
     const images = this.#imagesToWrite(name);
     aboutOneImage(name, () => {
@@ -59,17 +61,17 @@ export class TxImageStore {
   }
 
   /** Creates the image and returns it. @throws ImageExistsError when the name is taken, otherwise as `put` */
-  create(name: string, target: Descriptor, options: Labelled = {}): Image {
+  create(name: string, target: Descriptor, options: StoredOptions = {}): Image {
     const given = makeImage(name, target, options.labels);
     this.#validate(given);
-    const image = this.#stamped(given, undefined);
+    const image = this.#stamped(given, undefined, options);
     const images = this.#imagesToWrite(name);
     if (!aboutOneImage(name, () => this.#layout.create(images, name, image))) throw exists(name);
     return image;
   }
 
   /** Changes what `change.fields` names and returns the image. @throws ImageNotFoundError, otherwise as `put` */
-  update(name: string, change: ImageChange): Image {
+  update(name: string, change: ImageChange, options: Pick<StoredOptions, "sourceDateEpoch"> = {}): Image {
     validateName(name);
     const images = this.#imagesThere(writable(this.#tx), name);
     if (images === undefined) throw this.#missing(name);
@@ -77,7 +79,7 @@ export class TxImageStore {
     const before = this.#read(name, images, change.fields.length === 0 ? () => ({ name, target: change.target }) : this.#layout.read);
     const changed = applyChange(before, change);
     this.#validate(changed);
-    const image = this.#stamped(changed, before.createdAt);
+    const image = this.#stamped(changed, before.createdAt, options);
     return aboutOneImage(name, () => {
       const bucket = images.createBucketIfNotExists(name);
       this.#layout.write(bucket, image);
@@ -184,8 +186,9 @@ export class TxImageStore {
   }
 
   /** Gives the image the times that the layout stores. */
-  #stamped(image: Image, createdAt: Date | undefined): Image {
-    return this.#namespace === undefined ? makeImage(image.name, image.target, image.labels) : stamped(image, createdAt);
+  #stamped(image: Image, createdAt: Date | undefined, { sourceDateEpoch }: Pick<StoredOptions, "sourceDateEpoch">): Image {
+    const updatedAt = ownTime(sourceDateEpoch);
+    return this.#namespace === undefined ? makeImage(image.name, image.target, image.labels) : stamped(image, createdAt, updatedAt);
   }
 
   #validate(image: Image): void {
@@ -198,8 +201,6 @@ export class TxImageStore {
       : notFound(name);
   }
 }
-
-type Labelled = { readonly labels?: Readonly<Record<string, string>> | undefined };
 
 const PLAIN_KEY = "a plain key stands where its bucket belongs";
 

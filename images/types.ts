@@ -33,8 +33,17 @@ export interface CallOptions {
   readonly timeoutMs?: number | undefined;
 }
 
+/** Taken by calls that change an image. */
+export interface UpdateOptions extends CallOptions {
+  /**
+   * The time that is stored as that of the change in place of the present one, so that a build comes out the same each time; of a new image also as that of its
+   * creation. To containerd before 1.7, and where no times are stored, it means nothing.
+   */
+  readonly sourceDateEpoch?: Date | undefined;
+}
+
 /** Taken by calls that write an image. */
-export interface PutOptions extends CallOptions {
+export interface PutOptions extends UpdateOptions {
   /** The image's labels after the call: without them it has none. */
   readonly labels?: Readonly<Record<string, string>> | undefined;
 }
@@ -71,7 +80,7 @@ export interface EditableImageStore extends ImageStore {
   /** Creates the image. @throws ImageExistsError */
   create(name: string, target: Descriptor, options?: PutOptions): Promise<Image>;
   /** Changes the image and returns what it became. @throws ImageNotFoundError */
-  update(name: string, change: ImageChange, options?: CallOptions): Promise<Image>;
+  update(name: string, change: ImageChange, options?: UpdateOptions): Promise<Image>;
 }
 
 /**

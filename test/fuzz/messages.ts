@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { frame, MessageReader } from "../../images/grpc-frame.js";
 import { GrpcError } from "../../images/grpc-status.js";
 import {
-  decodeCorrupt, decodeCreateLease, decodeDelete, decodeImage, decodeImageField, decodeImages, decodeTexts, decodeUpdate, encodeDelete,
+  decodeCorrupt, decodeCreate, decodeCreateLease, decodeDelete, decodeImage, decodeImageField, decodeImages, decodeTexts, decodeUpdate, encodeDelete,
   encodeImageField, encodeImages, encodeTexts, encodeUpdate,
 } from "../../images/messages.js";
 import { ProtobufError } from "../../images/protobuf.js";
@@ -27,9 +27,9 @@ export interface MessageTally {
 const MAX_MS = 1000;
 
 const SEEDS: readonly Buffer[] = [
-  encodeImageField(SAMPLE_IMAGE), encodeImages([SAMPLE_IMAGE, SAMPLE_IMAGE]), encodeUpdate(SAMPLE_IMAGE, ["labels.env", "target"]), encodeDelete("a", "sha256:x"), encodeTexts(["a", ""]), Buffer.alloc(0),
+  encodeImageField(SAMPLE_IMAGE), encodeImages([SAMPLE_IMAGE, SAMPLE_IMAGE]), encodeUpdate(SAMPLE_IMAGE, ["labels.env", "target"], new Date(1)), encodeDelete("a", "sha256:x"), encodeTexts(["a", ""]), Buffer.alloc(0),
 ];
-const DECODERS: readonly ((bytes: Buffer) => unknown)[] = [decodeImage, decodeImageField, decodeImages, decodeUpdate, decodeDelete, decodeTexts, decodeCreateLease, decodeCorrupt];
+const DECODERS: readonly ((bytes: Buffer) => unknown)[] = [decodeImage, decodeImageField, decodeImages, decodeCreate, decodeUpdate, decodeDelete, decodeTexts, decodeCreateLease, decodeCorrupt];
 /** Varints at the borders: of 32, 53, 63 and 64 bits, too long ones, ones without an end. */
 const VARINTS: readonly Buffer[] = ["00", "7f", "ffffffff0f", "ffffffffffffff0f", "ffffffffffffffff7f", "ffffffffffffffffff01", "ffffffffffffffffffff01", "ffffffffff"]
   .map((hex) => Buffer.from(hex, "hex"));

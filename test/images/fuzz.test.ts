@@ -8,7 +8,7 @@ import { ImagesError } from "../../images/errors.js";
 import { parseFilters } from "../../images/filters.js";
 import { serveImages } from "../../images/index.js";
 import {
-  decodeCorrupt, decodeCreateLease, decodeDelete, decodeImage, decodeImageField, decodeImages, decodeTexts, decodeUpdate, encodeDelete,
+  decodeCorrupt, decodeCreate, decodeCreateLease, decodeDelete, decodeImage, decodeImageField, decodeImages, decodeTexts, decodeUpdate, encodeDelete,
   encodeImageField, encodeImages, encodeTexts, encodeUpdate,
 } from "../../images/messages.js";
 import { ProtobufError } from "../../images/protobuf.js";
@@ -20,7 +20,7 @@ import { SAMPLE_IMAGE as image } from "./sample-image.js";
 
 const seed = Number(process.env["SEED"] ?? Date.now() % 1_000_000);
 
-const MESSAGES = [encodeImageField(image), encodeImages([image, image]), encodeUpdate(image, ["labels.env", "target"]), encodeDelete("a", "sha256:x"), encodeTexts(["a", ""])];
+const MESSAGES = [encodeImageField(image), encodeImages([image, image]), encodeUpdate(image, ["labels.env", "target"], new Date(1)), encodeDelete("a", "sha256:x"), encodeTexts(["a", ""])];
 
 /** Changes a few bytes: flips, cuts, repeats, swaps lengths for wild ones. */
 function mutate(bytes: Buffer, random: Random): Buffer {
@@ -41,14 +41,14 @@ function mutate(bytes: Buffer, random: Random): Buffer {
 test("a message comes back as it was", () => {
   assert.deepEqual(decodeImageField(encodeImageField(image)), image);
   assert.deepEqual(decodeImages(encodeImages([image, image])), { images: [image, image], broken: [] });
-  assert.deepEqual(decodeUpdate(encodeUpdate(image, ["target"])), { image, fields: ["target"] });
+  assert.deepEqual(decodeUpdate(encodeUpdate(image, ["target"])), { image, fields: ["target"], sourceDateEpoch: undefined });
   assert.deepEqual(decodeDelete(encodeDelete("a", undefined)), { name: "a", digest: undefined });
   assert.deepEqual(decodeTexts(encodeTexts(["", "b"])), ["", "b"]);
 });
 
 test(`a mutated message decodes or is refused with a typed error (SEED=${seed})`, () => {
   const random = new Random(seed);
-  const decoders = [decodeImage, decodeImageField, decodeImages, decodeUpdate, decodeDelete, decodeTexts, decodeCreateLease, decodeCorrupt];
+  const decoders = [decodeImage, decodeImageField, decodeImages, decodeCreate, decodeUpdate, decodeDelete, decodeTexts, decodeCreateLease, decodeCorrupt];
   let refused = 0;
   const count = 20_000;
   for (let step = 0; step < count; step++) {
