@@ -14,7 +14,7 @@ import {
   type BigIntStats, closeSync, constants, fdatasync, fdatasyncSync, fstatSync, fsyncSync, ftruncateSync, lstatSync, openSync, readSync, realpathSync, statSync,
   write, writeSync, writev, writevSync,
 } from "node:fs";
-import { dirname, resolve } from "node:path";
+import { dirname, isAbsolute } from "node:path";
 import { isFolderSyncRefused, quietly, systemCode } from "../base/errors.js";
 import { tryLock } from "./file-lock.js";
 import { FlushGauge } from "./flush-gauge.js";
@@ -56,11 +56,16 @@ export function openFileStorage(path: string, options: FileStorageOptions = {}):
     if (stats.isDirectory()) throw new SystemError("EISDIR", "open", `illegal operation on a directory '${path}'`);
     if (!stats.isFile()) throw new SystemError("EINVAL", "open", `not a regular file '${path}'`);
     const newIn = !readOnly && stats.size <= SECTOR_SIZE ? folderOf(path) : undefined;
-    return new FileStorage(fd, lock, newIn, reopen, readOnly && lock === "none" ? resolve(path) : undefined);
+    return new FileStorage(fd, lock, newIn, reopen, readOnly && lock === "none" ? absolute(path) : undefined);
   } catch (error) {
     quietly(() => closeSync(fd));
     throw error;
   }
+}
+
+/** The path for when the program may be in another folder. Not made shorter: `link/..` is where the link leads to. */
+function absolute(path: string): string {
+  return isAbsolute(path) ? path : `${process.cwd()}/${path}`;
 }
 
 /** An open file. Made by `openFileStorage`; after `close` every call throws EBADF or rejects with it. */
