@@ -1,5 +1,11 @@
 /** What is known of the tests on runtimes other than Node: tests that fail there, each with its reason, and files that say nothing about a runtime. */
 
+/** The releases of Node with long support, after the one that the package begins with. */
+export const NODE_MAJORS: readonly number[] = [22, 24, 26];
+
+/** The runtimes by the names under which they are asked for. */
+export const RUNTIMES: readonly string[] = [...NODE_MAJORS.map((major) => `node${major}`), "bun", "deno"];
+
 /** A test that fails on a runtime. */
 export interface KnownFailure {
   readonly runtime: "bun" | "deno";
@@ -41,16 +47,16 @@ export const KNOWN: readonly KnownFailure[] = [
 
 /** Files that are left out, and why. */
 export const UNFIT: readonly UnfitFiles[] = [
-  { runtimes: ["node22", "node24", "bun", "deno"], file: "tidy.test.js", reason: "looks at sources, runs none" },
-  { runtimes: ["node22", "node24", "bun", "deno"], file: "package-types.test.js", reason: "about compilers" },
-  { runtimes: ["node22", "node24", "bun", "deno"], file: "cli/view-page.test.js", reason: "drives a browser, in a step of its own" },
+  { runtimes: RUNTIMES, file: "tidy.test.js", reason: "looks at sources, runs none" },
+  { runtimes: RUNTIMES, file: "package-types.test.js", reason: "about compilers" },
+  { runtimes: RUNTIMES, file: "cli/view-page.test.js", reason: "drives a browser, in a step of its own" },
   { runtimes: ["bun", "deno"], file: "package.test.js", reason: "about npm and Node's resolution" },
   { runtimes: ["bun", "deno"], file: "docs/", reason: "runs the documents' examples with the flags of Node" },
   { runtimes: ["bun", "deno"], file: "run.test.js", reason: "about the runner of Node's tests" },
   { runtimes: ["bun", "deno"], file: "runtimes.test.js", reason: "about this list" },
   { runtimes: ["bun", "deno"], file: "bench/", reason: "about a program of Node" },
   { runtimes: ["bun", "deno"], file: "build/", reason: "about the build, which Node runs" },
-  { runtimes: ["node22", "bun", "deno"], file: "crash/", reason: "a minute of simulation, which meets no runtime: once is enough" },
+  { runtimes: ["node22", "node26", "bun", "deno"], file: "crash/", reason: "a minute of simulation, which meets no runtime: once is enough" },
   { runtimes: ["deno"], file: "cli/", reason: "starts programs through a shell and with signals, which Deno reports in ways of its own" },
   { runtimes: ["deno"], file: "engine/storage/simulated-disk-guide.test.js", reason: "imports the package by its own name, which Deno does from an npm package alone" },
   { runtimes: ["deno"], file: "images/server.test.js", reason: REFUSED_EARLY_ON_DENO },

@@ -1,10 +1,10 @@
 /**
- * Runs the unit tests on the runtimes that the package is for: Node 22 and 24, Bun and Deno, each installed from the npm registry into a folder of
- * its own, so that the project depends on none of them. Prints for each its version and how many tests passed, failed and were skipped.
+ * Runs the unit tests on the runtimes that the package is for beside the oldest Node: later ones, Bun and Deno, each installed from the npm registry into a
+ * folder of its own, so that the project depends on none of them. Prints for each its version and how many tests passed, failed and were skipped.
  *
  *     node dist/test/runtimes.js [NAME …] [--only SUBSTRING …]
  *
- * Names: node22, node24, bun, deno; none means all. `HEXBOLT_RUNTIMES` names a folder in which installed runtimes are kept for the next run. A runtime
+ * Names: node22, node24, node26, bun, deno; none means all. `HEXBOLT_RUNTIMES` names a folder in which installed runtimes are kept for the next run. A runtime
  * that cannot be installed is skipped, with the reason; with `HEXBOLT_REQUIRE_RUNTIMES` that is a failure.
  *
  * Kept true: a test that fails is a failure, unless `KNOWN` names it with its reason; one of `KNOWN` that passes is a failure as well, so the list
@@ -16,7 +16,7 @@ import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { countsOf, type Counts, type Format } from "./runtimes-output.js";
-import { KNOWN, UNFIT } from "./runtimes-known.js";
+import { KNOWN, NODE_MAJORS, RUNTIMES, UNFIT } from "./runtimes-known.js";
 import { tempFolder, tempPath } from "./support/temp.js";
 
 const INSTALL_LIMIT_MS = 120_000;
@@ -50,7 +50,7 @@ function runtimes(): readonly Runtime[] {
     argumentsFor: (file) => ["--enable-source-maps", "--test-reporter=tap", file],
   });
   return [
-    node(22), node(24),
+    ...NODE_MAJORS.map(node),
     // Bun's own limit of 5 seconds a test is less than some take on a busy machine.
     { name: "bun", packageName: packages.bun, range: "1", program: "bin/bun", format: "bun", versionPattern: /^(\S+)/, argumentsFor: (file) => ["test", "--timeout", String(FILE_LIMIT_MS), file] },
     { name: "deno", packageName: packages.deno, range: "2", program: "deno", format: "deno", versionPattern: /^deno (\S+)/, argumentsFor: (file) => ["test", "-A", "--no-check", file] },
@@ -164,10 +164,10 @@ async function main(argv: readonly string[]): Promise<number> {
   const split = argv.includes("--only") ? argv.indexOf("--only") : argv.length;
   const [names, filters] = [argv.slice(0, split), argv.slice(split + 1)];
   const all = runtimes();
-  const unknown = names.filter((name) => !["node22", "node24", "bun", "deno"].includes(name));
+  const unknown = names.filter((name) => !RUNTIMES.includes(name));
   const files = unitFiles(filters);
   if (unknown.length > 0 || files.length === 0) {
-    process.stderr.write(unknown.length > 0 ? `no runtime ${unknown.join(", ")}: node22, node24, bun, deno\n` : "no test file is meant\n");
+    process.stderr.write(unknown.length > 0 ? `no runtime ${unknown.join(", ")}: ${RUNTIMES.join(", ")}\n` : "no test file is meant\n");
     return 2;
   }
   if (all.length === 0) process.stdout.write(`skipped: the registry's packages of runtimes have none for ${process.platform} on ${process.arch}\n`);

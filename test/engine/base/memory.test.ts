@@ -4,13 +4,16 @@ import { test, type TestContext } from "node:test";
 import { bufferAt, copyFrom, copyOut, copySmall, copyToKeep, newMemory, SMALL_SIZE } from "../../../engine/base/memory.js";
 import { transfer } from "../../support/transfer.js";
 
+/** What a copy may keep in memory: the pool of the runtime, which is larger from Node 26 on. */
+const KEPT_AT_MOST = Math.max(65_536, Buffer.allocUnsafe(1).buffer.byteLength);
+
 test("copies made one after the other share no byte, and keep little memory", () => {
   const source = Uint8Array.from({ length: 9000 }, (_, i) => i);
   const sizes = Array.from({ length: 300 }, (_, i) => (i * 37) % 1300);
   const copies = sizes.map((size, i) => copyFrom(source.buffer, i, size));
   copies.forEach((copy, i) => {
     assert.deepEqual([...copy], [...source.subarray(i, i + sizes[i]!)]);
-    assert.ok(copy.buffer.byteLength <= 65_536);
+    assert.ok(copy.buffer.byteLength <= KEPT_AT_MOST);
     copy.fill(i);
   });
   copies.forEach((copy, i) => assert.ok(copy.every((byte) => byte === (i & 0xff))));

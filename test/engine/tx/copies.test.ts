@@ -41,6 +41,9 @@ function walkers(bucket: ReadBucket): Record<string, () => Pair[]> {
   };
 }
 
+/** What a copy may keep in memory: the pool of the runtime, which is larger from Node 26 on. */
+const KEPT_AT_MOST = Math.max(65_536, Buffer.allocUnsafe(1).buffer.byteLength);
+
 for (const pageSize of [1024, 4096, 65_536]) {
   test(`entries in pages of ${pageSize} bytes are the caller's, each of its own bytes, whatever way they are walked`, () => {
     withDatabase(({ db }) => {
@@ -59,7 +62,7 @@ for (const pageSize of [1024, 4096, 65_536]) {
           });
           pairs.forEach(([key, value], i) => {
             assert.ok(key.every((byte) => byte === (i & 0xff)) && value.every((byte) => byte === ((i + 1) & 0xff)), `${name}: entry ${i} is its own`);
-            assert.ok(value.length > 4096 || value.buffer.byteLength <= 65_536, "a kept copy keeps little memory");
+            assert.ok(value.length > 4096 || value.buffer.byteLength <= KEPT_AT_MOST, "a kept copy keeps little memory");
           });
           assert.deepEqual(walk(), expected(COUNT), `${name}: the database has its own`);
         }
