@@ -28,8 +28,8 @@ const VERIFY_SIZE = 1 << 20;
 export function chooseMeta(storage: Storage, slots: MetaSlots): ChosenMeta {
   const [newest, older] = requireMetas(slots);
   const isClosed = wasClosedAfter(storage, newest);
-  // A commit that failed later was undone by a meta that leads to the same tree; the disk may have its own in that place.
-  const isDurable = isClosed && newest.root !== older?.root;
+  // A commit that failed later was undone by a meta that leads to the same tree, or by a part of one; the disk may have its own in that place.
+  const isDurable = isClosed && older !== undefined && newest.root !== older.root;
   const fault = isClosed ? undefined : commitFault(storage, newest);
   if (fault !== undefined && older !== undefined && commitFault(storage, older) === undefined && metaProblem(older, storage.size()) === undefined) {
     return { meta: older, recovery: { txid: older.txid, lostTxid: newest.txid, reason: `transaction ${newest.txid}: ${fault}` } };

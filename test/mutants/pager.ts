@@ -41,7 +41,7 @@ export const pagerMutants: readonly Mutant[] = [
   },
   {
     name: "a close mark speaks for the other meta page, too", file: RECOVERY,
-    find: "isClosed && newest.root !== older?.root", replace: "isClosed",
+    find: "isClosed && older !== undefined && newest.root !== older.root", replace: "isClosed",
     harm: "where the undoing of a failed commit was not durable, the next commit writes over its pages while the disk has its meta",
     tests: ["engine/pager/recovery"],
   },

@@ -156,38 +156,50 @@ for (const before of ["two-sync", "one-sync"] as const) {
   });
 }
 
-test("what a failed commit has left on the disk is never led to by pages that the next process writes, though the state before it was closed in order", () => {
-  const disk = new SimulatedDisk({ seed: 1 });
-  const put = (db: DB, name: string, value: string): void => {
-    db.update((tx) => { for (let i = 0; i < 30; i++) tx.createBucketIfNotExists(name).put(`k${i}`, value.padEnd(100)); });
-  };
-  const first = open("x", { storage: disk });
-  put(first, "b", "b1");
-  for (const value of ["a1", "a2", "a3"]) put(first, "a", value);
-  first.close();
-  disk.sync();
+for (const [undone, failUndoing] of [
+  ["in memory", (disk: SimulatedDisk) => { disk.inject({ failure: "error", on: "sync" }); }],
+  ["in part", (disk: SimulatedDisk) => { disk.inject({ failure: "short", on: "write", byteCount: 40 }); }],
+] as const) {
+  test(`what a failed commit, undone ${undone}, has left on the disk is never led to by pages that the next process writes, though the state before it was closed in order`, () => {
+    const disk = new SimulatedDisk({ seed: 1 });
+    const put = (db: DB, name: string, value: string): void => {
+      db.update((tx) => { for (let i = 0; i < 30; i++) tx.createBucketIfNotExists(name).put(`k${i}`, value.padEnd(100)); });
+    };
+    const first = open("x", { storage: disk });
+    put(first, "b", "b1");
+    for (const value of ["a1", "a2", "a3"]) put(first, "a", value);
+    first.close();
+    disk.sync();
 
-  // The sync of the meta page fails, and so does that of the page that undoes it: the disk may have either, or neither.
-  const failing = open("x", { storage: disk });
-  disk.inject({ failure: "error", on: "sync", nth: 2, times: 2 });
-  assert.throws(() => { put(failing, "a", "failed"); }, { code: "IO" });
-  failing.close();
+    // The sync of the meta page fails, and so does undoing it: the disk may have either page, or neither.
+    const failing = open("x", { storage: disk });
+    let syncsToCome = 1;
+    disk.sync = () => {
+      if (syncsToCome-- === 0) {
+        failUndoing(disk);
+        throw new Error("EIO");
+      }
+      SimulatedDisk.prototype.sync.call(disk);
+    };
+    assert.throws(() => { put(failing, "a", "failed"); }, { code: "IO" });
+    failing.close();
 
-  const found: string[] = [];
-  disk.sync = () => {
-    for (const image of disk.crashImages(50)) {
-      // Without manifests, as Go reads it.
-      const bytes = image.durableBytes();
-      for (const page of [0, 1]) bytes.fill(0, page * PAGE_SIZE + 80, (page + 1) * PAGE_SIZE);
-      const db = open("x", { storage: new MemoryStorage(bytes), readOnly: true });
-      found.push(db.view((tx) => `${[...tx.check()].join()} ${String(tx.bucket("a")!.get("k0")).trim()} ${String(tx.bucket("b")!.get("k0")).trim()}`));
-      db.close();
-    }
-    SimulatedDisk.prototype.sync.call(disk);
-  };
-  put(open("x", { storage: disk }), "b", "b2");
-  assert.deepEqual([...new Set(found)].sort(), [" a3 b1", " a3 b2", " failed b1"]);
-});
+    const found: string[] = [];
+    disk.sync = () => {
+      for (const image of disk.crashImages(50)) {
+        // Without manifests, as Go reads it.
+        const bytes = image.durableBytes();
+        for (const page of [0, 1]) bytes.fill(0, page * PAGE_SIZE + 80, (page + 1) * PAGE_SIZE);
+        const db = open("x", { storage: new MemoryStorage(bytes), readOnly: true });
+        found.push(db.view((tx) => `${[...tx.check()].join()} ${String(tx.bucket("a")!.get("k0")).trim()} ${String(tx.bucket("b")!.get("k0")).trim()}`));
+        db.close();
+      }
+      SimulatedDisk.prototype.sync.call(disk);
+    };
+    put(open("x", { storage: disk }), "b", "b2");
+    assert.deepEqual([...new Set(found)].sort(), [" a3 b1", " a3 b2", " failed b1"]);
+  });
+}
 
 test("a power cut while the close mark is on its way takes back no commit, in however many ranges it wrote", () => {
   const disk = new SimulatedDisk({ seed: 1 });
