@@ -233,6 +233,8 @@ export class Tree {
       if (this.#leafToFill(exact, key, value).put(this.#nodeAt, this.#index, exact, key, value, flags)) this.version++;
       arena.endChange();
     } catch (error) {
+      // Nothing has changed, but the leaf may be nodes by now.
+      this.version++;
       arena.changeFailed(error);
       throw error;
     }

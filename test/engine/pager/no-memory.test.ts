@@ -94,3 +94,18 @@ test("a put over the only element of a page, for which there is no memory, leave
   db.update((tx) => tx.deleteBucket("of one"));
   assertWell(db);
 });
+
+test("a cursor gives what was put last, where a put before that had found no memory", () => {
+  const db = filled(1 << 26);
+  db.update((tx) => {
+    const bucket = tx.bucket("b")!;
+    bucket.put(keyOf(1), Buffer.alloc(100, 1));
+    const cursor = bucket.cursor();
+    cursor.seek(keyOf(1));
+    withoutSlabs(() => assert.throws(() => bucket.put(keyOf(3), Buffer.alloc(3 << 20)), { name: "RangeError", message: /no memory for/ }));
+    bucket.put(keyOf(2), Buffer.alloc(100, 7));
+    assert.equal(cursor.next()?.value?.[99], 7);
+    bucket.put(keyOf(2), Buffer.alloc(100, 2));
+  });
+  assertWell(db);
+});
