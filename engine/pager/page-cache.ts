@@ -160,8 +160,7 @@ export class PageCache {
   allocate(pgid: Pgid, pageCount: number): number {
     this.drop(pgid);
     const frame = pageCount === 1 ? this.#takeFrame() : this.#addLargeSlab(pgid, pageCount);
-    this.#install(frame, pgid, REFERENCED | ENCODED);
-    this.pin(frame);
+    this.adopt(frame, pgid);
     return frame;
   }
 
@@ -188,7 +187,6 @@ export class PageCache {
     const frame = this.#takeFrame();
     writePageHeader(this.pageView(frame).fill(0), 0, 0, FLAG_LEAF, 0, 0);
     this.#frames.setPgid(frame, PRIVATE);
-    this.#frames.setState(frame, ENCODED);
     this.#buildIndex(frame, 0);
     // For the writer alone: it will know of no prefix, however many keys come. The first search after the commit has another one built.
     this.#frames.setState(frame, ENCODED);

@@ -214,9 +214,7 @@ export class Tree {
    * @throws BoltError INCOMPATIBLE_VALUE when the key is there with other flags
    */
   put(key: Uint8Array, value: Uint8Array, flags: number): void {
-    const exact = this.#seekForWrite(key);
-    if (exact) this.#requireFlags(key, flags);
-    this.#putThere(exact, key, value, flags);
+    this.#putThere(this.#seekToChange(key, flags), key, value, flags);
   }
 
   /** Puts a key that is not there. Gives NOTHING, or, with nothing done, the flags of the element that is there. */
@@ -242,17 +240,18 @@ export class Tree {
 
   /** `put` of a value that may be completed until the pages are encoded: the arena's `source` and `offset` say where key and value are. */
   putUnfinished(key: Uint8Array, value: Uint8Array, flags: number): void {
-    const exact = this.#seekForWrite(key);
-    if (exact) this.#requireFlags(key, flags);
+    const exact = this.#seekToChange(key, flags);
     this.arena!.beginChange();
     this.#leafToFill(exact, key, value).putUnfinished(this.#nodeAt, this.#index, exact, key, value, flags);
     this.version++;
     this.arena!.endChange();
   }
 
-  /** @throws BoltError INCOMPATIBLE_VALUE when the element that was found has other flags */
-  #requireFlags(key: Uint8Array, flags: number): void {
-    if (this.#foundFlags() !== flags) throw boltError("INCOMPATIBLE_VALUE", `the key ${shown(key)} is ${flags === 0 ? "a" : "no"} bucket`);
+  /** As `#seekForWrite`. @throws BoltError INCOMPATIBLE_VALUE when the key is there with other flags */
+  #seekToChange(key: Uint8Array, flags: number): boolean {
+    const exact = this.#seekForWrite(key);
+    if (exact && this.#foundFlags() !== flags) throw boltError("INCOMPATIBLE_VALUE", `the key ${shown(key)} is ${flags === 0 ? "a" : "no"} bucket`);
+    return exact;
   }
 
   #foundFlags(): number {
@@ -266,8 +265,7 @@ export class Tree {
    * @throws BoltError INCOMPATIBLE_VALUE when the key is there with other flags
    */
   remove(key: Uint8Array, flags: number): boolean {
-    if (!this.#seekForWrite(key)) return false;
-    this.#requireFlags(key, flags);
+    if (!this.#seekToChange(key, flags)) return false;
     this.removeAt(this.#leaf, this.#nodeAt, this.#index);
     return true;
   }

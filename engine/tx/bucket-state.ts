@@ -76,7 +76,7 @@ export class BucketState {
   open(name: Uint8Array, isOwned = false): BucketState | undefined {
     const { tx, tree } = this;
     const id = tx.isWritable ? childId(name) : "";
-    const known = tx.isWritable ? this.children.get(id) : undefined;
+    const known = this.children.get(id);
     if (known !== undefined) return known;
     if (!tree.lookup(name) || tree.flags !== BUCKET_FLAG) return undefined;
     const holder = tree.leafPage;
