@@ -281,10 +281,14 @@ export class Pager {
   /** The steps that make the new state durable, in order. @throws what `#requireWholeFile` throws; BoltError MAX_SIZE_REACHED */
   commitSteps(newMeta: Meta, writes: readonly WriteStep[]): Step[] {
     this.#requireWholeFile();
-    const size = grownFileSize(this.#fileSize, newMeta.highWaterMark * newMeta.pageSize, this.options.maxSize);
+    const { highWaterMark, pageSize, txid } = newMeta;
+    const size = grownFileSize(this.#fileSize, highWaterMark * pageSize, this.options.maxSize);
     const steps = stepsOfCommit(newMeta, size > this.#fileSize ? size : undefined, writes, this.options);
-    // What a killed process left must be durable before anything takes the place of older states.
-    return this.#isDurable || this.options.noSync ? steps : [{ kind: "sync" }, ...steps];
+    if (this.#isDurable || this.options.noSync) return steps;
+    // What a killed process left must be durable before anything takes the place of older states. So must the other meta page: where a failed sync dropped what
+    // undid a failed commit, the disk has that commit's, and no sync brings the page unless it is written again.
+    const page = this.rawPages({ meta: newMeta, watch: undefined }).read(metaPageOf(txid), 1)!;
+    return [{ kind: "sync" }, { kind: "write", position: metaPageOf(txid) * pageSize, chunks: [page] }, { kind: "sync" }, ...steps];
   }
 
   /**

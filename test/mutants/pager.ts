@@ -46,6 +46,11 @@ export const pagerMutants: readonly Mutant[] = [
     tests: ["engine/pager/recovery"],
   },
   {
+    name: "the page that undoes a failed commit is not written again", file: FILE,
+    find: '{ kind: "write", position: metaPageOf(txid) * pageSize, chunks: [page] }, { kind: "sync" }, ...steps', replace: "...steps",
+    harm: "where a failed sync dropped it, the next commit writes over the failed one's pages while the disk has its meta", tests: ["engine/pager/recovery"],
+  },
+  {
     name: "the meta before the pages", file: STEPS,
     find: "  return steps;\n", replace: '  return steps.sort((a, b) => Number(b.kind === "meta") - Number(a.kind === "meta"));\n',
     harm: "after a power cut the newest meta leads to pages that are not there", tests: ["crash/crash"],

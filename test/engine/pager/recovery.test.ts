@@ -158,6 +158,11 @@ for (const before of ["two-sync", "one-sync"] as const) {
 
 for (const [undone, failUndoing] of [
   ["in memory", (disk: SimulatedDisk) => { disk.inject({ failure: "error", on: "sync" }); }],
+  ["in memory alone", (disk: SimulatedDisk) => {
+    // The failed commit is on the disk, and what undoes it is dropped.
+    SimulatedDisk.prototype.sync.call(disk);
+    disk.inject({ failure: "lost", on: "sync" });
+  }],
   ["in part", (disk: SimulatedDisk) => { disk.inject({ failure: "short", on: "write", byteCount: 40 }); }],
 ] as const) {
   test(`what a failed commit, undone ${undone}, has left on the disk is never led to by pages that the next process writes, though the state before it was closed in order`, () => {
