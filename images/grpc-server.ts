@@ -2,20 +2,21 @@
  * A gRPC server for calls of one message each way, on Node's http2. It knows nothing of images.
  *
  * Keeps true: every call gets exactly one status, also one that breaks the protocol; a client that stalls, leaves, floods or
- * sends nonsense costs a bounded amount of memory for a bounded time (the limits below) and no other call; once `close`
+ * sends nonsense costs a bounded amount of memory for a bounded time (grpc-limits.ts) and no other call; once `close`
  * was called no call begins, and those under way end by themselves until the grace is over.
  */
 import { setImmediate } from "node:timers";
 import { watchConnection } from "./grpc-connection.js";
 import { MessageReader, frame } from "./grpc-frame.js";
-import { invalid } from "./errors.js";
+import { checkedLimits } from "./grpc-limits.js";
 import { LoopTurns } from "./loop-turns.js";
-import { after, requireMs, requireOptions, TIMER_MS_MAX } from "./options.js";
+import { after, TIMER_MS_MAX } from "./options.js";
 import { Room, shareOf } from "./grpc-rooms.js";
 import { GrpcError, Status, encodeMessage, parseTimeout, toGrpcError } from "./grpc-status.js";
 import { http2 } from "./http2.js";
 import type { Http2Server, Http2Session, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
+import type { GivenLimits, ServerLimits } from "./grpc-limits.js";
 import type { Rooms } from "./grpc-rooms.js";
 
 /** What a handler knows of its call besides the message. */
@@ -37,62 +38,11 @@ export interface Answer {
 /** Handles the calls of one method. What it throws becomes the call's status. */
 export type Handler = (request: Buffer, call: CallContext) => Promise<Answer> | Answer;
 
-/** How much a client may cost. Infinity is no limit. */
-export interface ServerLimits {
-  /** Milliseconds in which a call's request must be complete; default 30,000. */
-  readonly requestMs: number;
-  /** Milliseconds without progress after which an answer that is not read is given up; default 30,000. */
-  readonly answerMs: number;
-  /** Milliseconds in which a new connection must have said that it speaks HTTP/2; default 10,000. */
-  readonly handshakeMs: number;
-  /** Milliseconds after which a connection without calls is closed; default 600,000. */
-  readonly idleMs: number;
-  /** Calls at once on one connection; default 100. */
-  readonly callsPerConnection: number;
-  /** Connections at once; default 1,000. */
-  readonly connections: number;
-  /** Bytes of all requests that are not answered yet, default 256 MiB; a connection's are a quarter of them at most. */
-  readonly requestBytes: number;
-  /** Bytes of all answers that are not read yet, default 256 MiB; a connection's are a quarter of them at most. Calls whose answers find no room wait. */
-  readonly answerBytes: number;
-}
-
-/** Some of the limits; what is not given has its default. */
-export type GivenLimits = { readonly [Name in keyof ServerLimits]?: ServerLimits[Name] | undefined };
-
-const DEFAULT_LIMITS: ServerLimits = {
-  requestMs: 30_000, answerMs: 30_000, handshakeMs: 10_000, idleMs: 600_000, callsPerConnection: 100, connections: 1000, requestBytes: 256 << 20,
-  answerBytes: 256 << 20,
-};
-
 /** Milliseconds in which a reset that is sent has ended its stream. */
 const RESET_MS = 1000;
 
 /** What HTTP/2 can say of calls at once. */
 const CALLS_MAX = 2 ** 32 - 1;
-
-const TIME_LIMITS = ["requestMs", "answerMs", "handshakeMs", "idleMs"] as const;
-const COUNT_LIMITS = ["callsPerConnection", "connections", "requestBytes", "answerBytes"] as const;
-
-/**
- * Reads each limit by its name, as other options are read: an object may have it from its class or its prototype.
- * @throws ImagesError INVALID for a limit that is none, TypeError for an unknown one
- */
-function checkedLimits(limits: GivenLimits): ServerLimits {
-  requireOptions(limits, [...TIME_LIMITS, ...COUNT_LIMITS]);
-  const checked: Record<keyof ServerLimits, number> = { ...DEFAULT_LIMITS };
-  for (const name of TIME_LIMITS) {
-    const time = limits[name];
-    if (time !== undefined) checked[name] = requireMs(`limits.${name}`, time, 1);
-  }
-  for (const name of COUNT_LIMITS) {
-    const count = limits[name];
-    if (count === undefined) continue;
-    if (count !== Infinity && !(Number.isSafeInteger(count) && count > 0)) throw invalid(`limits.${name} ${String(count)} is not a positive integer`);
-    checked[name] = count;
-  }
-  return checked;
-}
 
 /** Serves methods by their path, `/package.Service/Method`. Whoever made it makes it listen. */
 export class GrpcServer {
@@ -246,7 +196,7 @@ class Call {
   /** Sets the call's deadline: the client is told in time, whether the handler is ready or not. */
   endAfter(milliseconds: number): void {
     this.#endsAt = performance.now() + milliseconds;
-    this.#after(milliseconds, DEADLINE_PASSED);
+    this.#failAfter(milliseconds, DEADLINE_PASSED);
   }
 
   async run(method: Method, headers: Pick<CallContext, "headers" | "rawHeaders">): Promise<void> {
@@ -293,6 +243,8 @@ class Call {
     // What the client still sends would be read by nobody: NO_ERROR tells it to stop. Not before the status is sent, which happens
     // ahead of the next turn's immediates: Node 22 drops headers that still wait when their stream is closed.
     if (!this.#stream.readableEnded) setImmediate(() => this.#stream.close(http2().constants.NGHTTP2_NO_ERROR));
+    // Where HTTP/2 has ended the connection, the status is never sent, and Node does not say when the client leaves.
+    this.#cutOffAfter(this.#limits.answerMs);
   }
 
   #answer(answer: Answer, method: Method): void {
@@ -312,7 +264,7 @@ class Call {
     if (this.#limits.answerMs !== Infinity) stream.setTimeout(this.#limits.answerMs, () => {
       stream.close(http2().constants.NGHTTP2_CANCEL);
       // Where the client reads nothing at all, not even that is sent.
-      setTimeout(() => { if (!stream.destroyed) stream.session?.destroy(); }, RESET_MS).unref();
+      this.#cutOffAfter(RESET_MS);
     });
     stream.end(body);
   }
@@ -359,7 +311,7 @@ class Call {
   /** Resolves without the request: the stream's listeners keep the promise, and would keep the request until the answer is read. */
   #bodyEnd(): Promise<void> {
     const stream = this.#stream;
-    const waiting = this.#after(this.#limits.requestMs, "the request did not come in time");
+    const waiting = this.#failAfter(this.#limits.requestMs, "the request did not come in time");
     return new Promise((resolve, reject) => {
       stream.on("data", (chunk: Buffer) => {
         try {
@@ -381,11 +333,21 @@ class Call {
     });
   }
 
-  #after(milliseconds: number, message: string): NodeJS.Timeout | undefined {
-    const timer = after(milliseconds, () => {
+  #failAfter(milliseconds: number, message: string): NodeJS.Timeout | undefined {
+    return this.#after(milliseconds, () => {
       this.#controller.abort(new DOMException(message, "TimeoutError"));
       this.fail(new GrpcError(Status.DEADLINE_EXCEEDED, message));
     });
+  }
+
+  /** Ends the connection, unless the stream is closed by then. */
+  #cutOffAfter(milliseconds: number): void {
+    this.#after(milliseconds, () => { if (!this.#stream.destroyed) this.#stream.session?.destroy(); });
+  }
+
+  /** Does something unless the stream is closed by then. */
+  #after(milliseconds: number, work: () => void): NodeJS.Timeout | undefined {
+    const timer = after(milliseconds, work);
     if (timer !== undefined) this.#timers.push(timer);
     return timer;
   }

@@ -12,7 +12,7 @@ export {
 export type { CorruptImage, ErrorCause, ImagesErrorCode } from "./errors.js";
 export { GrpcError } from "./grpc-status.js";
 export type { StatusCode } from "./grpc-status.js";
-export type { GivenLimits, ServerLimits } from "./grpc-server.js";
+export type { GivenLimits, ServerLimits } from "./grpc-limits.js";
 export { LocalImageStore } from "./local-store.js";
 export { connectImages, RemoteImageStore } from "./remote-store.js";
 export type { ConnectOptions } from "./remote-store.js";

@@ -11,7 +11,7 @@ import { loadHttp2 } from "./http2.js";
 import { imageServices } from "./services.js";
 import { socketPath, takeSocketPath } from "./socket-file.js";
 import type { ListenOptions } from "node:net";
-import type { GivenLimits } from "./grpc-server.js";
+import type { GivenLimits } from "./grpc-limits.js";
 import type { SocketFile } from "./socket-file.js";
 import type { StoreSource } from "./services.js";
 

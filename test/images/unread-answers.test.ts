@@ -12,7 +12,8 @@ import { hold, LoopRounds } from "../support/loop-rounds.js";
 import { tempPath } from "../support/temp.js";
 import { rawAnswer, rawCall, rawSession, rawStream } from "./raw-client.js";
 import type { ClientHttp2Session, ClientHttp2Stream } from "node:http2";
-import type { GivenLimits, Handler } from "../../images/grpc-server.js";
+import type { GivenLimits } from "../../images/grpc-limits.js";
+import type { Handler } from "../../images/grpc-server.js";
 
 const target = { mediaType: "application/test", digest: `sha256:${"0".repeat(64)}`, size: 1 };
 const NOTHING = frame(Buffer.alloc(0));
