@@ -100,9 +100,9 @@ class WaitingChange<T> {
 
   /** Joins the next shared commit. */
   enter(db: DB, options: LayoutOptions): void {
-    db.batch((tx) => outcomeOf(tx, () => this.#run(new TxImageStore(tx, options))))
-      // There is a result: of a call that is still there the change was run.
-      .then((outcome) => this.#call?.resolve(given(outcome) as T))
+    db.batch((tx) => this.#run(tx, options))
+      // There is an outcome: of a call that is still there the change was run.
+      .then((outcome) => this.#call?.resolve(given(outcome!)))
       .catch((error: unknown) => this.#call?.reject(error));
   }
 
@@ -113,12 +113,17 @@ class WaitingChange<T> {
     this.#call = undefined;
   }
 
-  /** A batch may run it more than once. What was given up does nothing, instead of failing: that would make the others run again. */
-  #run(store: TxImageStore): T | undefined {
+  /**
+   * A batch may run it more than once, and what an earlier run has done is undone then. What was given up does nothing, instead of failing: that would make
+   * the others run again.
+   */
+  #run(tx: Tx, options: LayoutOptions): Outcome<T> | undefined {
+    this.#hasBegun = false;
+    if (this.#call?.signal.aborted === true) this.#giveUp();
     if (this.#call === undefined) return undefined;
-    throwIfGivenUp(this.#call.signal);
     this.#hasBegun = true;
-    return this.#call.change(store);
+    const { change } = this.#call;
+    return outcomeOf(tx, () => change(new TxImageStore(tx, options)));
   }
 }
 

@@ -259,6 +259,41 @@ test("a refusal alone makes no commit, and is the one that a transaction gives",
   close(db);
 });
 
+test("a call that was given up is no change that refusals behind it wait for", async () => {
+  const disk = new SimulatedDisk();
+  const db = open("a.db", { storage: disk });
+  const store = new LocalImageStore(db, { namespace: "default" });
+  await store.create("there", target);
+  const controller = new AbortController();
+  const calls = [store.put("a", target, { signal: controller.signal }), store.create("there", target), store.delete("missing", { timeoutMs: 60_000 })];
+  controller.abort();
+  disk.inject({ failure: "error", on: "write" });
+  const ends = await Promise.allSettled(calls);
+  assert.deepEqual(ends.map((end) => end.status === "rejected" && (end.reason as { code: string }).code), ["CANCELLED", "EXISTS", "NOT_FOUND"]);
+  disk.clearFaults();
+  db.close();
+});
+
+test("a call that is given up while its commit is run again does nothing, and has the others run once more only", async () => {
+  const db = openMemory();
+  const store = new LocalImageStore(db, { namespace: "default" });
+  const controller = new AbortController();
+  const runs = countRuns(db);
+  const calls = [
+    store.put("a", target), store.put("b", target, { signal: controller.signal }), store.put("c", target),
+    db.batch(() => {
+      controller.abort();
+      throw new Error("fails for another reason");
+    }),
+  ];
+  const ends = await Promise.allSettled(calls);
+  assert.deepEqual(ends.map((end) => end.status === "fulfilled" ? end.status : (end.reason as Error).name), ["fulfilled", "AbortError", "fulfilled", "Error"]);
+  // All in the first transaction, three in the second, and the one that failed alone.
+  assert.equal(runs(), 4 + 3 + 1);
+  assert.deepEqual((await store.list()).map(({ name }) => name), ["a", "c"]);
+  close(db);
+});
+
 test("a refusal that rests on a change is not told where that change does not become durable", async () => {
   const disk = new SimulatedDisk();
   const db = open("a.db", { storage: disk });
