@@ -10,7 +10,8 @@
  *    once, and Node neither reports that nor reads on, so it would not see the client leave.
  *
  * A client's: a server that has calls and says nothing for `quietMs` is asked whether it is still there. HTTP/2 also ends a connection whose server breaks
- * its rules, or sends more headers than Node takes, just as silently; and of a machine that was switched off nobody hears at all.
+ * its rules, or sends more headers than Node takes, just as silently; and of a machine that was switched off nobody hears at all. A server that has asked to
+ * hang up cannot be asked itself: it is given up when it says nothing for `leavingMs`.
  *
  * The timers end with the connection, and keep no process alive. (Those of `session.setTimeout` go on after it, and hold it in memory until they are over.)
  */
@@ -63,6 +64,8 @@ export interface PatienceLimits {
   readonly quietMs: number;
   /** And so long it may take to answer. */
   readonly answerMs: number;
+  /** So long it may be silent once it has asked to hang up: Node sends no question then. */
+  readonly leavingMs: number;
 }
 
 /** A server that stands still for ten seconds, for its machine is busy or its disk is slow, loses no call. */
@@ -71,7 +74,7 @@ const ANSWER_MS_MAX = 300_000;
 
 /** The limits for calls that may take so long: they still hear why they failed, and who has more time has more patience. */
 export function patienceOf(timeoutMs: number): PatienceLimits {
-  return { quietMs: 5_000, answerMs: Math.min(Math.max(timeoutMs / 2, ANSWER_MS_MIN), ANSWER_MS_MAX) };
+  return { quietMs: 5_000, answerMs: Math.min(Math.max(timeoutMs / 2, ANSWER_MS_MIN), ANSWER_MS_MAX), leavingMs: ANSWER_MS_MAX };
 }
 
 /** Servers in Go end a connection that asks a fourth time while they say nothing: one word of theirs may have crossed a question, so that leaves two. */
@@ -84,23 +87,27 @@ const QUESTION_REST_MS = 310_000;
  * @returns what is to be told of every call's stream
  * @see grpc-go internal/transport/http2_server.go, handlePing
  */
-export function watchServer(session: ClientHttp2Session, { answerMs, quietMs }: PatienceLimits): (stream: ClientHttp2Stream) => void {
+export function watchServer(session: ClientHttp2Session, { answerMs, leavingMs, quietMs }: PatienceLimits): (stream: ClientHttp2Stream) => void {
   const question = new Question(session, answerMs, () => session.destroy(new Error("the server answers neither the call nor a ping")));
   let calls = 0;
   let hasCalled = false;
   let isQuiet = true;
+  let quietLooks = 0;
   let asked = 0;
   let askedAt = 0;
   let timer: NodeJS.Timeout | undefined;
 
   const heard = (): void => {
     isQuiet = false;
+    quietLooks = 0;
     asked = 0;
     question.putOff();
   };
   const look = (): void => {
     const now = performance.now();
-    if (isQuiet && hasCalled && (asked < QUESTIONS_AT_ONCE || now - askedAt >= QUESTION_REST_MS) && question.ask()) {
+    if (session.closed) {
+      if (isQuiet && ++quietLooks * quietMs >= leavingMs) session.destroy(new Error("the server has asked to hang up, and answers no call any more"));
+    } else if (isQuiet && hasCalled && (asked < QUESTIONS_AT_ONCE || now - askedAt >= QUESTION_REST_MS) && question.ask()) {
       asked++;
       askedAt = now;
     }

@@ -14,7 +14,7 @@ import { loadHttp2 } from "../../images/http2.js";
 import { connectImages, serveImages } from "../../images/index.js";
 import { tempPath } from "../support/temp.js";
 import { MapImageStore } from "./map-store.js";
-import { FRAME, rawBegin, rawEnd, rawFrame, rawHeaders, rawServer } from "./raw-server.js";
+import { FRAME, rawBegin, rawEnd, rawFrame, rawGoaway, rawHeaders, rawServer } from "./raw-server.js";
 import type { RawServer } from "./raw-server.js";
 
 const IS_NODE = !("Bun" in globalThis || "Deno" in globalThis);
@@ -124,7 +124,7 @@ const CALL = { headers: {}, signal: undefined, timeoutMs: undefined };
 async function withRawServer(use: (server: RawServer, client: GrpcClient) => Promise<void>): Promise<void> {
   const path = tempPath("raw.sock");
   const server = await rawServer(path);
-  const client = new GrpcClient({ path }, { quietMs: 20, answerMs: 200 });
+  const client = new GrpcClient({ path }, { quietMs: 20, answerMs: 200, leavingMs: 300 });
   try {
     await use(server, client);
   } finally {
@@ -188,6 +188,26 @@ test("a server that answers pings may take its time for a call, and is asked sel
     assert.equal((await client.call("/a/B", Buffer.alloc(0), CALL)).error, undefined);
     assert.ok(server.seen.pings <= 2, `${server.seen.pings} pings`);
     assert.equal(server.seen.connections, 1);
+  });
+});
+
+test("a server that has asked to hang up, and cannot be asked any more, is given up when it is silent for long", { timeout: 20_000 }, async () => {
+  await withRawServer(async (server, client) => {
+    server.onCall = (socket, stream) => socket.write(rawGoaway(stream, 0));
+    const { error } = await client.call("/a/B", Buffer.alloc(0), CALL);
+    assert.equal(error?.status, 14);
+    // One that speaks is waited for.
+    server.onCall = (socket, stream) => {
+      socket.write(Buffer.concat([rawGoaway(stream, 0), rawBegin(stream)]));
+      const message = [0, 0, 0, 0, 10, ...Buffer.alloc(10)];
+      const sending = setInterval(() => {
+        socket.write(rawFrame(FRAME.DATA, 0, stream, Buffer.of(message.shift() ?? 0)));
+        if (message.length > 0) return;
+        clearInterval(sending);
+        socket.write(rawFrame(FRAME.HEADERS, 5, stream, rawHeaders([["grpc-status", "0"]])));
+      }, 50);
+    };
+    assert.equal((await client.call("/a/B", Buffer.alloc(0), CALL)).message?.length, 10);
   });
 });
 
