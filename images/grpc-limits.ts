@@ -6,7 +6,7 @@ import { requireMs, requireOptions } from "./options.js";
 export interface ServerLimits {
   /** Milliseconds in which a call's request must be complete; default 30,000. */
   readonly requestMs: number;
-  /** Milliseconds without progress after which an answer that is not read is given up; default 30,000. */
+  /** Milliseconds without progress after which an answer that is not read is given up, and a connection closed on which no status can be sent; default 30,000. */
   readonly answerMs: number;
   /** Milliseconds in which a new connection must have said that it speaks HTTP/2; default 10,000. */
   readonly handshakeMs: number;
