@@ -160,17 +160,21 @@ async function remove(values: readonly string[], options: Options, io: CommandIo
   return withTarget(needed(target, "TARGET"), "change", options, io, async (store) => {
     let status = 0;
     const deleted: string[] = [];
-    for (const name of names) {
-      try {
-        await store.delete(name, { timeoutMs: options.timeoutMs });
-        deleted.push(name);
-        if (!options.json) io.stdout.write(nameLines([name], options, io));
-      } catch (error) {
-        if (!(error instanceof ImagesError)) throw error;
-        status = report(error, options.json, io);
+    try {
+      for (const name of names) {
+        try {
+          await store.delete(name, { timeoutMs: options.timeoutMs });
+          deleted.push(name);
+          if (!options.json) io.stdout.write(nameLines([name], options, io));
+        } catch (error) {
+          if (!(error instanceof ImagesError)) throw error;
+          status = report(error, options.json, io);
+        }
       }
+    } finally {
+      // Also where the store itself fails in the middle.
+      if (options.json) io.stdout.write(nameLines(deleted, options, io));
     }
-    if (options.json) io.stdout.write(nameLines(deleted, options, io));
     return status;
   });
 }

@@ -28,7 +28,7 @@ test("an empty file is refused by every command, whether it would succeed or not
 });
 
 /** Runs where a function of the system fails, from its nth call on. */
-async function failing<T>(name: "fdatasyncSync" | "fsyncSync" | "linkSync", code: string, work: () => Promise<T>, nth = 1): Promise<T> {
+async function failing<T>(name: "fdatasync" | "fdatasyncSync" | "fsyncSync" | "linkSync", code: string, work: () => Promise<T>, nth = 1): Promise<T> {
   const original = fs[name];
   let count = 0;
   Object.assign(fs, { [name]: (...parameters: unknown[]): void => {
@@ -55,6 +55,18 @@ test("a new file for which the disk has no room is not left, and the error names
     assert.equal(status, 1);
     assert.match(err, /^hexbolt images: .*full\/x\.db: .*ENOSPC: no space left on device, fdatasync\n  the disk is full: .*\n$/);
     assert.deepEqual(readdirSync(folder), []);
+  }
+});
+
+test("names that were deleted before the disk failed are printed, as text and as JSON", { skip: IS_NODE ? false : "replaces a function of node:fs" }, async () => {
+  for (const [form, out] of [[[], "a\n"], [["--json"], `["a"]\n`]] as const) {
+    const path = tempPath("half-deleted.db");
+    for (const name of ["a", "b", "c"]) await put(path, name);
+    // A commit has two syncs.
+    const outcome = await failing("fdatasync", "EIO", () => run("rm", path, "a", "b", "c", ...form), 3);
+    assert.deepEqual({ status: outcome.status, out: outcome.out }, { status: 1, out });
+    assert.match(outcome.err, /EIO: i\/o error/);
+    assert.equal((await run("ls", "-q", path)).out, "b\nc\n");
   }
 });
 
