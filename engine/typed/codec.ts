@@ -63,7 +63,8 @@ export function describeBytes(bytes: Uint8Array): string {
   return `(hex)${hex}${bytes.length > 32 ? "…" : ""}`;
 }
 
-function refuse(takes: string, got: unknown): never {
+/** Refuses a value. @param takes what takes which values @throws TypeError */
+export function refuse(takes: string, got: unknown): never {
   throw new TypeError(`${takes}, got ${describeValue(got)}`);
 }
 

@@ -5,7 +5,7 @@
  * beginning of another sorts first (01 and every following byte that can stand there sort below ff), and where a part ends is never in doubt.
  */
 import { toBytes } from "../base/bytes.js";
-import { describeBytes, describeValue, requireCodec, type Codec } from "./codec.js";
+import { describeBytes, refuse, requireCodec, type Codec } from "./codec.js";
 
 const END_MARK = 0x01;
 const ESCAPED_ZERO = 0xff;
@@ -27,11 +27,11 @@ export function tuple<T extends readonly unknown[]>(...parts: PartCodecs<T>): Co
     // A tuple of parts of fixed size is one itself.
     size: sizes.every((size) => size !== undefined) ? sizes.reduce((sum, size) => sum! + size!, 0) : undefined,
     encode(value: T): Buffer {
-      if (!Array.isArray(value) || value.length !== codecs.length) throw new TypeError(`this tuple takes an array of ${codecs.length} parts, got ${describeValue(value)}`);
+      if (!Array.isArray(value) || value.length !== codecs.length) refuse(`this tuple takes an array of ${codecs.length} parts`, value);
       return encodeParts(value);
     },
     encodePrefix(values: readonly unknown[]): Buffer {
-      if (!Array.isArray(values) || values.length > codecs.length) throw new TypeError(`a prefix of this tuple is an array of at most ${codecs.length} parts, got ${describeValue(values)}`);
+      if (!Array.isArray(values) || values.length > codecs.length) refuse(`a prefix of this tuple is an array of at most ${codecs.length} parts`, values);
       return encodeParts(values);
     },
     decode(bytes: Buffer): T {
