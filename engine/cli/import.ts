@@ -126,6 +126,11 @@ interface Line {
   readonly fail: (error: unknown) => Failure;
 }
 
+/** Whether a line holds nothing but what JSON takes for space: of an empty line that ends as on Windows, a carriage return is left. */
+function isBlank(line: Buffer): boolean {
+  return line.every((byte) => byte === 0x20 || byte === 0x09 || byte === 0x0d);
+}
+
 /** Reads lines and hands them on. */
 function* itemsOf(path: string, io: Io, progress: Progress): Generator<Line> {
   let number = 0;
@@ -135,7 +140,7 @@ function* itemsOf(path: string, io: Io, progress: Progress): Generator<Line> {
     number++;
     byteCount += line.length + 1;
     progress.show(byteCount);
-    if (line.length === 0) continue;
+    if (isBlank(line)) continue;
     isEmpty = false;
     const place = number;
     const fail = (error: unknown): Failure => new Failure("BAD_LINE", `line ${place}: ${error instanceof Error ? error.message : String(error)}`, error instanceof BoltError ? error.detail : undefined);

@@ -253,6 +253,14 @@ test("an import without a single line is refused: what should have written them 
   assert.deepEqual([failed.status, failed.stdout], [1, ""]);
 });
 
+test("a blank line of an import is passed over with the line breaks of Windows and with spaces in it, too; it counts as a line", async () => {
+  const path = tempPath("blank-lines.db");
+  const line = '{"bucket":["b"],"key":"k","value":"v"}';
+  assert.equal(await outputHere(["import", path], `\r\n${line}\r\n\r\n \t\r\n`), "1 keys, 1 buckets\n");
+  assert.match((await here(["import", tempPath("blank-bad.db")], `${line}\r\n\r\noops\r\n`)).stderr, /line 3: /);
+  assert.match((await here(["import", tempPath("blank-only.db")], "\r\n \n")).stderr, /not a single line/);
+});
+
 test("Ctrl-C during an import leaves neither the file nor a half one", async () => {
   const lines = tempPath("endless.jsonl");
   writeFileSync(lines, Array.from({ length: 400_000 }, (_, i) => `{"bucket":["b"],"key":"key ${i}","value":"${"x".repeat(50)}"}\n`).join(""));
