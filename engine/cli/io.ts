@@ -97,6 +97,35 @@ export class DescriptorOutput implements Output {
   }
 }
 
+/**
+ * Gives what a program gets that reports its errors itself and knows no ClosedPipe: once the reader has gone, what is written is left out, so
+ * that the program ends as it would have, and one that runs on is asked to end.
+ */
+export function withoutClosedPipe(io: Io): Io {
+  const end = new AbortController();
+  if (io.signal.aborted) end.abort();
+  io.signal.addEventListener("abort", () => end.abort(), { once: true });
+  const unlessGone = (write: () => void): void => {
+    try {
+      write();
+    } catch (error) {
+      if (!(error instanceof ClosedPipe)) throw error;
+      end.abort();
+    }
+  };
+  const { stdout } = io;
+  return {
+    ...io,
+    signal: end.signal,
+    stdout: {
+      isTerminal: stdout.isTerminal,
+      columns: stdout.columns,
+      write: (data) => unlessGone(() => stdout.write(data)),
+      flush: () => unlessGone(() => stdout.flush()),
+    },
+  };
+}
+
 /** Gathers output in memory: for what must be complete before any of it is shown. */
 export class MemoryOutput implements Output {
   readonly isTerminal: boolean;

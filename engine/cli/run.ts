@@ -6,7 +6,7 @@ import { EXIT_FAILED, EXIT_OK, EXIT_USAGE, Failure, UsageError, type Command } f
 import { allCommands, commandsNear } from "./commands.js";
 import { visible } from "./go-text.js";
 import { commandHelp, groupHelp } from "./help.js";
-import { ClosedPipe, writeJson, type Io } from "./io.js";
+import { ClosedPipe, withoutClosedPipe, writeJson, type Io } from "./io.js";
 import { didYouMean } from "./suggest.js";
 import { paintFor } from "./terminal.js";
 
@@ -61,7 +61,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
 
 async function runImages(argv: readonly string[], io: Io): Promise<number> {
   const { imagesCommand } = await import("../../images/cli.js");
-  return imagesCommand(argv, io);
+  return imagesCommand(argv, withoutClosedPipe(io));
 }
 
 /** Help for the program or a group, and the error for a command that is none. */

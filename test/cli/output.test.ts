@@ -5,6 +5,7 @@ import { existsSync } from "node:fs";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { open } from "../../engine/index.js";
+import { initDB, TxImageStore } from "../../images/index.js";
 import { fixtureCopy, fixtureOriginal } from "../support/fixtures.js";
 import { tempPath } from "../support/temp.js";
 
@@ -59,4 +60,27 @@ test("diff and check whose reader goes away in the middle still say by their sta
   }
   const { stdout } = shell(`H diff "${first}" "${second}" | head -1 >/dev/null; echo "\${PIPESTATUS[0]}"; H export "${first}" | head -1 >/dev/null; echo "\${PIPESTATUS[0]}"`);
   assert.equal(stdout, "1\n0\n");
+});
+
+test("a list of images whose reader goes away is no fault, and ends as it would have; a server that nobody hears ends", { skip: isLinux ? false : "a pipe that is closed like this" }, () => {
+  const path = tempPath("listed.db");
+  const db = open(path, { noSync: true });
+  initDB(db);
+  db.update((tx) => {
+    const images = new TxImageStore(tx);
+    for (let i = 0; i < 3000; i++) images.put(`docker.io/library/an-image-with-a-long-name:${i}`, { mediaType: "m", digest: `sha256:${"0".repeat(64)}`, size: i });
+  });
+  db.close();
+  const list = (options: string): string => `H images ls "${path}" ${options} | head -1 >/dev/null; echo "\${PIPESTATUS[0]}"`;
+  for (const options of ["", "--quiet", "--json"]) assert.deepEqual(shell(list(options)), { status: 0, stdout: "0\n", stderr: "" }, options);
+
+  const server = shell(`exec 3>&1; { sleep 0.3; H images serve "${path}" "unix://${tempPath("unheard.sock")}"; echo $? >&3; } | true`);
+  assert.deepEqual(server, { status: 0, stdout: "0\n", stderr: "" });
+
+  const damaged = open(path);
+  damaged.update((tx) => tx.bucket("v1")!.bucket("images")!.put("no image", "v"));
+  damaged.close();
+  const { stdout, stderr } = shell(list(""));
+  assert.equal(stdout, "1\n");
+  assert.match(stderr, /no image/);
 });
