@@ -134,14 +134,16 @@ export class ShrinkWalk {
 
   /** Goes to the next nested bucket of the leaf, else to the next leaf, else back to the bucket around. */
   #advance(frames: Frame[], frame: Frame): void {
-    const { after } = frame;
+    const { after, key } = frame;
     const leaf = leafOf(frame);
     const name = leaf?.buckets.find((candidate) => after === undefined || candidate.compare(after) > 0);
     if (name !== undefined) {
       frame.after = name;
       const nested = frame.bucket.open(name);
-      if (nested !== undefined) frames.push(frameOf(nested, name, undefined));
+      if (nested !== undefined) frames.push(frameOf(nested, name));
     } else if (leaf?.nextKey !== undefined) {
+      // A damaged leaf can have carried such a key into a branch: the search would lead back, and the walk round and round.
+      if (key !== undefined && key.compare(leaf.nextKey) >= 0) throw corrupt(frame.bucket.tree.root, "keys out of order");
       frame.key = leaf.nextKey;
       frame.after = undefined;
       frame.leaf = undefined;
@@ -193,7 +195,7 @@ export class ShrinkWalk {
   }
 }
 
-function frameOf(bucket: BucketState, name: Buffer, stop: Stop | undefined): Frame {
+function frameOf(bucket: BucketState, name: Buffer, stop?: Stop): Frame {
   return { bucket, name, key: stop?.key, after: stop?.after, leaf: undefined, isConsidered: false };
 }
 

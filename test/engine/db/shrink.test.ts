@@ -337,6 +337,27 @@ test("a large file is not walked over again for less than a thousandth of it, an
   db.close();
 });
 
+test("keys of a branch that are out of order end the walk, which would go round and round", () => {
+  const [pageSize, name] = [1024, "round-and-round.db"];
+  const sound = new MemoryStorage();
+  const key = (i: number): string => `k${String(i).padStart(4, "0")}`;
+  const made = open(name, { storage: sound, pageSize });
+  made.update((tx) => { for (let i = 0, bucket = tx.createBucket("b"); i < 1000; i++) bucket.put(key(i), Buffer.alloc(40)); });
+  made.update((tx) => { for (let i = 100; i < 900; i++) if (i % 10 > 0) tx.bucket("b")?.delete(key(i)); });
+  made.close();
+  // The first key of a leaf becomes lower than all others: its page alone looks sound. A change in it carries the key into the branch.
+  const bytes = Buffer.from(sound.bytes());
+  const firstKeyAt = (pgid: number): number => pgid * pageSize + 16 + bytes.readUInt32LE(pgid * pageSize + 20);
+  const isLeafOf = (pgid: number): boolean => bytes.readUInt16LE(pgid * pageSize + 8) === 2 && /^k09[4-8]/.test(bytes.toString("latin1", firstKeyAt(pgid), firstKeyAt(pgid) + 5));
+  const pgid = Array.from({ length: bytes.length / pageSize }, (_, i) => i).find(isLeafOf)!;
+  const second = key(Number(bytes.toString("latin1", firstKeyAt(pgid) + 1, firstKeyAt(pgid) + 5)) + 1);
+  bytes[firstKeyAt(pgid) + 1] = 0x10;
+  const db = open(name, { storage: new MemoryStorage(bytes) });
+  db.update((tx) => tx.bucket("b")?.put(second, "w"));
+  assert.throws(() => db.shrink({ budgetMs: 2000 }), { code: "CORRUPT", message: /keys out of order/ });
+  db.close();
+});
+
 test("a cut that was made and yet failed is told, and the next commit takes the file as it is", () => {
   const storage = new MemoryStorage();
   const db = open("cut-and-failed.db", { storage });
