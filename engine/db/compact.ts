@@ -5,9 +5,8 @@
  * leaves the pages free that they replaced.
  */
 import { requireListed } from "../base/errors.js";
-import { BUCKET_FLAG, DEFAULT_PAGE_SIZE, FLAG_FREELIST, MAX_PAGE_SIZE, MIN_PAGE_SIZE, type Pgid } from "../format/constants.js";
+import { BUCKET_FLAG, DEFAULT_PAGE_SIZE, FLAG_FREELIST, MIN_PAGE_SIZE, type Pgid } from "../format/constants.js";
 import { ContentBound } from "../format/content-bound.js";
-import { isPageSize } from "../format/page-size.js";
 import { writePageHeader } from "../format/page.js";
 import { writeFileAtomically } from "../storage/atomic-file.js";
 import type { Storage } from "../storage/storage.js";
@@ -16,7 +15,7 @@ import { metaPages } from "../tx/copy.js";
 import type { Cursor } from "../tx/cursor.js";
 import type { ReadTx } from "../tx/tx.js";
 import { BulkTree, PageOutput } from "./bulk-tree.js";
-import { requireOptions } from "./options.js";
+import { requireOption, requireOptions, requirePageSize } from "./options.js";
 
 /** How a database is compacted. */
 export interface CompactOptions {
@@ -66,8 +65,8 @@ const OPTIONS: readonly string[] = ["txMaxSize", "pageSize"];
 function settingsFrom(options: CompactOptions = {}, sourcePageSize: number): CompactSettings {
   requireOptions(options, OPTIONS);
   const { txMaxSize = 0, pageSize = Math.min(DEFAULT_PAGE_SIZE, Math.max(MIN_PAGE_SIZE, sourcePageSize)) } = options;
-  if (!Number.isSafeInteger(txMaxSize) || txMaxSize < 0) throw new TypeError(`option txMaxSize must be a whole number of bytes from 0 on, got ${String(txMaxSize)}`);
-  if (!isPageSize(pageSize)) throw new TypeError(`option pageSize must be a power of two from ${MIN_PAGE_SIZE} to ${MAX_PAGE_SIZE}, got ${String(pageSize)}`);
+  requireOption(Number.isSafeInteger(txMaxSize) && txMaxSize >= 0, "txMaxSize", "a whole number of bytes from 0 on", txMaxSize);
+  requirePageSize(pageSize);
   return { batchSize: txMaxSize === 0 ? DEFAULT_BATCH_SIZE : txMaxSize, pageSize };
 }
 

@@ -58,21 +58,28 @@ export function settingsFrom(options: OpenOptions = {}): Settings {
   // By name, for what an object has inherited counts too.
   const given = OPTION_NAMES.map((name) => [name, options[name]] as const).filter(([, value]) => value !== undefined);
   const settings: Settings = { ...DEFAULTS, ...Object.fromEntries(given) };
-  const demand = (isValid: boolean, name: keyof Settings, expected: string): void => {
-    const got: unknown = settings[name];
-    if (!isValid) throw new TypeError(`option ${name} must be ${expected}, got ${typeof got === "object" && got !== null ? "an object" : String(got)}`);
-  };
+  const demand = (isValid: boolean, name: keyof Settings, expected: string): void => requireOption(isValid, name, expected, settings[name]);
   for (const name of ["readOnly", "noSync", "noFreelistSync", "noGrowSync", "strict"] as const) demand(typeof settings[name] === "boolean", name, "true or false");
   for (const name of ["timeout", "maxSize", "cacheSize"] as const) demand(typeof settings[name] === "number" && settings[name] >= 0, name, "a number of at least 0");
   const { durability, lock, mode, pageSize, storage } = settings;
   // Whoever writes without types may give null.
   demand(storage === undefined || STORAGE_MEMBERS.every((name) => typeof storage?.[name] === "function"), "storage", "a Storage: MemoryStorage, SimulatedDisk or your own");
-  demand(isPageSize(pageSize), "pageSize", `a power of two from ${MIN_PAGE_SIZE} to ${MAX_PAGE_SIZE}`);
+  requirePageSize(pageSize);
   demand(Number.isInteger(mode) && mode >= 0 && mode <= 0o7777, "mode", "permission bits, 0 to 0o7777");
   demand(lock === "flock" || lock === "none", "lock", `"flock" or "none"`);
   demand(durability === "two-sync" || durability === "one-sync", "durability", `"two-sync" or "one-sync"`);
   // Node ends the process where the bits are the number -0.
   return { ...settings, mode: mode + 0, maxSize: settings.maxSize === 0 ? DEFAULTS.maxSize : settings.maxSize };
+}
+
+/** @throws TypeError unless an option is as it is expected */
+export function requireOption(isValid: boolean, name: string, expected: string, got: unknown): void {
+  if (!isValid) throw new TypeError(`option ${name} must be ${expected}, got ${Object(got) === got ? "an object" : String(got)}`);
+}
+
+/** @throws TypeError unless the option pageSize is a page size */
+export function requirePageSize(pageSize: number): void {
+  requireOption(isPageSize(pageSize), "pageSize", `a power of two from ${MIN_PAGE_SIZE} to ${MAX_PAGE_SIZE}`, pageSize);
 }
 
 /** @throws TypeError unless options are an object with no other names than these */

@@ -18,7 +18,7 @@ import type { Meta } from "../format/meta.js";
 import { wrapIo } from "../base/errors.js";
 import type { Pager } from "../pager/pager.js";
 import type { TxState } from "../tx/tx-state.js";
-import { requireOptions } from "./options.js";
+import { requireOption, requireOptions } from "./options.js";
 import { ShrinkWalk, type Position } from "./shrink-walk.js";
 
 /** How long and how far to shrink. */
@@ -213,6 +213,6 @@ export class Shrinker {
 function budgetFrom(options: ShrinkOptions = {}): number {
   requireOptions(options, ["budgetMs"]);
   const { budgetMs = DEFAULT_BUDGET_MS } = options;
-  if (typeof budgetMs !== "number" || !(budgetMs >= 0)) throw new TypeError(`option budgetMs must be a number of at least 0, got ${String(budgetMs)}`);
+  requireOption(typeof budgetMs === "number" && budgetMs >= 0, "budgetMs", "a number of at least 0", budgetMs);
   return budgetMs;
 }

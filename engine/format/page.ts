@@ -40,6 +40,11 @@ export function requireTreePage(bytes: Uint8Array, at: number, pgid: Pgid, highW
   const { flags, id, overflow } = readPageHeader(bytes, at);
   if (flags !== FLAG_LEAF && flags !== FLAG_BRANCH) throw corrupt(pgid, `flags 0x${flags.toString(16)} name neither a branch nor a leaf page`);
   if (id !== pgid) throw corrupt(pgid, `identifies as page ${id}`);
+  requireOverflow(pgid, overflow, highWaterMark);
+}
+
+/** @throws BoltError CORRUPT when a page's overflow pages reach past the high-water mark */
+export function requireOverflow(pgid: Pgid, overflow: number, highWaterMark: Pgid): void {
   if (pgid + overflow >= highWaterMark) throw corrupt(pgid, `${overflow} overflow pages reach past the high-water mark ${highWaterMark}`);
 }
 

@@ -42,6 +42,13 @@ export interface RawPages {
   read(pgid: Pgid, pageCount: number): Uint8Array | undefined;
 }
 
+/** Reads pages that have to be there. @throws BoltError CORRUPT when they are not all inside the file, and what `RawPages.read` throws */
+export function requirePages(pages: RawPages, pgid: Pgid, pageCount: number): Uint8Array {
+  const bytes = pages.read(pgid, pageCount);
+  if (bytes === undefined) throw corrupt(pgid, "beyond the end of the file");
+  return bytes;
+}
+
 /** A branch needs two children, so 64 levels would take more pages than a pgid can count: a deeper tree is none. */
 const MAX_LEVELS = 64;
 

@@ -3,10 +3,10 @@ import { corrupt, isCorrupt } from "../base/errors.js";
 import type { Pgid } from "../format/constants.js";
 import { readFreelistPage } from "../format/freelist-page.js";
 import type { Meta } from "../format/meta.js";
-import { readPageHeader } from "../format/page.js";
+import { readPageHeader, requireOverflow } from "../format/page.js";
 import { ascending, without } from "../format/pgid-list.js";
 import type { PgidSet } from "../format/pgid-set.js";
-import { collectReachable, type RawPages } from "../format/walk.js";
+import { collectReachable, requirePages, type RawPages } from "../format/walk.js";
 
 const NO_IDS = new Float64Array(0);
 
@@ -25,14 +25,11 @@ export interface StoredFreelist {
 export function readStoredFreelist(pages: RawPages, pgid: Pgid): StoredFreelist {
   const { highWaterMark } = pages;
   if (pgid < 2 || pgid >= highWaterMark) throw corrupt(pgid, `freelist is out of bounds: ${highWaterMark}`);
-  const first = pages.read(pgid, 1);
-  if (first === undefined) throw corrupt(pgid, "beyond the end of the file");
+  const first = requirePages(pages, pgid, 1);
   const { overflow } = readPageHeader(first, 0);
-  if (overflow === 0) return { ids: readFreelistPage(first, pgid), pageCount: 1 };
-  if (pgid + overflow >= highWaterMark) throw corrupt(pgid, `${overflow} overflow pages reach past the high-water mark ${highWaterMark}`);
-  const all = pages.read(pgid, 1 + overflow);
-  if (all === undefined) throw corrupt(pgid, "beyond the end of the file");
-  return { ids: readFreelistPage(all, pgid), pageCount: 1 + overflow };
+  requireOverflow(pgid, overflow, highWaterMark);
+  const pageCount = 1 + overflow;
+  return { ids: readFreelistPage(overflow === 0 ? first : requirePages(pages, pgid, pageCount), pgid), pageCount };
 }
 
 /**

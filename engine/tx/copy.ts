@@ -1,6 +1,6 @@
 /** A snapshot as a database file of its own. @see bbolt Tx.WriteTo */
-import { corrupt } from "../base/errors.js";
 import { encodeMeta, metaPageOf, type Meta } from "../format/meta.js";
+import { requirePages } from "../format/walk.js";
 import type { Storage } from "../storage/storage.js";
 import type { TxState } from "./tx-state.js";
 
@@ -20,8 +20,7 @@ export function* slicesOf({ pager, snapshot }: TxState): Generator<{ readonly by
   const pages = pager.rawPages(snapshot);
   const step = Math.max(1, COPY_SIZE / pageSize);
   for (let pgid = 2; pgid < highWaterMark; pgid += step) {
-    const bytes = pages.read(pgid, Math.min(step, highWaterMark - pgid));
-    if (bytes === undefined) throw corrupt(pgid, "beyond the end of the file");
+    const bytes = requirePages(pages, pgid, Math.min(step, highWaterMark - pgid));
     yield { bytes, position: pgid * pageSize };
   }
 }

@@ -4,7 +4,7 @@ import type { BytesLike } from "../base/bytes.js";
 import { BoltError } from "../base/errors.js";
 import type { Bucket } from "../tx/bucket.js";
 import type { Range } from "../tx/range.js";
-import { describeBytes, describeValue, requireCodec, type Codec } from "./codec.js";
+import { describeBytes, describeValue, refuse, requireCodec, type Codec } from "./codec.js";
 
 /** The codecs of a typed bucket. */
 export interface Codecs<K, V> {
@@ -42,7 +42,7 @@ export class Coding<K, V> {
   /** @throws TypeError for a bucket or codec that is none */
   constructor(bucket: Bucket, codecs: Codecs<K, V>) {
     // Not by its class: a bundler may have made two of it.
-    if (typeof (bucket as Partial<Bucket> | undefined)?.createBucketOf !== "function") throw new TypeError(`typed takes a bucket, got ${bucket === undefined ? "undefined: is there one of that name?" : describeValue(bucket)}`);
+    if (typeof (bucket as Partial<Bucket> | undefined)?.createBucketOf !== "function") refuse("typed takes a bucket (undefined: there is none of that name)", bucket);
     for (const part of ["key", "value"] as const) requireCodec(part, codecs?.[part]);
     this.#bucket = bucket;
     this.#key = codecs.key;

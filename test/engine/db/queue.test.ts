@@ -139,9 +139,13 @@ test("synchronous writers and asynchronous ones keep out of each other's way", a
     held.commit();
     await waiting;
     assert.deepEqual(order, ["reading goes on", "commit", "asynchronous"]);
-    const running = db.updateAsync(async () => { await nextTurn(); });
-    await Promise.resolve();
-    await Promise.resolve();
+    let begin = (): void => undefined;
+    const begun = new Promise<void>((resolve) => { begin = resolve; });
+    const running = db.updateAsync(async () => {
+      begin();
+      await nextTurn();
+    });
+    await begun;
     assert.throws(() => db.update(() => undefined), boltError("TX_WRITER_BUSY", /^another write transaction is open/));
     await running;
     db.update(() => undefined);

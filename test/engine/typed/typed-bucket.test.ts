@@ -274,8 +274,8 @@ test("what is no bucket, no codec or no end of arrays in arrays is a TypeError t
   const db = openMemory();
   db.update((tx) => {
     const codecs = { key: utf8, value: utf8 };
-    assert.throws(() => typed(tx.bucket("missing") as never, codecs), { name: "TypeError", message: /takes a bucket, got undefined: is there one of that name\?/ });
-    assert.throws(() => typed(null as never, codecs), { name: "TypeError", message: /takes a bucket, got null/ });
+    assert.throws(() => typed(tx.bucket("missing") as never, codecs), { name: "TypeError", message: /takes a bucket \(undefined: there is none of that name\), got undefined/ });
+    assert.throws(() => typed(null as never, codecs), { name: "TypeError", message: /takes a bucket .*, got null/ });
     for (const wrong of [undefined, {}, { encode: () => "" }]) assert.throws(() => tuple(utf8, wrong as never), { name: "TypeError", message: /^part 1 of a tuple must be a codec/ });
     const endless: unknown[] = [];
     endless.push(endless);
