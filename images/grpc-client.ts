@@ -7,7 +7,7 @@ import { givenUp, throwIfGivenUp } from "./errors.js";
 import { watchServer } from "./grpc-connection.js";
 import { HEADER_BYTES, MESSAGE_BYTES_MAX, MessageReader, frame } from "./grpc-frame.js";
 import { GrpcError, Status, decodeMessage, formatTimeout, parseStatus, toGrpcError } from "./grpc-status.js";
-import { http2, loadHttp2 } from "./http2.js";
+import { http2, loadHttp2, SESSION_MEGABYTES_MAX } from "./http2.js";
 import { Turns } from "./turns.js";
 import type { ClientHttp2Session, ClientHttp2Stream, IncomingHttpHeaders } from "node:http2";
 import type { Endpoint } from "./address.js";
@@ -114,6 +114,7 @@ export class GrpcClient {
     this.#connectionCount++;
     const session = http2().connect("http://localhost", {
       createConnection: () => connect(this.#endpoint),
+      maxSessionMemory: SESSION_MEGABYTES_MAX,
       settings: { enablePush: false, initialWindowSize: ANSWER_WINDOW },
     });
     const connecting = setTimeout(() => session.destroy(new Error("no connection in time")), CONNECT_MS).unref();

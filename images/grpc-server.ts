@@ -13,7 +13,7 @@ import { LoopTurns } from "./loop-turns.js";
 import { after, TIMER_MS_MAX } from "./options.js";
 import { Room, shareOf } from "./grpc-rooms.js";
 import { GrpcError, Status, encodeMessage, parseTimeout, toGrpcError } from "./grpc-status.js";
-import { http2 } from "./http2.js";
+import { http2, SESSION_MEGABYTES_MAX } from "./http2.js";
 import type { Http2Server, Http2Session, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import type { GivenLimits, ServerLimits } from "./grpc-limits.js";
@@ -62,7 +62,7 @@ export class GrpcServer {
     this.#limits = checkedLimits(limits);
     this.#rooms = { requests: new Room(this.#limits.requestBytes), answers: new Room(this.#limits.answerBytes) };
     this.http = http2().createServer({
-      maxSessionMemory: 64,
+      maxSessionMemory: SESSION_MEGABYTES_MAX,
       settings: { maxConcurrentStreams: Math.min(this.#limits.callsPerConnection, CALLS_MAX), maxHeaderListSize: 16_384, initialWindowSize: 1 << 20 },
     });
     this.http.maxConnections = this.#limits.connections;

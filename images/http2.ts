@@ -16,3 +16,10 @@ export function http2(): Http2 {
   if (loaded === undefined) throw new Error("http2 is not loaded yet");
   return loaded;
 }
+
+/**
+ * For `maxSessionMemory`, in megabytes: as much as can be said. Each end here has its own limits for what its calls take. Node's count is no measure of that: it
+ * keeps what a call that was called off had yet to send, until the connection ends; and beyond it Node breaks off calls one by one, also those at whose answer
+ * the server is already.
+ */
+export const SESSION_MEGABYTES_MAX: number = 2 ** 32 - 1;

@@ -8,7 +8,8 @@ import { patienceOf } from "../../images/grpc-connection.js";
 import { Status } from "../../images/grpc-status.js";
 import { connectImages } from "../../images/index.js";
 import { tempPath } from "../support/temp.js";
-import { rawBegin, rawEnd, rawGoaway, rawServer } from "./raw-server.js";
+import { FRAME, rawBegin, rawEnd, rawFrame, rawGoaway, rawServer } from "./raw-server.js";
+import type { Reply } from "../../images/grpc-client.js";
 import type { GrpcError } from "../../images/grpc-status.js";
 import type { Http2Server, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 
@@ -132,6 +133,33 @@ test("a call that a server has not begun before it ends the connection is made a
     const { callCount, error } = await callUntilGoaway((stream) => stream - 1, code);
     assert.deepEqual([error, callCount], [undefined, 2], `code ${code}`);
   }
+});
+
+test("a call is answered, and made once, whatever others have to send or had when they were given up", async () => {
+  const path = tempPath("sending.sock");
+  const server = await rawServer(path);
+  const client = new GrpcClient({ path }, patienceOf(10_000));
+  let callCount = 0;
+  server.onCall = (socket, stream) => {
+    callCount++;
+    // The connection may send on, and of a large call only the first 64 KiB: the rest of it waits in the client.
+    socket.write(Buffer.concat([rawFrame(FRAME.WINDOW_UPDATE, 0, 0, Buffer.of(0, 0x20, 0, 0)), rawBegin(stream), rawEnd(stream)]));
+  };
+  const call = (byteCount: number, signal?: AbortSignal): Promise<Reply> => client.call("/a/B", Buffer.alloc(byteCount), { headers: {}, signal, timeoutMs: undefined });
+  const assertAnswered = async (): Promise<void> => assert.deepEqual([(await call(0)).error, client.connection], [undefined, 1]);
+  await assertAnswered();
+  // Node takes ten megabytes for a connection where nothing else is said.
+  for (let round = 0; round < 2; round++) {
+    const controller = new AbortController();
+    const large = Promise.allSettled(Array.from({ length: 10 }, () => call(2_000_000, controller.signal)));
+    await assertAnswered();
+    controller.abort();
+    assert.deepEqual(new Set((await large).map(({ status }) => status)), new Set(["rejected"]));
+    await assertAnswered();
+  }
+  assert.equal(callCount, 5);
+  client.close();
+  server.close();
 });
 
 test("a digest or a field that no server could repeat in its error is INVALID before it is sent", async () => {

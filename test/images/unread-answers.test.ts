@@ -242,3 +242,25 @@ test("a client that lists more than a MiB of images several times at once has al
   }
   db.close();
 });
+
+test("of what a connection's answers take there is no other limit, and those that were called off count no more", async () => {
+  const { server, path, carriedOut } = await serve({ answerBytes: Infinity }, { "/s/megabytes": () => ({ message: Buffer.alloc(10_000_000) }) });
+  const session = unreadingSession(path);
+  const begun = async (method: string): Promise<ClientHttp2Stream> => {
+    const stream = begin(session, method, method);
+    await once(stream, "response");
+    return stream;
+  };
+  // Node takes ten megabytes for a connection where nothing else is said, and never takes off what was called off.
+  const held: ClientHttp2Stream[] = [];
+  while (held.length < 8) held.push(await begun("/s/megabytes"));
+  await begun("/s/small");
+  for (const stream of held) {
+    stream.close(8);
+    await once(stream, "close");
+  }
+  await begun("/s/small");
+  assert.deepEqual(carriedOut, ["/s/small", "/s/small"]);
+  session.destroy();
+  await server.close(0);
+});
