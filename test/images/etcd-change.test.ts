@@ -29,19 +29,24 @@ function loseAnswer(etcd: FakeEtcd, before: () => Promise<unknown>, after: () =>
   };
 }
 
-/** Lets another change the image ahead of each of our changes, so often. */
-function loseConflicts(etcd: FakeEtcd, other: EtcdImageStore, count: number): FakeEtcd["intercept"] {
+/** Lets another change the image ahead of each of our changes, so often. Gives what ends that, and waits for the change that is under way. */
+function loseConflicts(etcd: FakeEtcd, other: EtcdImageStore, count: number): () => Promise<void> {
   const forward = etcd.intercept;
-  let lost = 0;
+  let [lost, most] = [0, count];
+  let last = Promise.resolve();
   const intercept: FakeEtcd["intercept"] = async (request, carryOut) => {
-    if (request.isChange && lost++ < count) {
+    if (request.isChange && lost++ < most) {
       etcd.intercept = forward;
-      await other.put("a", target(100 + lost));
-      etcd.intercept = intercept;
+      last = other.put("a", target(100 + lost)).then(() => { etcd.intercept = intercept; });
+      await last;
     }
     return carryOut();
   };
-  return intercept;
+  etcd.intercept = intercept;
+  return () => {
+    most = 0;
+    return last;
+  };
 }
 
 const CREATE: Work = (store) => store.create("a", target(1));
@@ -183,7 +188,7 @@ test("a change that loses sixty conflicts is made all the same", async (t) => {
     const other = new EtcdImageStore({ endpoints: etcd.url });
     // The pauses come to nothing.
     t.mock.method(Math, "random", () => -1);
-    etcd.intercept = loseConflicts(etcd, other, 60);
+    loseConflicts(etcd, other, 60);
     await store.put("a", target(1));
     assert.equal(await sizeOf(other), 1);
   });
@@ -193,8 +198,10 @@ test("who loses every conflict is told so when its time is over", async () => {
   await withFakeEtcd(async (etcd) => {
     const store = new EtcdImageStore({ endpoints: etcd.url, timeoutMs: 100 });
     const other = new EtcdImageStore({ endpoints: etcd.url });
-    etcd.intercept = loseConflicts(etcd, other, Infinity);
+    const letWin = loseConflicts(etcd, other, Infinity);
     // Most of the time is spent in pauses; it may also end in a request.
     await assert.rejects(store.put("a", target(1)), { code: "UNAVAILABLE", message: /changed by others all the time|no answer in time/ });
+    // The other's change may still be under way then.
+    await letWin();
   });
 });
