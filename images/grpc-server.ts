@@ -38,6 +38,9 @@ export interface Answer {
 /** Handles the calls of one method. What it throws becomes the call's status. */
 export type Handler = (request: Buffer, call: CallContext) => Promise<Answer> | Answer;
 
+/** So much of an answer is handed over at once. */
+const PIECE_BYTES = 65_536;
+
 /** Milliseconds in which a reset that is sent has ended its stream. */
 const RESET_MS = 1000;
 
@@ -266,7 +269,7 @@ class Call {
       // Where the client reads nothing at all, not even that is sent.
       this.#cutOffAfter(RESET_MS);
     });
-    stream.end(body);
+    sendInPieces(stream, body);
   }
 
   /** Resolves when there is room for the answer, and has taken what the method's answers need. @throws GrpcError when the call ends first */
@@ -351,6 +354,20 @@ class Call {
     if (timer !== undefined) this.#timers.push(timer);
     return timer;
   }
+}
+
+/**
+ * Sends a body and ends the stream. Node notices no progress inside of what it was given at once, and lets a status of another call wait behind all of it:
+ * so the next piece goes when the one before has been taken.
+ */
+function sendInPieces(stream: ServerHttp2Stream, body: Buffer): void {
+  if (body.length <= PIECE_BYTES) {
+    stream.end(body);
+    return;
+  }
+  stream.write(body.subarray(0, PIECE_BYTES), (error) => {
+    if (!error && stream.writable) sendInPieces(stream, body.subarray(PIECE_BYTES));
+  });
 }
 
 function ignore(): void {

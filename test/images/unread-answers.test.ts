@@ -1,9 +1,12 @@
 /** Answers that nobody reads: how much of them a server holds, and who waits for them. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { connect, createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { test } from "node:test";
 import { openMemory } from "../../engine/index.js";
+import { GrpcClient } from "../../images/grpc-client.js";
+import { patienceOf } from "../../images/grpc-connection.js";
 import { frame } from "../../images/grpc-frame.js";
 import { GrpcServer } from "../../images/grpc-server.js";
 import { loadHttp2 } from "../../images/http2.js";
@@ -12,6 +15,7 @@ import { hold, LoopRounds } from "../support/loop-rounds.js";
 import { tempPath } from "../support/temp.js";
 import { rawAnswer, rawCall, rawSession, rawStream } from "./raw-client.js";
 import type { ClientHttp2Session, ClientHttp2Stream } from "node:http2";
+import type { Reply } from "../../images/grpc-client.js";
 import type { GivenLimits } from "../../images/grpc-limits.js";
 import type { Handler } from "../../images/grpc-server.js";
 
@@ -262,5 +266,42 @@ test("of what a connection's answers take there is no other limit, and those tha
   await begun("/s/small");
   assert.deepEqual(carriedOut, ["/s/small", "/s/small"]);
   session.destroy();
+  await server.close(0);
+});
+
+/** Stands between a client and a server's socket like a slow line: lets through 64 KiB of what the server says, and rests. */
+async function slowLine(path: string, restMs: number): Promise<{ readonly path: string; close(): void }> {
+  const line = createServer((client) => {
+    const server = connect(path);
+    for (const [from, to] of [[client, server], [server, client]] as const) from.on("error", () => undefined).on("close", () => to.destroy());
+    client.pipe(server);
+    const letThrough = async (): Promise<void> => {
+      for await (const chunk of server.iterator() as AsyncIterable<Buffer>) {
+        client.write(chunk);
+        await sleep(restMs * chunk.length / 65_536);
+      }
+    };
+    letThrough().catch(() => undefined);
+  });
+  const end = tempPath("line.sock");
+  line.listen(end);
+  await once(line, "listening");
+  return { path: end, close: () => { line.close(); } };
+}
+
+test("a client on a slow line has its large answer, and the status of another call, however long that takes", { timeout: 30_000 }, async () => {
+  const { server, path } = await serve({ answerMs: 1000 }, { "/s/megabytes": () => ({ message: Buffer.alloc(5_000_000) }) });
+  const line = await slowLine(path, 30);
+  // It takes the whole answer at once as far as HTTP/2 is concerned, as our own client does.
+  const client = new GrpcClient({ path: line.path }, patienceOf(30_000));
+  const call = (method: string): Promise<Reply> => client.call(method, Buffer.alloc(0), { headers: {}, signal: undefined, timeoutMs: undefined });
+  assert.equal((await call("/s/small")).error, undefined);
+  const large = call("/s/megabytes");
+  const unknown = call("/s/unknown");
+  assert.equal((await unknown).error?.status, 12);
+  const { error, message } = await large;
+  assert.deepEqual([error, message?.length], [undefined, 5_000_000]);
+  client.close();
+  line.close();
   await server.close(0);
 });
