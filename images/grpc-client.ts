@@ -16,6 +16,9 @@ import type { PatienceLimits } from "./grpc-connection.js";
 /** Room for the longest answer: the HTTP/2 of Bun 1.4 never says that there is more, and waited for the rest of any list of over a MiB. */
 const ANSWER_WINDOW = MESSAGE_BYTES_MAX + HEADER_BYTES;
 
+/** Headers of an answer: more than any server sends, for Node breaks off a call beyond its 128 as a server does that refuses to begin it. */
+const HEADERS_MAX = 65_536;
+
 /** How a call ended: its status, and the message where one came. */
 export interface Reply {
   readonly message: Buffer | undefined;
@@ -114,6 +117,7 @@ export class GrpcClient {
     this.#connectionCount++;
     const session = http2().connect("http://localhost", {
       createConnection: () => connect(this.#endpoint),
+      maxHeaderListPairs: HEADERS_MAX,
       maxSessionMemory: SESSION_MEGABYTES_MAX,
       settings: { enablePush: false, initialWindowSize: ANSWER_WINDOW },
     });

@@ -162,6 +162,21 @@ test("a call is answered, and made once, whatever others have to send or had whe
   server.close();
 });
 
+test("a call that is answered with very many headers is made once", async () => {
+  let callCount = 0;
+  const headers = Object.fromEntries(Array.from({ length: 1000 }, (_, i) => [`x-${i}`, ""]));
+  const answer = (stream: ServerHttp2Stream): void => {
+    callCount++;
+    stream.respond({ ":status": 200, "content-type": "application/grpc", "grpc-status": "6", ...headers }, { endStream: true });
+  };
+  await withServer(answer, async (address) => {
+    const client = connectImages(address, { namespace: "default" });
+    await assert.rejects(client.create("a", { mediaType: "m", digest: "d", size: 1 }), { code: "EXISTS" });
+    client.close();
+  });
+  assert.equal(callCount, 1);
+});
+
 test("a digest or a field that no server could repeat in its error is INVALID before it is sent", async () => {
   const client = connectImages("unix:/nonexistent/x", { namespace: "default" });
   const target = { mediaType: "m", digest: "d", size: 1 };
