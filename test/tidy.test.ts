@@ -159,6 +159,20 @@ test("nothing names a place on somebody's machine or a package registry", () => 
   report(occurrences(files, place, (text) => text));
 });
 
+const TOP_LEVEL = [
+  ".ci", ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "SECURITY.md", "bench", "docs", "engine", "images", "package-lock.json", "package.json", "test", "tsconfig.json",
+];
+
+test("the top level holds what belongs there and nothing else", (t) => {
+  const tracked = spawnSync("git", ["ls-files", "-z"], { cwd: repositoryRoot, encoding: "utf8" });
+  if (tracked.status !== 0) {
+    t.skip("only git knows what belongs to the project, and there is no repository or no git here");
+    return;
+  }
+  const names = new Set(tracked.stdout.split("\0").map((path) => path.split("/", 1)[0] ?? "").filter((name) => name !== ""));
+  assert.deepEqual([...names].sort(), TOP_LEVEL);
+});
+
 test("licence and documents are there", () => {
   const wanted = ["LICENSE", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs/api.md", "docs/architecture.md", "docs/bbolt.md", "docs/format.md", "docs/live-read.md", "docs/style.md"];
   report(wanted.filter((path) => !existsSync(join(repositoryRoot, path))));
