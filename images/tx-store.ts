@@ -64,7 +64,7 @@ export class TxImageStore {
   create(name: string, target: Descriptor, options: StoredOptions = {}): Image {
     const given = makeImage(name, target, options.labels);
     this.#validate(given);
-    const image = this.#stamped(given, undefined, options);
+    const image = this.#stamped(given, undefined, options.sourceDateEpoch);
     const images = this.#imagesToWrite(name);
     if (!aboutOneImage(name, () => this.#layout.create(images, name, image))) throw exists(name);
     return image;
@@ -79,7 +79,7 @@ export class TxImageStore {
     const before = this.#read(name, images, change.fields.length === 0 ? () => ({ name, target: change.target }) : this.#layout.read);
     const changed = applyChange(before, change);
     this.#validate(changed);
-    const image = this.#stamped(changed, before.createdAt, options);
+    const image = this.#stamped(changed, before.createdAt, options.sourceDateEpoch);
     return aboutOneImage(name, () => {
       const bucket = images.createBucketIfNotExists(name);
       this.#layout.write(bucket, image);
@@ -186,7 +186,7 @@ export class TxImageStore {
   }
 
   /** Gives the image the times that the layout stores. */
-  #stamped(image: Image, createdAt: Date | undefined, { sourceDateEpoch }: Pick<StoredOptions, "sourceDateEpoch">): Image {
+  #stamped(image: Image, createdAt: Date | undefined, sourceDateEpoch: Date | undefined): Image {
     const updatedAt = ownTime(sourceDateEpoch);
     return this.#namespace === undefined ? makeImage(image.name, image.target, image.labels) : stamped(image, createdAt, updatedAt);
   }

@@ -15,6 +15,7 @@ import { connectImages, serveImages } from "../../images/index.js";
 import { tempPath } from "../support/temp.js";
 import { MapImageStore } from "./map-store.js";
 import { FRAME, rawBegin, rawEnd, rawFrame, rawGoaway, rawHeaders, rawServer } from "./raw-server.js";
+import type { Socket } from "node:net";
 import type { RawServer } from "./raw-server.js";
 
 const IS_NODE = !("Bun" in globalThis || "Deno" in globalThis);
@@ -120,6 +121,17 @@ test("a client that does not hang up when it is asked to is cut off, however lon
 
 const CALL = { headers: {}, signal: undefined, timeoutMs: undefined };
 
+/** Sends a message of so many bytes, one byte at a time, and the status. */
+function sendSlowly(socket: Socket, stream: number, byteCount: number, pauseMs: number): void {
+  const message = [0, 0, 0, 0, byteCount, ...Buffer.alloc(byteCount)];
+  const sending = setInterval(() => {
+    socket.write(rawFrame(FRAME.DATA, 0, stream, Buffer.of(message.shift() ?? 0)));
+    if (message.length > 0) return;
+    clearInterval(sending);
+    socket.write(rawFrame(FRAME.HEADERS, 5, stream, rawHeaders([["grpc-status", "0"]])));
+  }, pauseMs);
+}
+
 /** Calls without a time limit on a server of the test's, with little patience. */
 async function withRawServer(use: (server: RawServer, client: GrpcClient) => Promise<void>): Promise<void> {
   const path = tempPath("raw.sock");
@@ -199,13 +211,7 @@ test("a server that has asked to hang up, and cannot be asked any more, is given
     // One that speaks is waited for.
     server.onCall = (socket, stream) => {
       socket.write(Buffer.concat([rawGoaway(stream, 0), rawBegin(stream)]));
-      const message = [0, 0, 0, 0, 10, ...Buffer.alloc(10)];
-      const sending = setInterval(() => {
-        socket.write(rawFrame(FRAME.DATA, 0, stream, Buffer.of(message.shift() ?? 0)));
-        if (message.length > 0) return;
-        clearInterval(sending);
-        socket.write(rawFrame(FRAME.HEADERS, 5, stream, rawHeaders([["grpc-status", "0"]])));
-      }, 50);
+      sendSlowly(socket, stream, 10, 50);
     };
     assert.equal((await client.call("/a/B", Buffer.alloc(0), CALL)).message?.length, 10);
   });
@@ -219,13 +225,7 @@ test("an answer that comes slowly is no silence, though the ping's own answer is
       const asked = setInterval(() => {
         if (server.seen.pings === 0) return;
         clearInterval(asked);
-        const message = [0, 0, 0, 0, 20, ...Buffer.alloc(20)];
-        const sending = setInterval(() => {
-          socket.write(rawFrame(FRAME.DATA, 0, stream, Buffer.of(message.shift() ?? 0)));
-          if (message.length > 0) return;
-          clearInterval(sending);
-          socket.write(rawFrame(FRAME.HEADERS, 5, stream, rawHeaders([["grpc-status", "0"]])));
-        }, 25);
+        sendSlowly(socket, stream, 20, 25);
       }, 5);
     };
     const { error, message } = await client.call("/a/B", Buffer.alloc(0), CALL);
