@@ -44,9 +44,10 @@ for (const [what, answer] of FOREIGN) {
   test(`an endpoint that answers with ${what} is UNAVAILABLE in every call`, async () => {
     const { url, server } = await endpointOf(answer);
     const store = new EtcdImageStore({ endpoints: url });
-    for (const call of [store.get("a"), store.list(), store.delete("a")]) {
-      await assert.rejects(call, { code: "UNAVAILABLE", message: /none of etcd's/ });
-    }
+    // Each is waited for from the start: one that fails while another is waited for would be a rejection that nobody handles.
+    await Promise.all([store.get("a"), store.list(), store.delete("a")].map((call) => (
+      assert.rejects(call, { code: "UNAVAILABLE", message: /none of etcd's/ })
+    )));
     await assert.rejects(store.put("a", target), { code: "UNAVAILABLE" });
     server.close();
     server.closeAllConnections();
@@ -105,9 +106,9 @@ test("a redirection is not followed: it is told as that, and nobody else hears t
     assert.ok(typeof address === "object" && address !== null);
     const url = `http://127.0.0.1:${address.port}`;
     const store = new EtcdImageStore({ endpoints: url, headers: { Authorization: "secret" } });
-    for (const call of [store.get("a"), store.put("a", target)]) {
-      await assert.rejects(call, { code: "UNAVAILABLE", message: new RegExp(`${url}: it redirects elsewhere \\(HTTP status ${httpStatus}\\), which is not followed`) });
-    }
+    await Promise.all([store.get("a"), store.put("a", target)].map((call) => (
+      assert.rejects(call, { code: "UNAVAILABLE", message: new RegExp(`${url}: it redirects elsewhere \\(HTTP status ${httpStatus}\\), which is not followed`) })
+    )));
     server.close();
     server.closeAllConnections();
   }

@@ -58,7 +58,7 @@ test("a change whose call has ended before its turn is not made, however many en
     // What was sent before is seen by the server before it answers: the calls, and then that they are given up.
     await client.list();
     giveUp.abort();
-    for (const call of [slow, ...late]) await assert.rejects(call, { code: "CANCELLED" });
+    await Promise.all([slow, ...late].map((call) => assert.rejects(call, { code: "CANCELLED" })));
     await client.list();
     const next = client.put("slow", target);
     store.letGo();
