@@ -25,6 +25,16 @@ export function filesBelow(folder: string): string[] {
   return readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((entry) => statSync(join(folder, entry)).isFile()).map((entry) => entry.replaceAll("\\", "/")).sort();
 }
 
+/** Makes a project that has the package as it is built now: without building anew, and without npm. */
+export function projectWithPackage(): string {
+  const project = tempPath("consumer");
+  const installed = join(project, "node_modules", "hexbolt");
+  for (const entry of ["package.json", "dist/engine", "dist/images", "dist/joined", "dist/test/slim.js"]) cpSync(join(repositoryRoot, entry), join(installed, entry), { recursive: true });
+  execFileSync(process.execPath, [join(installed, "dist/test/slim.js")]);
+  writeFileSync(join(project, "package.json"), JSON.stringify({ name: "consumer", version: "1.0.0", private: true, type: "module" }));
+  return project;
+}
+
 /** Packs a copy of the project, because packing builds anew, which must not happen underneath the tests. @returns the project that has it installed */
 export function installPackage(): string {
   const project = tempPath("consumer");

@@ -7,7 +7,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
-import { installPackage, npm } from "./package-install.js";
+import { npm, projectWithPackage } from "./package-install.js";
 import { repositoryRoot } from "./support/fixtures.js";
 import { tempPath } from "./support/temp.js";
 
@@ -84,7 +84,7 @@ function oldestCompiler(): { readonly program: string } | { readonly missing: st
 describe("the package's types", () => {
   let project = "";
   before(() => {
-    project = installPackage();
+    project = projectWithPackage();
     for (const file of ["use.ts", "use.mts", "use.cts"]) writeFileSync(join(project, file), USE);
   });
 
