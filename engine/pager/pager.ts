@@ -20,7 +20,7 @@ import { closeMark } from "../format/manifest.js";
 import { encodeMeta, MAX_TXID, metaPageOf, type Meta } from "../format/meta.js";
 import { ascending } from "../format/pgid-list.js";
 import { PgidSet } from "../format/pgid-set.js";
-import { collectReachable, type RawPages } from "../format/walk.js";
+import { collectReachable, requirePages, type RawPages } from "../format/walk.js";
 import type { Storage } from "../storage/storage.js";
 import { type Step, stepsOfCommit, type WriteStep } from "./commit-steps.js";
 import { Freelist } from "./freelist.js";
@@ -121,7 +121,7 @@ export class Pager {
   }
 
   /** Raw pages of a snapshot, for whoever walks a tree that may be broken. */
-  rawPages({ meta, watch }: Pick<Snapshot, "meta" | "watch">): RawPages {
+  rawPages({ meta, watch }: Pick<Snapshot, "meta"> & Partial<Snapshot>): RawPages {
     const { pageSize, highWaterMark } = meta;
     return {
       pageSize,
@@ -216,8 +216,8 @@ export class Pager {
 
   #loadFreelist(olderMeta: Meta | undefined): void {
     const { meta } = this;
-    const pages = this.rawPages({ meta, watch: undefined });
-    const older = olderMeta && { meta: olderMeta, pages: this.rawPages({ meta: olderMeta, watch: undefined }) };
+    const pages = this.rawPages({ meta });
+    const older = olderMeta && { meta: olderMeta, pages: this.rawPages({ meta: olderMeta }) };
     if (meta.freelist === undefined) {
       const reachable = collectReachable(pages, meta.root);
       const waitingOf = waitingAfter(older, reachable);
@@ -278,7 +278,7 @@ export class Pager {
     }
   }
 
-  /** The steps that make the new state durable, in order. @throws what `#requireWholeFile` throws; BoltError MAX_SIZE_REACHED */
+  /** The steps that make the new state durable, in order. @throws as `#requireWholeFile` and `requirePages`; BoltError MAX_SIZE_REACHED */
   commitSteps(newMeta: Meta, writes: readonly WriteStep[]): Step[] {
     this.#requireWholeFile();
     const { highWaterMark, pageSize, txid } = newMeta;
@@ -287,7 +287,7 @@ export class Pager {
     if (this.#isDurable || this.options.noSync) return steps;
     // What a killed process left must be durable before anything takes the place of older states. So must the other meta page: where a failed sync dropped what
     // undid a failed commit, the disk has that commit's, and no sync brings the page unless it is written again.
-    const page = this.rawPages({ meta: newMeta, watch: undefined }).read(metaPageOf(txid), 1)!;
+    const page = requirePages(this.rawPages({ meta: newMeta }), metaPageOf(txid), 1);
     return [{ kind: "sync" }, { kind: "write", position: metaPageOf(txid) * pageSize, chunks: [page] }, { kind: "sync" }, ...steps];
   }
 

@@ -238,3 +238,28 @@ test("a newest commit that is not whole, with no older state, is refused", () =>
     assert.throws(() => open("x", { storage: new MemoryStorage(bytes.slice()), readOnly }), { name: "BoltError", code: "CORRUPT" });
   }
 });
+
+for (const [what, fail, code] of [
+  ["cannot read the other meta page", { failure: "error", on: "read" }, "IO"],
+  ["finds the file to end in the other meta page", { failure: "short", on: "read" }, "CORRUPT"],
+  ["cannot write the other meta page", { failure: "error", on: "write" }, "IO"],
+  ["writes a part of the other meta page", { failure: "short", on: "write", byteCount: 100 }, "IO"],
+] as const) {
+  test(`a first commit that ${what} leaves the state before, and the next one begins as it did`, async () => {
+    for (const method of ["update", "updateAsync", "batch"] as const) {
+      const disk = new SimulatedDisk({ bytes: unclosed().bytes });
+      const db = open("x", { storage: disk });
+      assert.equal(contentOf(db).count, 501);
+      const before = disk.bytes();
+      const put = async (): Promise<void> => { await db[method]((tx) => { tx.bucket("b")!.put("new", "2"); }); };
+      disk.inject(fail);
+      await assert.rejects(put, { name: "BoltError", code });
+      assert.deepEqual(disk.bytes(), before);
+      const operationCount = disk.operations.length;
+      await put();
+      assert.deepEqual(disk.operations.slice(operationCount).flatMap(({ kind }) => (kind === "read" ? [] : kind)).slice(0, 3), ["sync", "write", "sync"]);
+      assert.deepEqual([contentOf(db).count, contentOf(db).problems], [502, []]);
+      db.close();
+    }
+  });
+}
