@@ -2,7 +2,7 @@
  * The image store over the network: the same interface on a server of this package or on a real containerd's socket.
  *
  * With a namespace it speaks containerd's present service. Without one it means the server's one store: the present
- * service with the namespace `default`, as ctr does, and for a `put` without labels the early service `containerd.v1.Images`,
+ * service with the namespace `default`, as ctr does, and for a `put` without labels and time the early service `containerd.v1.Images`,
  * which takes any descriptor; whichever of the two a server lacks, the other does the work.
  */
 import { callTimeoutMs, withinLimits } from "./call.js";
@@ -67,14 +67,13 @@ export class RemoteImageStore implements EditableImageStore {
     validate(name, target, options?.labels);
     const { labels, sourceDateEpoch } = ownStored(options);
     const image = makeImage(name, ownTarget(target), labels);
-    const isPlain = sourceDateEpoch === undefined && Object.keys(labels ?? {}).length === 0;
+    const early = encodeImageField({ name, target: image.target }, true);
     await this.#within(options, async (limits) => {
-      if (this.#namespace !== undefined || !isPlain || this.#lacks(EARLY_SERVICE)) return this.#createOrReplace(image, sourceDateEpoch, limits);
-      const { connection } = this.#client;
-      const reply = await this.#call(EARLY_SERVICE, "Put", encodeImageField({ name, target: image.target }, true), limits);
-      if (!isMissingService(reply)) return void messageOf(reply);
-      await this.#createOrReplace(image, undefined, limits);
-      this.#keepLacking(EARLY_SERVICE, connection);
+      const ask = (service: string): Promise<Reply> =>
+        service === EARLY_SERVICE ? this.#call(service, "Put", early, limits) : this.#createOrReplace(image, sourceDateEpoch, limits);
+      // The early service knows neither labels nor times, and stores no times.
+      const [first, second] = sourceDateEpoch === undefined ? [EARLY_SERVICE, PRESENT_SERVICE] : [PRESENT_SERVICE, EARLY_SERVICE];
+      messageOf(await (Object.keys(labels ?? {}).length > 0 ? ask(PRESENT_SERVICE) : this.#either(first, second, ask)));
     });
   }
 
@@ -97,7 +96,7 @@ export class RemoteImageStore implements EditableImageStore {
   /** Reads one image. @throws ImageNotFoundError */
   async get(name: string, options?: CallOptions): Promise<Image> {
     requireKnown(name);
-    return this.#within(options, async (limits) => this.#image(await this.#either("Get", encodeName(name), limits)));
+    return this.#within(options, async (limits) => this.#image(await this.#readOrDelete("Get", encodeName(name), limits)));
   }
 
   /** Reads the images, or those that a filter matches. @throws CorruptImagesError, which carries those that are whole */
@@ -105,7 +104,7 @@ export class RemoteImageStore implements EditableImageStore {
     const filters = options?.filters ?? [];
     const matches = parseFilters(filters);
     const message = encodeTexts(filters);
-    const reply = await this.#within(options, (limits) => this.#either("List", message, limits));
+    const reply = await this.#within(options, (limits) => this.#readOrDelete("List", message, limits));
     // The early service knows no filters: what it lists is filtered here, and the rest once more to no effect.
     if (reply.error?.status === Status.DATA_LOSS && reply.message !== undefined) {
       const { corrupt, count } = decoded(Buffer.from(String(reply.trailers[CORRUPT_TRAILER] ?? ""), "base64"), decodeCorrupt);
@@ -126,10 +125,10 @@ export class RemoteImageStore implements EditableImageStore {
       // containerd before 1.7 does not know the condition and would delete whatever is there: looking first keeps it from
       // that; only a later one, and our server, do both in one step.
       if (digest !== undefined) {
-        const image = this.#image(await this.#either("Get", encodeName(name), limits));
+        const image = this.#image(await this.#readOrDelete("Get", encodeName(name), limits));
         if (image.target.digest !== digest) throw new ImageNotFoundError(`image ${quote(name)}: not found with digest ${digest}`);
       }
-      messageOf(await this.#either("Delete", encodeDelete(name, digest), limits));
+      messageOf(await this.#readOrDelete("Delete", encodeDelete(name, digest), limits));
     });
   }
 
@@ -139,27 +138,31 @@ export class RemoteImageStore implements EditableImageStore {
   }
 
   /** Creates the image or, where it is there, replaces it: in turns, for others may create and delete it meanwhile. */
-  async #createOrReplace(image: Image, sourceDateEpoch: Date | undefined, limits: Limits): Promise<void> {
+  async #createOrReplace(image: Image, sourceDateEpoch: Date | undefined, limits: Limits): Promise<Reply> {
     for (let attempt = 1; ; attempt++) {
-      try {
-        const [method, message] = attempt % 2 === 1 ? ["Create", encodeCreate(image, sourceDateEpoch)] : ["Update", encodeUpdate(image, [], sourceDateEpoch)];
-        return void messageOf(await this.#call(PRESENT_SERVICE, method, message, limits));
-      } catch (error) {
-        if (!(isExists(error) || isNotFound(error))) throw error;
-        if (attempt === PUT_ATTEMPTS) throw new ImagesError("UNAVAILABLE", `image ${quote(image.name)} is changed by others all the time`, { cause: error });
-      }
+      const [method, message] = attempt % 2 === 1 ? ["Create", encodeCreate(image, sourceDateEpoch)] : ["Update", encodeUpdate(image, [], sourceDateEpoch)];
+      const reply = await this.#call(PRESENT_SERVICE, method, message, limits);
+      const error = reply.error && fromGrpcError(reply.error);
+      if (!(isExists(error) || isNotFound(error))) return reply;
+      if (attempt === PUT_ATTEMPTS) throw new ImagesError("UNAVAILABLE", `image ${quote(image.name)} is changed by others all the time`, { cause: error });
     }
   }
 
-  /** Calls the present service, or the early one of a server that has no other. */
-  async #either(method: "Get" | "List" | "Delete", message: Buffer, limits: Limits): Promise<Reply> {
-    if (this.#lacks(PRESENT_SERVICE)) return this.#call(EARLY_SERVICE, method, message, limits);
+  /** Asks what both services understand alike: of the present one, or of the early one of a server that has no other. */
+  #readOrDelete(method: "Get" | "List" | "Delete", message: Buffer, limits: Limits): Promise<Reply> {
+    return this.#either(PRESENT_SERVICE, EARLY_SERVICE, (service) => this.#call(service, method, message, limits));
+  }
+
+  /** Asks one service or, where the server's one store is meant and the server lacks it, the other. */
+  async #either(first: string, second: string, ask: (service: string) => Promise<Reply>): Promise<Reply> {
+    if (this.#namespace !== undefined) return ask(PRESENT_SERVICE);
+    if (this.#lacks(first)) return ask(second);
     const { connection } = this.#client;
-    const reply = await this.#call(PRESENT_SERVICE, method, message, limits);
-    if (this.#namespace !== undefined || !isMissingService(reply)) return reply;
-    const early = await this.#call(EARLY_SERVICE, method, message, limits);
-    if (hasStatus(early) && !isMissingService(early)) this.#keepLacking(PRESENT_SERVICE, connection);
-    return early;
+    const reply = await ask(first);
+    if (!isMissingService(reply)) return reply;
+    const other = await ask(second);
+    if (hasStatus(other) && !isMissingService(other)) this.#keepLacking(first, connection);
+    return other;
   }
 
   #lacks(service: string): boolean {

@@ -98,8 +98,12 @@ async function withAnswering(use: (client: RemoteImageStore, server: Answering) 
 
 const LISTING = { what: "list", call: (client: RemoteImageStore) => client.list(), first: PRESENT_SERVICE, second: EARLY_SERVICE };
 const PUTTING = { what: "put", call: (client: RemoteImageStore) => client.put("a", target), first: EARLY_SERVICE, second: PRESENT_SERVICE };
+// The early service stores no times: it is for a server that has no other.
+const PUTTING_A_TIME = {
+  what: "put with a time", call: (client: RemoteImageStore) => client.put("a", target, { sourceDateEpoch: new Date(0) }), first: PRESENT_SERVICE, second: EARLY_SERVICE,
+};
 
-for (const { call, first, second, what } of [LISTING, PUTTING]) {
+for (const { call, first, second, what } of [LISTING, PUTTING, PUTTING_A_TIME]) {
   const isFirst = (isEarly: boolean): boolean => (isEarly ? EARLY_SERVICE : PRESENT_SERVICE) === first;
 
   test(`a ${what} asks the other service of a server that lacks one, and later that one alone, until the connection is another`, async () => {
