@@ -9,6 +9,7 @@ import { copyOut } from "../base/memory.js";
 import { corrupt } from "../base/errors.js";
 import { readBucketHeader } from "../format/bucket-header.js";
 import { BRANCH_KEY_SIZE, BRANCH_POS, BUCKET_FLAG, LEAF_FLAGS, LEAF_KEY_SIZE, LEAF_POS, MAX_DEPTH, type Pgid } from "../format/constants.js";
+import { tooDeep } from "../format/page.js";
 import { freelistByteSize } from "../format/freelist-page.js";
 import { elementAt } from "../format/page-index.js";
 import type { Freelist } from "../pager/freelist.js";
@@ -232,7 +233,7 @@ function findLeaf({ pages, root }: Tree, key: Buffer | undefined): Leaf {
     if (i + 1 < pageElementCount(pages, frame)) nextKey = keyOf(pages, frame, i + 1, BRANCH_POS, BRANCH_KEY_SIZE);
     pgid = branchChild(pages, frame, i);
   }
-  throw corrupt(root, `the tree is deeper than ${MAX_DEPTH} levels`);
+  throw tooDeep(root);
 }
 
 function elementsOf(pages: Pages, frame: number): Pick<Leaf, "firstKey" | "buckets"> {

@@ -1,8 +1,8 @@
 /** The header that every page starts with. */
-import { corrupt } from "../base/errors.js";
+import { type BoltError, corrupt } from "../base/errors.js";
 import { readU16, readU32, readU64, writeU16, writeU32, writeU64 } from "../base/bytes.js";
 import {
-  FLAG_BRANCH, FLAG_FREELIST, FLAG_LEAF, FLAG_META, PAGE_COUNT, PAGE_FLAGS, PAGE_ID, PAGE_OVERFLOW, type Pgid,
+  FLAG_BRANCH, FLAG_FREELIST, FLAG_LEAF, FLAG_META, MAX_DEPTH, PAGE_COUNT, PAGE_FLAGS, PAGE_ID, PAGE_OVERFLOW, type Pgid,
 } from "./constants.js";
 
 /** The fields of a page header. */
@@ -55,4 +55,9 @@ export function pageTypeName(flags: number): string {
   if (flags & FLAG_META) return "meta";
   if (flags & FLAG_FREELIST) return "freelist";
   return `unknown<${flags.toString(16).padStart(2, "0")}>`;
+}
+
+/** Makes the error for a tree that no file can hold: its pages lead round and round. */
+export function tooDeep(pgid: Pgid): BoltError {
+  return corrupt(pgid, `the tree is deeper than ${MAX_DEPTH} levels`);
 }

@@ -1,6 +1,6 @@
 /** The pages of one tree, as the snapshot has them: for giving up a whole bucket. */
-import { corrupt } from "../base/errors.js";
 import { MAX_DEPTH, type Pgid } from "../format/constants.js";
+import { tooDeep } from "../format/page.js";
 import type { Pages } from "./pages.js";
 import { branchChild, pageElementCount, pageIsBranch, pageOverflow } from "./search.js";
 
@@ -9,7 +9,7 @@ import { branchChild, pageElementCount, pageIsBranch, pageOverflow } from "./sea
  * @throws BoltError CORRUPT
  */
 export function forEachPage(pages: Pages, root: Pgid, visit: (pgid: Pgid, pageCount: number) => void, depth = 0): void {
-  if (depth > MAX_DEPTH) throw corrupt(root, `the tree is deeper than ${MAX_DEPTH} levels`);
+  if (depth > MAX_DEPTH) throw tooDeep(root);
   const frame = pages.locate(root);
   visit(root, 1 + pageOverflow(pages, frame));
   if (!pageIsBranch(pages, frame)) return;

@@ -8,10 +8,11 @@
  * 4. A leaf that lost all its elements stays until the commit; walks pass by it, and by a branch of such leaves (`DirtyBranch.emptied`).
  * 5. `version` counts the changes after which a cursor must find its place again.
  */
-import { boltError, corrupt, shown } from "../base/errors.js";
+import { boltError, shown } from "../base/errors.js";
 import { readU32 } from "../base/bytes.js";
 import { copyFrom, copyOut, copySmall, SMALL_SIZE, TINY_SIZE } from "../base/memory.js";
 import { BUCKET_HEADER_SIZE, LEAF_FLAGS, LEAF_KEY_SIZE, LEAF_POS, LEAF_VALUE_SIZE, MAX_DEPTH, type Pgid } from "../format/constants.js";
+import { tooDeep } from "../format/page.js";
 import { alikeAt, elementAt } from "../format/page-index.js";
 import type { Arena } from "./arena.js";
 import { type DirtyBranch, noteEmptied, noteFilled } from "./dirty-branch.js";
@@ -203,7 +204,7 @@ export class Tree {
       rightmost = rightmost && i === count - 1;
       pgid = branchChild(pages, frame, i);
     }
-    throw corrupt(pgid, `the tree is deeper than ${MAX_DEPTH} levels`);
+    throw tooDeep(pgid);
   }
 
   // ---- writing: between the arena's beginChange and endChange nothing is refused any more, except for want of memory

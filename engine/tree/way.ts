@@ -1,6 +1,6 @@
 /** The branches that a cursor came down by: page ids, and the elements that it took. Right as long as the tree's `version` is the same. */
-import { corrupt } from "../base/errors.js";
 import { MAX_DEPTH, type Pgid } from "../format/constants.js";
+import { tooDeep } from "../format/page.js";
 import { branchChild } from "./search.js";
 import type { Tree } from "./tree.js";
 
@@ -22,7 +22,7 @@ export class Way {
   /** It goes on by element `i` of a branch of `count`. @throws BoltError CORRUPT where the tree is too deep */
   note(branch: Pgid, i: number, count: number): void {
     const { depth } = this;
-    if (depth === MAX_DEPTH) throw corrupt(branch, `the tree is deeper than ${MAX_DEPTH} levels`);
+    if (depth === MAX_DEPTH) throw tooDeep(branch);
     this.#pgids[depth] = branch;
     this.#indexes[depth] = i;
     this.#counts[depth] = count;
