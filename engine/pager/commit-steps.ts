@@ -20,6 +20,9 @@ export type Step =
   | { readonly kind: "startSync" }
   | { readonly kind: "sync" };
 
+/** Makes durable what was written before it. */
+export const SYNC: Step = { kind: "sync" };
+
 /** Neighbouring pages that are written. */
 export type WriteStep = Extract<Step, { readonly kind: "write" }>;
 
@@ -55,8 +58,8 @@ export function stepsOfCommit(newMeta: Meta, grownSize: number | undefined, writ
   const ranges = rangesOf(writes, pageSize);
   if (ranges !== undefined) steps.push({ kind: "compute", pieces: () => addManifest(metaPage, txid, ranges, writes) });
   // With one sync the disk may keep the meta and not the pages: only a manifest can tell.
-  if (durability === "two-sync" || ranges === undefined) steps.push({ kind: "sync" });
-  steps.push(meta, { kind: "sync" });
+  if (durability === "two-sync" || ranges === undefined) steps.push(SYNC);
+  steps.push(meta, SYNC);
   return steps;
 }
 

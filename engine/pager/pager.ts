@@ -17,19 +17,19 @@ import type { Recovery } from "../base/recovery.js";
 import { MIN_PAGE_SIZE, type Pgid } from "../format/constants.js";
 import { requireStack } from "../base/stack.js";
 import { closeMark } from "../format/manifest.js";
-import { encodeMeta, MAX_TXID, metaPageOf, type Meta } from "../format/meta.js";
+import { decodeMeta, encodeMeta, MAX_TXID, metaPageOf, type Meta } from "../format/meta.js";
 import { ascending } from "../format/pgid-list.js";
 import { PgidSet } from "../format/pgid-set.js";
 import { collectReachable, requirePages, type RawPages } from "../format/walk.js";
 import type { Storage } from "../storage/storage.js";
-import { type Step, stepsOfCommit, type WriteStep } from "./commit-steps.js";
+import { type Step, stepsOfCommit, SYNC, type WriteStep } from "./commit-steps.js";
 import { Freelist } from "./freelist.js";
 import { grownFileSize } from "./growth.js";
 import { makeIfMissing, readMetaSlots } from "./meta-pages.js";
 import { MetaWatch } from "./meta-watch.js";
 import type { PageReader } from "./overflow-pages.js";
 import { PageCache } from "./page-cache.js";
-import { chooseMeta, type ChosenMeta, newestMeta } from "./recovery.js";
+import { chooseMeta, type ChosenMeta, isOwnState, newestMeta } from "./recovery.js";
 import { readStoredFreelist, unreachedPages, waitingAfter } from "./stored-freelist.js";
 
 /** What of the database's options concerns the file. */
@@ -91,7 +91,7 @@ export class Pager {
    */
   static open(storage: Storage, options: PagerOptions): Pager {
     return wrapIo("open", () => {
-      const { slots, isNew } = options.readOnly ? { slots: readMetaSlots(storage), isNew: false } : makeIfMissing(storage, options.pageSize);
+      const { slots, isNew = false } = options.readOnly ? { slots: readMetaSlots(storage) } : makeIfMissing(storage, options.pageSize);
       // A file that is being written is never closed in order: its pages are trusted as far as its writer's own.
       const { meta, older, recovery, isDurable = false }: ChosenMeta = options.live ? { meta: newestMeta(slots, Infinity) } : chooseMeta(storage, slots);
       const pager = new Pager(storage, options, meta);
@@ -281,14 +281,14 @@ export class Pager {
   /** The steps that make the new state durable, in order. @throws as `#requireWholeFile` and `requirePages`; BoltError MAX_SIZE_REACHED */
   commitSteps(newMeta: Meta, writes: readonly WriteStep[]): Step[] {
     this.#requireWholeFile();
-    const { highWaterMark, pageSize, txid } = newMeta;
-    const size = grownFileSize(this.#fileSize, highWaterMark * pageSize, this.options.maxSize);
+    const { pageSize, txid } = newMeta;
+    const size = grownFileSize(this.#fileSize, newMeta.highWaterMark * pageSize, this.options.maxSize);
     const steps = stepsOfCommit(newMeta, size > this.#fileSize ? size : undefined, writes, this.options);
     if (this.#isDurable || this.options.noSync) return steps;
-    // What a killed process left must be durable before anything takes the place of older states. So must the other meta page: where a failed sync dropped what
-    // undid a failed commit, the disk has that commit's, and no sync brings the page unless it is written again.
+    // What a killed process left must be durable before older states are overwritten. What undid a failed commit is, only if it is written again: a sync may have dropped it.
     const page = requirePages(this.rawPages({ meta: newMeta }), metaPageOf(txid), 1);
-    return [{ kind: "sync" }, { kind: "write", position: metaPageOf(txid) * pageSize, chunks: [page] }, { kind: "sync" }, ...steps];
+    if (!isOwnState(decodeMeta(page, 0), this.meta)) steps.unshift({ kind: "write", position: metaPageOf(txid) * pageSize, chunks: [page] }, SYNC);
+    return [SYNC, ...steps];
   }
 
   /**

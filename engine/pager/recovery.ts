@@ -28,15 +28,22 @@ const VERIFY_SIZE = 1 << 20;
 export function chooseMeta(storage: Storage, slots: MetaSlots): ChosenMeta {
   const [newest, older] = requireMetas(slots);
   const isClosed = wasClosedAfter(storage, newest);
-  // A commit that failed later was undone by a meta that leads to the same tree, or by a part of one; the disk may have its own in that place.
-  const isDurable = isClosed && older !== undefined && newest.root !== older.root;
   const fault = isClosed ? undefined : commitFault(storage, newest);
   if (fault !== undefined && older !== undefined && commitFault(storage, older) === undefined && metaProblem(older, storage.size()) === undefined) {
     return { meta: older, recovery: { txid: older.txid, lostTxid: newest.txid, reason: `transaction ${newest.txid}: ${fault}` } };
   }
   const meta = newestMeta(slots, storage.size());
   if (fault !== undefined) throw corrupt(metaPageOf(newest.txid), `transaction ${newest.txid}: ${fault}, and there is no older state to go back to`);
-  return { meta, older, recovery: damagedSlot(slots, meta), isDurable };
+  // Where a later commit failed and was undone, the disk may have its meta in that place.
+  return { meta, older, recovery: damagedSlot(slots, meta), isDurable: isClosed && isOwnState(older, newest) };
+}
+
+/**
+ * Whether the other meta page holds a state of its own, and not what undid a failed commit: a meta that leads to the same tree as the newest, or a part of one.
+ * It is not to be touched before the next commit is: where a failed sync has dropped the newest meta, and nobody undid it, the disk has no other state.
+ */
+export function isOwnState(other: Meta | MetaFault | undefined, { root }: Meta): boolean {
+  return typeof other === "object" && other.root !== root;
 }
 
 /**

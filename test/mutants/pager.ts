@@ -15,12 +15,12 @@ const SET = "engine/pager/page-set.ts";
 export const pagerMutants: readonly Mutant[] = [
   {
     name: "no sync of a commit's pages", file: STEPS,
-    find: 'if (durability === "two-sync" || ranges === undefined) steps.push({ kind: "sync" });', replace: "",
+    find: 'if (durability === "two-sync" || ranges === undefined) steps.push(SYNC);', replace: "",
     harm: "after a power cut the newest meta leads to pages that are not there", tests: ["crash/crash"],
   },
   {
     name: "no sync of the meta page", file: STEPS,
-    find: 'steps.push(meta, { kind: "sync" });', replace: "steps.push(meta);",
+    find: 'steps.push(meta, SYNC);', replace: "steps.push(meta);",
     harm: "a power cut takes back an acknowledged commit", tests: ["crash/crash"],
   },
   {
@@ -41,14 +41,19 @@ export const pagerMutants: readonly Mutant[] = [
   },
   {
     name: "a close mark speaks for the other meta page, too", file: RECOVERY,
-    find: "isClosed && older !== undefined && newest.root !== older.root", replace: "isClosed",
+    find: "isClosed && isOwnState(older, newest)", replace: "isClosed",
     harm: "where the undoing of a failed commit was not durable, the next commit writes over its pages while the disk has its meta",
     tests: ["engine/pager/recovery"],
   },
   {
     name: "the page that undoes a failed commit is not written again", file: FILE,
-    find: '{ kind: "write", position: metaPageOf(txid) * pageSize, chunks: [page] }, { kind: "sync" }, ...steps', replace: "...steps",
+    find: "if (!isOwnState(decodeMeta(page, 0), this.meta))", replace: "if (page.length === 0)",
     harm: "where a failed sync dropped it, the next commit writes over the failed one's pages while the disk has its meta", tests: ["engine/pager/recovery"],
+  },
+  {
+    name: "the other meta page is written again whatever it holds", file: FILE,
+    find: "if (!isOwnState(decodeMeta(page, 0), this.meta)) steps", replace: "steps",
+    harm: "where the newest meta never reached the disk, a power cut meanwhile takes back an acknowledged commit", tests: ["engine/pager/recovery"],
   },
   {
     name: "the meta before the pages", file: STEPS,
@@ -57,7 +62,7 @@ export const pagerMutants: readonly Mutant[] = [
   },
   {
     name: "a sync that was begun counts as the sync of the pages", file: STEPS,
-    find: 'ranges === undefined) steps.push({ kind: "sync" });', replace: 'ranges === undefined) steps.push({ kind: "startSync" });',
+    find: 'ranges === undefined) steps.push(SYNC);', replace: 'ranges === undefined) steps.push({ kind: "startSync" });',
     harm: "the meta may be durable before the pages are", tests: ["crash/crash"],
   },
   {

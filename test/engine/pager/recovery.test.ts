@@ -239,6 +239,44 @@ test("a newest commit that is not whole, with no older state, is refused", () =>
   }
 });
 
+test("the first commit does not write over a state of its own: it may be the only one that the disk has, where a failed sync has dropped the newest meta and the process was killed", () => {
+  const disk = new SimulatedDisk({ seed: 1 });
+  const put = (db: DB, name: string, value: string): void => {
+    db.update((tx) => { for (let i = 0; i < 30; i++) tx.createBucketIfNotExists(name).put(`k${i}`, value.padEnd(100)); });
+  };
+  const first = open("x", { storage: disk });
+  for (const value of ["a1", "a2", "acknowledged"]) put(first, "a", value);
+  // The pages are durable, the meta is dropped, and nobody is there any more to undo it.
+  let syncsToCome = 1;
+  disk.sync = () => {
+    if (syncsToCome-- === 0) {
+      disk.inject({ failure: "lost", on: "sync" });
+      disk.inject({ failure: "error", on: "write" });
+    }
+    SimulatedDisk.prototype.sync.call(disk);
+  };
+  assert.throws(() => { put(first, "a", "dropped"); }, { code: "IO" });
+
+  const found: string[] = [];
+  let syncCount = 0;
+  disk.sync = () => {
+    // Before the third the meta of this commit is on its way: until the disk has it, nothing is left of the one that was dropped.
+    if (++syncCount < 3) {
+      for (const image of disk.crashImages(200)) {
+        const db = open("x", { storage: image, readOnly: true });
+        found.push(db.view((tx) => `${[...tx.check()].join()} ${String(tx.bucket("a")!.get("k0")).trim()}`));
+        db.close();
+      }
+    }
+    SimulatedDisk.prototype.sync.call(disk);
+  };
+  const second = open("x", { storage: disk });
+  put(second, "b", "b1");
+  assert.deepEqual([...new Set(found)], [" acknowledged"]);
+  assert.equal(syncCount, 3);
+  second.close();
+});
+
 for (const [what, fail, code] of [
   ["cannot read the other meta page", { failure: "error", on: "read" }, "IO"],
   ["finds the file to end in the other meta page", { failure: "short", on: "read" }, "CORRUPT"],
@@ -248,6 +286,10 @@ for (const [what, fail, code] of [
   test(`a first commit that ${what} leaves the state before, and the next one begins as it did`, async () => {
     for (const method of ["update", "updateAsync", "batch"] as const) {
       const disk = new SimulatedDisk({ bytes: unclosed().bytes });
+      const killed = open("x", { storage: disk });
+      // The first sync is that of the opening, the second that of the pages.
+      disk.inject({ failure: "error", on: "sync", nth: 3 });
+      assert.throws(() => { killed.update((tx) => { tx.bucket("b")!.put("failed", "2"); }); }, { code: "IO" });
       const db = open("x", { storage: disk });
       assert.equal(contentOf(db).count, 501);
       const before = disk.bytes();
