@@ -24,7 +24,7 @@ const COMMANDS = await allCommands();
 
 const seed = seedOfRun();
 console.log(`# seed ${seed}`);
-const RUNS = Number(process.env["ARGUMENT_RUNS"] ?? 200);
+const RUNS = Number(process.env["ARGUMENT_RUNS"] ?? 350);
 
 const FILES = ["app.db", "other.db", "damaged.db", "no-meta.db", "empty", "text.txt", "app.jsonl", "bad.jsonl", "closed.db"];
 const PATHS = [

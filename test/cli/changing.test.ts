@@ -114,7 +114,7 @@ test("import of an export has the same content, byte for byte", async () => {
     await outputHere(["import", copy, lines]);
     assert.equal(soundContentHash(copy), soundContentHash(path));
     assert.equal(await outputHere(["diff", path, copy]), "");
-  }), { seed, numRuns: 20 });
+  }), { seed, numRuns: 40 });
 });
 
 test("export and import of fixtures: page size, sequences, binary keys", async () => {

@@ -10,8 +10,8 @@ import { crashPool } from "./pool.js";
 const seed = seedOfRun();
 
 test(`no power cut loses an acknowledged commit, leaves half a transaction or a page that nobody owns (SEED=${seed})`, async (t) => {
-  const { counts, runCount, failures } = await crashPool({ seed, imageCount: 4_000, workerCount: 2 });
+  const { counts, runCount, failures } = await crashPool({ seed, imageCount: 8_000, workerCount: 2 });
   assert.equal(failures.join("\n"), "");
-  assert.ok(counts.creationImages > 50 && counts.secondCutImages > 250 && counts.olderTrees > 500 && counts.rawChecks > 500, JSON.stringify(counts));
+  assert.ok(counts.creationImages > 100 && counts.secondCutImages > 500 && counts.olderTrees > 1000 && counts.rawChecks > 1000, JSON.stringify(counts));
   t.diagnostic(`${counts.images} images at ${counts.cuts} cuts of ${runCount} workloads, ${counts.secondCutImages} of them of a second cut`);
 });

@@ -124,7 +124,7 @@ describe("a damaged file is refused", () => {
   test(`random damage gives an answer or a BoltError (SEED=${seed})`, async () => {
     const random = new Random(seed);
     const small = sound.filter((fixture) => fixture.kind === "valid" && fixture.fileSize < 300_000 && Number(fixture.meta?.highWater) > 4);
-    for (let round = 0; round < 60; round++) {
+    for (let round = 0; round < 150; round++) {
       const fixture = random.pick(small);
       const bytes = damage(readFileSync(fixtureOriginal(fixture.name)), fixture, random);
       for (const readOnly of [true, false]) {

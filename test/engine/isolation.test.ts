@@ -284,7 +284,7 @@ test(`each reader sees its snapshot, each commit is whole or not there, and no a
     assert.deepEqual(session.rawProblems(), []);
   });
   const details = await fc.check(property, {
-    seed, numRuns: 200, interruptAfterTimeLimit: Number(process.env["LONG_SECONDS"] ?? 6) * 1000,
+    seed, numRuns: 400, interruptAfterTimeLimit: Number(process.env["LONG_SECONDS"] ?? 12) * 1000,
     ...(replayPath === undefined ? {} : { path: replayPath, endOnFailure: true }),
   });
   if (details.failed) {

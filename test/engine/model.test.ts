@@ -7,7 +7,7 @@ import { runSessions } from "../support/session.js";
 const seed = seedOfRun();
 
 test(`random sessions give the model's answers, states and snapshots (SEED=${seed})`, async (t) => {
-  const ran = await runSessions(seed, 60, 6_000, "unit");
+  const ran = await runSessions(seed, 120, 12_000, "unit");
   assert.ok(ran > 0);
   t.diagnostic(`${ran} sessions`);
 });

@@ -14,7 +14,7 @@ import { loadBases } from "./bases.js";
 import { MutantMaker } from "./run.js";
 
 const seed = seedOfRun();
-const count = Number(process.env["BACKUPS"] ?? 200);
+const count = Number(process.env["BACKUPS"] ?? 400);
 
 type Result = "made" | "refused" | "not opened";
 

@@ -171,7 +171,7 @@ test("databases that are opened, written and closed without a turn of the event 
   const path = tempPath("loop.db");
   const count = (): number => readdirSync("/proc/self/fd").length;
   const before = count();
-  for (let cycle = 0; cycle < 80; cycle++) {
+  for (let cycle = 0; cycle < 120; cycle++) {
     const db = open(path);
     db.update((tx) => { for (let i = 0, bucket = tx.createBucketIfNotExists("b"); i < 300; i++) bucket.put(String(random.below(1e9)), Buffer.alloc(400)); });
     db.close();

@@ -59,7 +59,7 @@ describe("compact", () => {
 
   test("keeps any content: nested buckets, sequences, values of all sizes, page sizes", () => {
     const random = new Random(seed);
-    for (let round = 0; round < 8; round++) {
+    for (let round = 0; round < 15; round++) {
       const db = openMemory({ pageSize: random.pick([1024, 4096, 16_384]) });
       db.update((tx) => fill(tx.createBucket("top"), random, 3));
       db.update((tx) => fill(tx.createBucketIfNotExists(random.pick(["top", "other"])), random, 2));
