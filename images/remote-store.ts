@@ -67,10 +67,9 @@ export class RemoteImageStore implements EditableImageStore {
     validate(name, target, options?.labels);
     const { labels, sourceDateEpoch } = ownStored(options);
     const image = makeImage(name, ownTarget(target), labels);
-    const early = encodeImageField({ name, target: image.target }, true);
     await this.#within(options, async (limits) => {
       const ask = (service: string): Promise<Reply> =>
-        service === EARLY_SERVICE ? this.#call(service, "Put", early, limits) : this.#createOrReplace(image, sourceDateEpoch, limits);
+        service === EARLY_SERVICE ? this.#call(service, "Put", encodeImageField({ name, target: image.target }, true), limits) : this.#createOrReplace(image, sourceDateEpoch, limits);
       // The early service knows neither labels nor times, and stores no times.
       const [first, second] = sourceDateEpoch === undefined ? [EARLY_SERVICE, PRESENT_SERVICE] : [PRESENT_SERVICE, EARLY_SERVICE];
       messageOf(await (Object.keys(labels ?? {}).length > 0 ? ask(PRESENT_SERVICE) : this.#either(first, second, ask)));
