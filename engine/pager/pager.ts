@@ -121,7 +121,7 @@ export class Pager {
   }
 
   /** Raw pages of a snapshot, for whoever walks a tree that may be broken. */
-  rawPages({ meta, watch }: Pick<Snapshot, "meta"> & Partial<Snapshot>): RawPages {
+  rawPages({ meta, watch }: Pick<Snapshot, "meta"> & Partial<Pick<Snapshot, "watch">>): RawPages {
     const { pageSize, highWaterMark } = meta;
     return {
       pageSize,
@@ -285,7 +285,8 @@ export class Pager {
     const size = grownFileSize(this.#fileSize, newMeta.highWaterMark * pageSize, this.options.maxSize);
     const steps = stepsOfCommit(newMeta, size > this.#fileSize ? size : undefined, writes, this.options);
     if (this.#isDurable || this.options.noSync) return steps;
-    // What a killed process left must be durable before older states are overwritten. What undid a failed commit is, only if it is written again: a sync may have dropped it.
+    // What a killed process left must be durable before older states are overwritten.
+    // A sync may have dropped what undid a failed commit: that is durable only after it has been written again.
     const page = requirePages(this.rawPages({ meta: newMeta }), metaPageOf(txid), 1);
     if (!isOwnState(decodeMeta(page, 0), this.meta)) steps.unshift({ kind: "write", position: metaPageOf(txid) * pageSize, chunks: [page] }, SYNC);
     return [SYNC, ...steps];
