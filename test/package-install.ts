@@ -14,6 +14,9 @@ export interface Manifest {
   readonly dependencies?: unknown;
 }
 
+/** The package.json of a project that uses the package. */
+const CONSUMER = JSON.stringify({ name: "consumer", version: "1.0.0", private: true, type: "module" });
+
 /** Runs npm, without the settings that an npm around us hands down. */
 export function npm(args: readonly string[], cwd: string): string {
   const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^npm_/i.test(name)));
@@ -31,7 +34,7 @@ export function projectWithPackage(): string {
   const installed = join(project, "node_modules", "hexbolt");
   for (const entry of ["package.json", "dist/engine", "dist/images", "dist/joined", "dist/test/slim.js"]) cpSync(join(repositoryRoot, entry), join(installed, entry), { recursive: true });
   execFileSync(process.execPath, [join(installed, "dist/test/slim.js")]);
-  writeFileSync(join(project, "package.json"), JSON.stringify({ name: "consumer", version: "1.0.0", private: true, type: "module" }));
+  writeFileSync(join(project, "package.json"), CONSUMER);
   return project;
 }
 
@@ -46,7 +49,7 @@ export function installPackage(): string {
   }
   symlinkSync(join(repositoryRoot, "node_modules"), join(copy, "node_modules"));
   const [{ filename } = { filename: "" }] = JSON.parse(npm(["pack", "--json", "--pack-destination", project], copy)) as { filename: string }[];
-  writeFileSync(join(project, "package.json"), JSON.stringify({ name: "consumer", version: "1.0.0", private: true, type: "module" }));
+  writeFileSync(join(project, "package.json"), CONSUMER);
   npm(["install", "--offline", "--no-audit", "--no-fund", `./${filename}`], project);
   return project;
 }
