@@ -285,8 +285,7 @@ export class Pager {
     const size = grownFileSize(this.#fileSize, newMeta.highWaterMark * pageSize, this.options.maxSize);
     const steps = stepsOfCommit(newMeta, size > this.#fileSize ? size : undefined, writes, this.options);
     if (this.#isDurable || this.options.noSync) return steps;
-    // What a killed process left must be durable before older states are overwritten.
-    // A sync may have dropped what undid a failed commit: that is durable only after it has been written again.
+    // What a killed process left must be durable before older states are overwritten; so must what undid a failed commit, and a sync may have dropped that.
     const page = requirePages(this.rawPages({ meta: newMeta }), metaPageOf(txid), 1);
     if (!isOwnState(decodeMeta(page, 0), this.meta)) steps.unshift({ kind: "write", position: metaPageOf(txid) * pageSize, chunks: [page] }, SYNC);
     return [SYNC, ...steps];
