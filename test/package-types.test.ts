@@ -50,20 +50,21 @@ export const all = [value, same, bucket, counter, store, disk, done, game, BoltE
 interface Way {
   readonly module: string;
   readonly moduleResolution: string;
-  readonly file: string;
+  /** Compiled together: each is resolved by its own ending. */
+  readonly files: readonly string[];
   /** Default es2023. */
   readonly lib?: string;
 }
 
 const WAYS: readonly Way[] = [
-  { module: "node16", moduleResolution: "node16", file: "use.mts" }, { module: "node16", moduleResolution: "node16", file: "use.cts" },
-  { module: "nodenext", moduleResolution: "nodenext", file: "use.mts" }, { module: "nodenext", moduleResolution: "nodenext", file: "use.cts" },
-  { module: "esnext", moduleResolution: "bundler", file: "use.ts" }, { module: "esnext", moduleResolution: "bundler", file: "use.mts" },
-  { module: "node16", moduleResolution: "node16", file: "use.mts", lib: "es2020" }, { module: "node16", moduleResolution: "node16", file: "use.cts", lib: "es2020" },
+  { module: "node16", moduleResolution: "node16", files: ["use.mts", "use.cts"] },
+  { module: "nodenext", moduleResolution: "nodenext", files: ["use.mts", "use.cts"] },
+  { module: "esnext", moduleResolution: "bundler", files: ["use.ts", "use.mts"] },
+  { module: "node16", moduleResolution: "node16", files: ["use.mts", "use.cts"], lib: "es2020" },
 ];
 
 /** The way before exports maps, which newer compilers have given up. */
-const FORMER_WAY: Way = { module: "commonjs", moduleResolution: "node10", file: "use.ts" };
+const FORMER_WAY: Way = { module: "commonjs", moduleResolution: "node10", files: ["use.ts"] };
 
 /** Installs the oldest TypeScript, which takes the network: in CI, or where a folder is named that has it. */
 function oldestCompiler(): { readonly program: string } | { readonly missing: string } {
@@ -88,27 +89,28 @@ describe("the package's types", () => {
     for (const file of ["use.ts", "use.mts", "use.cts"]) writeFileSync(join(project, file), USE);
   });
 
-  function check(program: string, { file, module, moduleResolution, lib = "es2023" }: Way): void {
-    const config = join(project, `tsconfig.${moduleResolution}.${lib}.${file}.json`);
+  function check(program: string, { files, module, moduleResolution, lib = "es2023" }: Way): void {
+    const config = join(project, `tsconfig.${moduleResolution}.${lib}.json`);
     writeFileSync(config, JSON.stringify({
       compilerOptions: {
         module, moduleResolution, target: lib === "es2023" ? "es2022" : lib, lib: lib === "es2023" ? [lib, "esnext.disposable"] : [lib], strict: true, noEmit: true, exactOptionalPropertyTypes: true, skipLibCheck: false,
         types: ["node"], typeRoots: [join(repositoryRoot, "node_modules/@types")],
       },
-      files: [file],
+      files,
     }));
     const run = spawnSync(process.execPath, [program, "-p", config], { cwd: project, encoding: "utf8" });
     assert.equal(run.stdout, "");
     assert.equal(run.status, 0);
   }
 
+  const nameOf = ({ files, lib = "", moduleResolution }: Way): string => [moduleResolution, ...files, lib].join(" ").trimEnd();
   for (const way of WAYS) {
-    test(`resolve with the newest TypeScript, ${way.moduleResolution}, ${way.file}`, () => check(join(repositoryRoot, "node_modules/typescript/bin/tsc"), way));
+    test(`resolve with the newest TypeScript, ${nameOf(way)}`, () => check(join(repositoryRoot, "node_modules/typescript/bin/tsc"), way));
   }
 
   const oldest = oldestCompiler();
   for (const way of [...WAYS, FORMER_WAY]) {
-    test(`resolve with TypeScript ${OLDEST}, ${way.moduleResolution}, ${way.file}`, { skip: "missing" in oldest ? oldest.missing : false }, () => {
+    test(`resolve with TypeScript ${OLDEST}, ${nameOf(way)}`, { skip: "missing" in oldest ? oldest.missing : false }, () => {
       if ("program" in oldest) check(oldest.program, way);
     });
   }

@@ -1,6 +1,6 @@
 /** Every code block of the README, the API page, the pages of the parts and the guide runs as it stands, and prints what the document says. */
 import assert from "node:assert/strict";
-import { copyFileSync, readdirSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { fixtureOriginal, repositoryRoot } from "../support/fixtures.js";
@@ -17,23 +17,32 @@ const SETS_UP = new Set(["README.md"]);
 
 const guide = readdirSync(join(repositoryRoot, "docs", "guide")).sort().map((name) => `docs/guide/${name}`);
 
-for (const path of ["README.md", "docs/api.md", "docs/images.md", "docs/live-read.md", "docs/simulated-disk.md", ...guide]) {
-  describe(path, () => {
-    const blocks = blocksOf(readDocument(path)).filter(({ language }) => language !== "sh" || !SETS_UP.has(path));
-    const folder = projectFolder();
-    for (const [name, fixture] of Object.entries(FILES[path] ?? {})) copyFileSync(fixtureOriginal(fixture), join(folder, name));
-    for (const { language, code, line } of blocks) writeFileSync(join(folder, `line-${line}.${language}`), code);
+const pages = ["README.md", "docs/api.md", "docs/images.md", "docs/live-read.md", "docs/simulated-disk.md", ...guide].map((path) => {
+  const blocks = blocksOf(readDocument(path)).filter(({ language }) => language !== "sh" || !SETS_UP.has(path));
+  return { path, folder: path.replaceAll(/\W/g, "-"), blocks };
+});
 
-    if (blocks.some(({ language }) => language === "ts")) test("its TypeScript compiles", () => assert.equal(compile(folder), ""));
+describe("blocks", () => {
+  const project = projectFolder();
+  for (const { blocks, folder, path } of pages) {
+    mkdirSync(join(project, folder));
+    for (const [name, fixture] of Object.entries(FILES[path] ?? {})) copyFileSync(fixtureOriginal(fixture), join(project, folder, name));
+    for (const { language, code, line } of blocks) writeFileSync(join(project, folder, `line-${line}.${language}`), code);
+  }
+
+  // All at once: most of the compiler's time goes into what they have in common.
+  test("their TypeScript compiles", () => assert.equal(compile(project), ""));
+
+  for (const { blocks, folder, path } of pages) {
     for (const { language, code, line, output } of blocks) {
       const missing = missingPackage(code);
-      test(`line ${line} runs`, { skip: missing === undefined ? false : `${missing} is not installed; bench/ has it` }, () => {
-        const printed = runFile(folder, `line-${line}.${language === "ts" ? "js" : language}`);
+      test(`${path}:${line} runs`, { skip: missing === undefined ? false : `${missing} is not installed; bench/ has it` }, () => {
+        const printed = runFile(project, join(folder, `line-${line}.${language === "ts" ? "js" : language}`));
         if (output !== undefined) assert.equal(printed, output);
       });
     }
-  });
-}
+  }
+});
 
 test("no block writes through ?., which stores nothing where the bucket is missing", () => {
   const documents = ["README.md", ...["api", "cli", "images", "live-read", "simulated-disk"].map((name) => `docs/${name}.md`), ...guide];

@@ -1,7 +1,7 @@
 /** The code blocks of documents: found, compiled, and run one after the other in a fresh folder that has hexbolt installed. */
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
-import { delimiter, join } from "node:path";
+import { basename, delimiter, dirname, join } from "node:path";
 import { repositoryRoot } from "../support/fixtures.js";
 import { tempPath } from "../support/temp.js";
 
@@ -52,23 +52,24 @@ export function missingPackage(code: string): string | undefined {
   return RIVALS.find((name) => code.includes(`from "${name}"`) && !existsSync(rivalFolder(name)));
 }
 
-/** Compiles the TypeScript of a folder in place, as strictly as the project itself. @returns what the compiler says, nothing when all is well */
+/** Compiles the TypeScript of a project in place, as strictly as the project itself. @returns what the compiler says, nothing when all is well */
 export function compile(folder: string): string {
   writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({
     extends: join(repositoryRoot, "tsconfig.json"),
     compilerOptions: { rootDir: ".", outDir: ".", declaration: false, isolatedDeclarations: false, sourceMap: false, inlineSources: false, noUnusedLocals: false, moduleDetection: "force", typeRoots: ["node_modules/@types"] },
-    include: ["*.ts"],
+    include: ["**/*.ts"],
     exclude: ["node_modules"],
   }));
   const run = spawnSync(process.execPath, [join(repositoryRoot, "node_modules", "typescript", "bin", "tsc"), "-p", folder], { encoding: "utf8" });
   return run.stdout + run.stderr;
 }
 
-/** Runs a program or script of a folder; gives what it prints. @throws with its errors when it fails */
-export function runFile(folder: string, name: string): string {
-  const environment = { ...process.env, PATH: `${join(folder, "commands")}${delimiter}${process.env["PATH"] ?? ""}`, NO_COLOR: "1" };
+/** Runs a program or script of a project in its own folder; gives what it prints. @throws with its errors when it fails */
+export function runFile(project: string, path: string): string {
+  const environment = { ...process.env, PATH: `${join(project, "commands")}${delimiter}${process.env["PATH"] ?? ""}`, NO_COLOR: "1" };
+  const name = basename(path);
   const [command, ...args] = name.endsWith(".sh") ? ["sh", "-e", name] : [process.execPath, "--no-warnings", name];
-  return execFileSync(command!, args, { cwd: folder, encoding: "utf8", env: environment, stdio: ["ignore", "pipe", "pipe"], timeout: 60_000 });
+  return execFileSync(command!, args, { cwd: join(project, dirname(path)), encoding: "utf8", env: environment, stdio: ["ignore", "pipe", "pipe"], timeout: 60_000 });
 }
 
 /** Reads a document of the repository. */
