@@ -1,8 +1,8 @@
-/** How a file grows: in steps, so that not every commit changes its size: of an eighth at most, but not under 32 KiB nor over 16 MiB. */
+/** How a file grows: in steps, so that not every commit changes its size: of an eighth at most, but not under 32 KiB nor over 8 MiB. */
 import { boltError } from "../base/errors.js";
 
 const SMALLEST_STEP = 32_768;
-const LARGEST_STEP = 16_777_216;
+const LARGEST_STEP = 8_388_608;
 
 /**
  * Gives the size that a file of `size` bytes gets so that `needed` bytes fit.

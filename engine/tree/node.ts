@@ -140,6 +140,13 @@ export class Node {
     this.count--;
   }
 
+  /** The element with which the second half of the bytes begins. */
+  middle(): number {
+    let i = 0;
+    for (let size = PAGE_HEADER_SIZE; size < this.byteSize / 2; i++) size += this.elementSize(i);
+    return i;
+  }
+
   /** Moves the elements from `from` on into a new node, with room for as many as there were here. */
   splitOff(from: number): Node {
     const right = new Node(this.arena, this.isBranch, this.count);

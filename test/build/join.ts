@@ -238,14 +238,12 @@ export function writePart(plan: Plan, { file, modules }: Part, mapOf: (path: str
     }
   }
   const builtins = new Builtins();
-  const groups = modules.flatMap((module) => {
+  const groups = modules.map((module) => {
     const map = mapOf(module.path);
     const lines = linesOf(module, map, [...module.exportWords, ...placeEdits(plan, file, module)], module.imports);
     const isFlat = topLevel.take(privateNames(module));
     builtins.add(module.imports, isFlat);
-    // The first folder is that of the part.
-    const name = module.path.slice(module.path.indexOf("/") + 1, module.path.lastIndexOf("."));
-    return [{ lines: plainLines(`// ${name}`) }, { lines: isFlat ? lines : wrap(module, lines), map, path: module.path }];
+    return { lines: isFlat ? lines : wrap(module, lines), map, path: module.path };
   });
   const head = `// ${modules.length} modules in one, written by the build\n${builtins}\n${fromClauses("import", file, foreign)}`;
   const exported = modules.flatMap(({ exports }) => exports).sort();

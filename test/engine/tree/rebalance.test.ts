@@ -174,6 +174,96 @@ test("a large value of which only the key is in memory is written anew with all 
   assert.ok(large !== undefined && Buffer.from(large).includes(value));
 });
 
+/** A tree with a full leaf for each count, from which all but so many elements were taken; its keys are even. */
+function withLeaves(counts: readonly number[], valueSize = 20): TreeStore {
+  const full = Math.floor((1024 - 16) / (16 + 8 + valueSize));
+  const store = new TreeStore();
+  const filling = store.begin();
+  for (let i = 0; i < full * counts.length; i++) filling.put(keyOf(2 * i), Buffer.alloc(valueSize, i), 0);
+  store.commit(filling);
+  remove(store, counts.flatMap((count, leaf) => range(leaf * full + count, (leaf + 1) * full)).map((i) => 2 * i));
+  assert.deepEqual(leaves(store).map(({ count }) => count), counts);
+  return store;
+}
+
+/** Page ids and element counts of the leaves below the root, from left to right. */
+function leaves(store: TreeStore): { pgid: number; count: number }[] {
+  const root = Buffer.from(store.pages.get(store.root)!);
+  return range(0, readPageHeader(root, 0).count).map((i) => {
+    const pgid = Number(root.readBigUInt64LE(16 + 16 * i + 8));
+    return { pgid, count: readPageHeader(store.pages.get(pgid)!, 0).count };
+  });
+}
+
+function putOne(store: TreeStore, key: number, valueSize = 20): void {
+  const tree = store.begin();
+  tree.put(keyOf(key), Buffer.alloc(valueSize), 0);
+  store.commit(tree);
+  store.verify();
+}
+
+for (const [name, before, key, after] of [
+  ["its right neighbour", [22, 12, 22], 1, [18, 17, 22]],
+  ["its left neighbour", [22, 12, 22], 89, [22, 18, 17]],
+  ["the emptier one of the two", [14, 22, 10], 45, [14, 17, 16]],
+  ["the emptier one of the two, on the other side", [10, 22, 14], 45, [17, 16, 14]],
+  ["none where they would be too full, and is cut", [22, 22, 22], 45, [22, 11, 12, 22]],
+] as const) {
+  test(`a leaf that is too large shares with ${name}`, () => {
+    const store = withLeaves(before);
+    putOne(store, key);
+    assert.deepEqual(leaves(store).map(({ count }) => count), after);
+  });
+}
+
+test("the only leaf of a tree has nobody to share with", () => {
+  const store = new TreeStore();
+  const filling = store.begin();
+  for (const i of range(0, 22)) filling.put(keyOf(2 * i), Buffer.alloc(20), 0);
+  store.commit(filling);
+  putOne(store, 21);
+  assert.deepEqual(leaves(store).map(({ count }) => count), [11, 12]);
+});
+
+test("a leaf that grows at its end stays full, whatever room its neighbour has", () => {
+  const store = withLeaves([8, 22]);
+  const before = leaves(store);
+  putOne(store, 87);
+  const after = leaves(store);
+  assert.equal(after[0]?.pgid, before[0]?.pgid);
+  assert.deepEqual(after.map(({ count }) => count), [8, 22, 1]);
+});
+
+test("elements of which a page holds few are not moved: the neighbours' pages stay", () => {
+  const store = withLeaves([3, 5, 3], 160);
+  const before = leaves(store);
+  putOne(store, 11, 160);
+  const after = leaves(store);
+  assert.deepEqual([after[0], after.at(-1)], [before[0], before[2]]);
+  assert.deepEqual(after.map(({ count }) => count), [3, 2, 4, 3]);
+});
+
+test("a leaf that a merge has made too large shares as well", () => {
+  const store = withLeaves([22, 20, 9, 22]);
+  // Four elements of the second leaf go to the first, which has no room for them.
+  remove(store, range(26, 42).map((i) => 2 * i));
+  assert.deepEqual(leaves(store).map(({ count }) => count), [18, 17, 22]);
+});
+
+test(`leaves that random puts have made are filled by three quarters (SEED=${seed})`, () => {
+  const random = new Random(seed);
+  const store = new TreeStore(4096);
+  for (let round = 0; round < 100; round++) {
+    const tree = store.begin();
+    for (let i = 0; i < 100; i++) tree.put(Buffer.from(`${random.below(1e15)}`.padStart(16, "0")), Buffer.alloc(100), 0);
+    store.commit(tree);
+  }
+  store.verify();
+  const pages = [...store.pages.values()].filter((page) => !isBranch(page));
+  const fill = pages.reduce((sum, page) => sum + readPageHeader(page, 0).count, 0) * 132 / (pages.length * 4080);
+  assert.ok(fill > 0.75, `${fill}`);
+});
+
 test(`after random deletions no page but a root is under a quarter full, but for the last of a cut (SEED=${seed})`, () => {
   const random = new Random(seed);
   const store = filled(6000, 30);
