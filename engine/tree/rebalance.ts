@@ -237,8 +237,7 @@ export class Rebalancer {
     let room = 2 * this.#pages.pageSize * MAX_SHARED_FILL - byteSize;
     let left: number | undefined;
     for (const neighbour of [i + 1, i - 1]) {
-      if (neighbour < 0 || neighbour >= branch.count || !this.#isMergeable(branch, neighbour)) continue;
-      const size = this.#sizeOf(branch, neighbour);
+      const size = neighbour < 0 || neighbour >= branch.count ? Infinity : this.#sizeOf(branch, neighbour);
       if (size > room) continue;
       room = size;
       left = Math.min(i, neighbour);
@@ -248,6 +247,7 @@ export class Rebalancer {
     branch.children![left + 1] = node.splitOff(node.middle());
   }
 
+  /** Bytes of a child, with those on overflow pages: there is never room for them. */
   #sizeOf(branch: Node, i: number): number {
     const node = branch.children![i];
     return node instanceof Node ? node.byteSize : usedSize(this.#pages, node?.frame ?? this.#pages.locate(branch.child(i)));

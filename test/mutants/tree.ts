@@ -77,6 +77,16 @@ export const treeMutants: readonly Mutant[] = [
     harm: "a file keeps its size whatever is deleted", tests: ["engine/tree/rebalance"],
   },
   {
+    name: "a leaf shares with the fuller neighbour", file: REBALANCE,
+    find: "      room = size;\n", replace: "",
+    harm: "leaves overflow again sooner: more pages are written", tests: ["engine/tree/rebalance"],
+  },
+  {
+    name: "two leaves share although both become full", file: REBALANCE,
+    find: "2 * this.#pages.pageSize * MAX_SHARED_FILL", replace: "2 * this.#pages.pageSize",
+    harm: "nearly every further put has a leaf share again", tests: ["engine/tree/rebalance"],
+  },
+  {
     name: "emptied pages stay", file: REBALANCE,
     find: "} else if (child.count === 0) {", replace: "} else if (child.count < 0) {",
     harm: "an empty page in a tree makes Go panic", tests: ["engine/tree/rebalance"],
