@@ -105,12 +105,12 @@ function isKeyed(bytes: Uint8Array, isLeaf: boolean, index: number, count: numbe
   return start >= elementAt(0, count) && keyEnd > start && keyEnd <= bytes.length;
 }
 
-/** Says whether elements lie one behind the other in their page, and buckets have their headers. */
+/** Says whether each element begins where the one before it ends, as every writer has it, and buckets have their headers. */
 function isSideBySide({ bytes, elements, isLeaf }: Reading): boolean {
-  let previous = 0;
+  let previous: number | undefined;
   for (const index of elements) {
     const { end, keyEnd, start } = elementData(bytes, isLeaf, index);
-    if (start < previous || end > bytes.length || (end - keyEnd < BUCKET_HEADER_SIZE && isLeaf && isBucket(bytes, index))) return false;
+    if (start !== (previous ?? start) || end > bytes.length || (end - keyEnd < BUCKET_HEADER_SIZE && isLeaf && isBucket(bytes, index))) return false;
     previous = end;
   }
   return true;
@@ -122,8 +122,10 @@ function isBucket(bytes: Uint8Array, index: number): boolean {
 
 /** Which elements have bytes for themselves: all but `ends` by their positions among those of a reading. */
 interface Layout {
-  /** Those with bytes of another one, or whose value had to be cut. */
+  /** Those with bytes of another one, or whose value does not end where it should. */
   readonly reaching: ReadonlySet<number>;
+  /** Those with bytes behind them that are no element's. */
+  readonly short: ReadonlySet<number>;
   /** Buckets whose header can be read, though their value cannot end where it says. */
   readonly kept: ReadonlySet<number>;
   /** Those of which nothing can be told. */
@@ -132,16 +134,18 @@ interface Layout {
 }
 
 /** Tells elements apart, and where their values end. @param fitting positions of keys that can stand where they do */
-function layOut({ bytes, elements, isLeaf }: Reading, fitting: ReadonlySet<number>): Layout {
+function layOut({ bytes, count, elements, isLeaf }: Reading, fitting: ReadonlySet<number>): Layout {
   const data = elements.map((index) => elementData(bytes, isLeaf, index));
-  const reaching = reachingOf(data, fitting, bytes.length);
+  // The bytes may be those of an element that cannot be read.
+  const short = elements.length === count ? shortOf(data) : new Set<number>();
+  const reaching = reachingOf(data, short, fitting, bytes.length);
   const [lost, kept, ends] = [new Set<number>(), new Set<number>(), new Map<number, number>()];
   // What is read in all must not be many times what there is.
   let room = 2 * bytes.length;
   for (const [i, index] of elements.entries()) {
     const [here, next] = [data[i]!, data[i + 1]];
     const isNamed = isLeaf && isBucket(bytes, index);
-    const isWrong = reaching.has(i) && isCrossing(here, next, bytes.length);
+    const isWrong = reaching.has(i) && (short.has(i) || isCrossing(here, next, bytes.length));
     const end = valueEnd(here, next?.start, isNamed, isWrong, bytes.length);
     room -= (end ?? here.start) - here.start;
     if (end === undefined || room < 0) {
@@ -156,15 +160,24 @@ function layOut({ bytes, elements, isLeaf }: Reading, fitting: ReadonlySet<numbe
       kept.add(i);
     }
   }
-  return { lost, reaching, kept, ends };
+  return { lost, reaching, short, kept, ends };
 }
 
-/** Says of each two that share bytes which is wrong: the one whose key does not fit, or else the one that does not end where the next begins. */
-function reachingOf(data: readonly ElementData[], fitting: ReadonlySet<number>, size: number): Set<number> {
+/** Which elements end before the next one begins, with nothing between: elements that only stand in another order leave no such bytes. */
+function shortOf(data: readonly ElementData[]): Set<number> {
+  const [starts, ends] = [new Set(data.map(({ start }) => start)), new Set(data.map(({ end }) => end))];
+  return new Set(data.flatMap((here, i) => {
+    const next = data[i + 1];
+    return next !== undefined && here.end < next.start && !starts.has(here.end) && !ends.has(next.start) ? [i] : [];
+  }));
+}
+
+/** Says of each two that share bytes, or have some between them, which is wrong: the one whose key does not fit, or else the one that does not end where the next begins. */
+function reachingOf(data: readonly ElementData[], short: ReadonlySet<number>, fitting: ReadonlySet<number>, size: number): Set<number> {
   const reaching = new Set<number>();
   for (const [i, here] of data.entries()) {
     const [next, behind] = [data[i + 1], data[i + 2]];
-    if (!isCrossing(here, next, size)) continue;
+    if (!short.has(i) && !isCrossing(here, next, size)) continue;
     const isNextFitting = fitting.has(i + 1);
     const isNextWrong = isNextFitting === fitting.has(i) ? behind !== undefined && next?.end !== behind.start : !isNextFitting;
     reaching.add(here.end <= size && isNextWrong ? i + 1 : i);
@@ -180,7 +193,8 @@ function isCrossing(here: ElementData, next: ElementData | undefined, size: numb
 /** Where the value of an element ends; undefined when there is no telling. */
 function valueEnd({ end, keyEnd }: ElementData, next: number | undefined, isNamed: boolean, isWrong: boolean, size: number): number | undefined {
   const isTooShort = isNamed && end - keyEnd < BUCKET_HEADER_SIZE;
-  if (!isTooShort && (!isWrong || (isNamed && end <= size))) return end;
+  // What of a bucket's value is not the bucket's does no harm.
+  if (!isTooShort && (!isWrong || (isNamed && end <= size && (next ?? 0) <= end))) return end;
   if (next !== undefined && next >= keyEnd) return next;
   if (next === undefined && isNamed) return isTooShort ? Math.min(size, keyEnd + BUCKET_HEADER_SIZE) : size;
   return end <= size ? end : undefined;
@@ -209,10 +223,10 @@ export function judge(reading: Reading, bounds: KeyBounds): Judgement {
   const all = elements.map((_, i) => i);
   const inside = all.filter((i) => isWithin(keys[i]!, bounds));
   const ordered = (positions: readonly number[]): Set<number> => new Set(longestOrder(positions.map((i) => keys[i]!)).map((i) => positions[i]!));
-  const { ends, kept, lost, reaching } = layOut(reading, ordered(inside));
+  const { ends, kept, lost, reaching, short } = layOut(reading, ordered(inside));
   const sound = ordered(inside.filter((i) => !reaching.has(i) && !lost.has(i)));
   const doubtful = all.filter((i) => !sound.has(i) && !lost.has(i));
-  const fault = (i: number): string => (reaching.has(i) ? "and its value reach into another element" : isWithin(keys[i]!, bounds) ? "is out of order" : "lies outside the range of its page");
+  const fault = (i: number): string => (reaching.has(i) ? `and its value ${short.has(i) ? "end before the next element begins" : "reach into another element"}` : isWithin(keys[i]!, bounds) ? "is out of order" : "lies outside the range of its page");
   const cut = [...sound].filter((i) => kept.has(i));
   return {
     sound: [...sound].map((i) => elements[i]!),
