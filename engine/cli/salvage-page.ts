@@ -268,8 +268,8 @@ function longestOrder(keys: readonly Uint8Array[]): number[] {
   return order;
 }
 
-/** How many pages the elements of a page take, which stand side by side; undefined when its first page does not tell. */
-export function pagesTaken(first: Uint8Array, isLeaf: boolean, pageSize: number): number | undefined {
+/** Where the elements of a page end, which stand side by side; undefined when its first page does not tell. */
+export function elementsEnd(first: Uint8Array, isLeaf: boolean): number | undefined {
   const count = readU16(first, PAGE_COUNT);
   if (count === 0 || elementAt(0, count) > first.length) return undefined;
   let end = elementAt(0, count);
@@ -278,5 +278,5 @@ export function pagesTaken(first: Uint8Array, isLeaf: boolean, pageSize: number)
     if (data.start !== end) return undefined;
     end = data.end;
   }
-  return Math.ceil(end / pageSize);
+  return end;
 }

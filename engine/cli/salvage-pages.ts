@@ -11,7 +11,7 @@ import { readPageHeader } from "../format/page.js";
 import { PgidSet } from "../format/pgid-set.js";
 import type { RawFile } from "./raw-file.js";
 import { leafElement } from "./page-elements.js";
-import { childOf, elementData, pagesTaken, readElements, typesOf, type Reading } from "./salvage-page.js";
+import { childOf, elementData, elementsEnd, readElements, typesOf, type Reading } from "./salvage-page.js";
 
 /** Page headers that are looked at to find where overflow pages end, for each page of the file, at most. */
 const LOOKS_PER_PAGE = 4;
@@ -117,8 +117,8 @@ export class SalvagePages {
   #withOverflow(pgid: Pgid, first: Buffer, isLeaf: boolean, claimed: PgidSet, problem: (pgid: Pgid, fault: string) => void): Buffer {
     const overflow = readU32(first, PAGE_OVERFLOW);
     const says = 1 + overflow;
-    const taken = pagesTaken(first, isLeaf, this.#pageSize);
-    let count = taken ?? says;
+    const end = elementsEnd(first, isLeaf);
+    let count = end === undefined ? says : Math.ceil(end / this.#pageSize);
     if (says === 1 && count === 1) return first;
     const isInFile = (pgid + says) * this.#pageSize <= this.#file.size;
     if (!isInFile) {
@@ -129,6 +129,9 @@ export class SalvagePages {
       if (count > says) problem(pgid, `its overflow is ${overflow}, and ${count - 1} seems right`);
     } else if (count < says && this.#room(pgid + count - 1, 1 + says - count) < 1 + says - count) {
       problem(pgid, `its overflow is ${overflow}, and other pages begin among those`);
+    } else if (end !== undefined && says > Math.floor(end / this.#pageSize) + 1) {
+      // Go allocates one page more where elements end with a page; no writer more than that.
+      problem(pgid, `its overflow is ${overflow}, and its elements take ${count - 1}`);
     }
     return this.#read(pgid, this.#claim(pgid, count, claimed, problem)) ?? first;
   }
@@ -168,5 +171,5 @@ export class SalvagePages {
 
 /** Says whether the elements of a page are all right as those of a leaf, or of a branch. */
 function isPlainlyOf(isLeaf: boolean, first: Buffer, pageSize: number): boolean {
-  return readU16(first, PAGE_COUNT) > 0 && (readElements(first, isLeaf).problems.length === 0 || (pagesTaken(first, isLeaf, pageSize) ?? 1) > 1);
+  return readU16(first, PAGE_COUNT) > 0 && (readElements(first, isLeaf).problems.length === 0 || (elementsEnd(first, isLeaf) ?? 0) > pageSize);
 }

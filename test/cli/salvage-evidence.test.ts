@@ -101,6 +101,19 @@ test("an element that ends before the next one begins is doubtful, unless anothe
   assert.deepEqual([...(await salvage(swapped)).content.keys()], ["b/k0", "b/k2", "b/k3", "lost+found/page 4/k1"]);
 });
 
+test("a value that ends before the overflow pages of its page do is a problem, but for the one page more that Go allocates", async () => {
+  const bytes = fileOf([leaf([bucketAt("b", 4)]), leaf([pair("k1"), pair("k2", "v".repeat(3 * PAGE_SIZE - 1))], 3)]);
+  const size = 4 * PAGE_SIZE + HEADER_SIZE + 16 + 12;
+  for (const lost of [PAGE_SIZE, 2 * PAGE_SIZE, 3 * PAGE_SIZE - 1]) {
+    const changed = Buffer.from(bytes);
+    changed.writeUInt32LE(bytes.readUInt32LE(size) - lost, size);
+    const { report } = await salvage(changed);
+    assert.deepEqual(report.problems, [`page 4: its overflow is 3, and its elements take ${3 - Math.floor(lost / PAGE_SIZE) - (lost % PAGE_SIZE === 0 ? 0 : 1)}`]);
+  }
+  const exact = leaf([pair("k1"), pair("k2", "v".repeat(3 * PAGE_SIZE - HEADER_SIZE - 2 * 16 - 5))], 3);
+  assert.deepEqual((await salvage(fileOf([leaf([bucketAt("b", 4)]), exact]))).report.problems, []);
+});
+
 test("a page with overflow pages whose count is 0 keeps what is in them", async () => {
   const bytes = fileOf([leaf([bucketAt("b", 4)]), leaf([pair("k1", "1".repeat(5000)), pair("k2", "2".repeat(2000)), pair("k3")], 1)]);
   bytes.writeUInt16LE(0, 4 * PAGE_SIZE + COUNT_AT);
