@@ -1,13 +1,14 @@
 /** `hexbolt pages`: a table of all pages below the high-water mark. */
+import { BoltError } from "../base/errors.js";
 import { readU16, readU32 } from "../base/bytes.js";
 import { FLAG_FREELIST, PAGE_COUNT, PAGE_FLAGS, PAGE_OVERFLOW } from "../format/constants.js";
 import { readFreelistCount } from "../format/freelist-page.js";
 import { pageTypeName } from "../format/page.js";
 import { PgidSet } from "../format/pgid-set.js";
-import { collectReachable } from "../format/walk.js";
+import { collectReachable, PageWalk } from "../format/walk.js";
 import type { Meta } from "../format/meta.js";
 import { EXIT_OK, type Command } from "./command.js";
-import { writeJson } from "./io.js";
+import { writeJson, type Io } from "./io.js";
 import { viewRaw } from "./open-file.js";
 import type { RawFile } from "./raw-file.js";
 
@@ -27,25 +28,43 @@ function pageCountOf(file: RawFile, meta: Meta): number {
   return Math.min(meta.highWaterMark, Math.ceil(file.size / meta.pageSize));
 }
 
-/** The free and pending pages of a file; where they are not stored, all that its tree does not reach. */
+/** The free and pending pages of a file; where they are not stored, all that its tree does not reach. @throws BoltError CORRUPT when the freelist or the tree cannot be read */
 export function freeSet(file: RawFile, meta: Meta): PgidSet {
+  const stored = file.freeIds(meta);
+  if (stored === undefined) return allBut(collectReachable(file.pages(meta.highWaterMark), meta.root), file, meta);
   const free = new PgidSet();
   const pageCount = pageCountOf(file, meta);
-  const stored = file.freeIds(meta);
-  if (stored !== undefined) {
-    // Other ids name no page: a bitmap that reached up to them could take any amount of memory.
-    for (const pgid of stored) if (pgid < pageCount) free.add(pgid);
-    return free;
-  }
-  const reachable = collectReachable(file.pages(meta.highWaterMark), meta.root);
-  for (let pgid = 2; pgid < pageCount; pgid++) if (!reachable.has(pgid)) free.add(pgid);
+  // Other ids name no page: a bitmap that reached up to them could take any amount of memory.
+  for (const pgid of stored) if (pgid < pageCount) free.add(pgid);
   return free;
 }
 
+function allBut(used: PgidSet, file: RawFile, meta: Meta): PgidSet {
+  const free = new PgidSet();
+  const pageCount = pageCountOf(file, meta);
+  for (let pgid = 2; pgid < pageCount; pgid++) if (!used.has(pgid)) free.add(pgid);
+  return free;
+}
+
+/** `freeSet` of a file that may be damaged, when a table of its pages is wanted most: then what the readable part of the tree does not reach, but for what should be the freelist. */
+function likelyFreeSet(io: Io, file: RawFile, meta: Meta): PgidSet {
+  try {
+    return freeSet(file, meta);
+  } catch (error) {
+    if (!(error instanceof BoltError && error.code === "CORRUPT")) throw error;
+    io.stderr.write(`hexbolt: ${error.message}: what nothing leads to is listed as free\n`);
+    const used = new PgidSet();
+    if (meta.freelist !== undefined && meta.freelist < pageCountOf(file, meta)) used.add(meta.freelist);
+    const walk = new PageWalk(file.pages(meta.highWaterMark), meta.root, { problem: () => undefined }, used);
+    while (walk.step());
+    return allBut(used, file, meta);
+  }
+}
+
 /** Steps through the pages, each with its overflow pages as one. */
-function* pageRows(file: RawFile): Generator<PageRow> {
+function* pageRows(io: Io, file: RawFile): Generator<PageRow> {
   const meta = file.activeMeta();
-  const free = freeSet(file, meta);
+  const free = likelyFreeSet(io, file, meta);
   const pages = file.pages(meta.highWaterMark);
   for (let id = 0; id < meta.highWaterMark;) {
     const bytes = pages.read(id, 1);
@@ -60,7 +79,8 @@ function* pageRows(file: RawFile): Generator<PageRow> {
     const overflow = isFree ? 0 : readU32(bytes, PAGE_OVERFLOW);
     const itemCount = flags === FLAG_FREELIST ? readFreelistCount(bytes, 0).count : count;
     yield { id, type: isFree ? "free" : pageTypeName(flags), count, itemCount, overflow };
-    id += 1 + overflow;
+    // Pages that there cannot be hide none.
+    id += id + overflow < meta.highWaterMark ? 1 + overflow : 1;
   }
 }
 
@@ -73,7 +93,7 @@ export const pagesCommand: Command = {
   minimum: 1, maximum: 1,
   run: (args, io) => viewRaw(io, args.at(0), "live", (file, out) => {
     let isFirst = true;
-    for (const { count, id, itemCount, overflow, type } of pageRows(file)) {
+    for (const { count, id, itemCount, overflow, type } of pageRows(io, file)) {
       // Behind the first row, so that a file without pages gives its error and nothing else.
       if (isFirst && !args.json) out.write("ID       TYPE       ITEMS  OVRFLW\n======== ========== ====== ======\n");
       isFirst = false;

@@ -57,6 +57,25 @@ test("page ids and sizes that no file has", async () => {
   assert.match(await outputHere(["surgery", "salvage", claims, "-o", tempPath("claims.db")]), /Salvaged 1 keys in 1 buckets; 2 problems /);
 });
 
+test("pages lists the pages of a file whose list of free pages cannot be read, and those behind a number of overflow pages that no file has", async () => {
+  const made = [leaf([bucketAt("a", 4)]), leaf([pair("k")]), leaf([pair("old")]), leaf([pair("behind")])];
+  const lost = fileOf(made);
+  lost.fill(0, 2 * 4096, 3 * 4096);
+  const path = tempPath("no-freelist.db");
+  writeFileSync(path, lost);
+  const { status, stderr, stdout } = await here(["pages", path]);
+  assert.deepEqual([status, stdout.trimEnd().split("\n").slice(2).map((line) => line.split(/ +/)[1])], [0, ["meta", "meta", "unknown<00>", "leaf", "leaf", "free", "free"]]);
+  assert.equal(stderr, "hexbolt: page 2: invalid freelist page, page type is unknown<00>: what nothing leads to is listed as free\n");
+  // The tree is broken, too.
+  lost.writeUInt16LE(0, 4 * 4096 + 8);
+  writeFileSync(path, lost);
+  assert.deepEqual((await jsonLinesHere(["pages", path]) as { type: string }[]).map(({ type }) => type), ["meta", "meta", "unknown<00>", "leaf", "unknown<00>", "free", "free"]);
+  const claims = fileOf(made);
+  claims.writeUInt32LE(2 ** 31, 4 * 4096 + 12);
+  writeFileSync(path, claims);
+  assert.deepEqual((await jsonLinesHere(["pages", path]) as { id: number }[]).map(({ id }) => id), [0, 1, 2, 3, 4, 5, 6]);
+});
+
 test("salvage follows branch pages whose counts cannot be through as many as there are", async () => {
   const depth = 3000;
   const path = fileWith([...Array.from({ length: depth }, (_, i) => branch([["a", 4 + i]], 60_000)), leaf([pair("b"), bucketAt("c", 0)])]);
