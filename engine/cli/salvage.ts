@@ -5,10 +5,10 @@
  * neither meta page is valid, what stands in them is tried all the same. Where no tree can be begun, or with `--scan`, every leaf page of the file that
  * nothing leads to goes into the bucket lost+found, each into a bucket of its own.
  */
-import { DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, MIN_PAGE_SIZE, SMALLEST_READABLE_PAGE_SIZE, type Pgid } from "../format/constants.js";
+import { DEFAULT_PAGE_SIZE, FLAG_META, MAX_PAGE_SIZE, MIN_PAGE_SIZE, PAGE_HEADER_SIZE, SMALLEST_READABLE_PAGE_SIZE, type Pgid } from "../format/constants.js";
 import type { Meta } from "../format/meta.js";
 import { PgidSet } from "../format/pgid-set.js";
-import { readPageHeader } from "../format/page.js";
+import { pageTypeName, readPageHeader } from "../format/page.js";
 import { EXIT_OK, Failure, OUTPUT_OPTION, type Command } from "./command.js";
 import { textOrHex } from "./go-text.js";
 import { writeJson, type Io } from "./io.js";
@@ -99,6 +99,15 @@ function stateProblems(file: RawFile, states: readonly State[], taken: State | u
   return [...invalid, ...tried.map(({ root, txid }) => `transaction ${txid}, with the root page ${root}, leads to nothing: ${what}`)];
 }
 
+/** Says of which meta pages the page header is damaged, though the meta in it counts. */
+function metaHeaderProblems(file: RawFile): string[] {
+  return file.validMetas().flatMap(({ meta, page }) => {
+    const { flags, id } = readPageHeader(file.readBytes(page * meta.pageSize, PAGE_HEADER_SIZE), 0);
+    if (flags !== FLAG_META) return [`page ${page}: invalid meta page, page type is ${pageTypeName(flags)}`];
+    return id === page ? [] : [`page ${page}: self identifies as page ${id}`];
+  }).sort();
+}
+
 /** Says what is wrong with the size of the file that a state tells of. */
 function sizeProblems({ highWaterMark, pageSize }: Meta, fileSize: number, used: PgidSet): string[] {
   const outCount = [...used].filter((pgid) => pgid >= highWaterMark && pgid * pageSize < fileSize).length;
@@ -136,7 +145,7 @@ class Salvage {
     const states = statesOf(this.#file, this.#pageSize);
     const state = this.#takeStates(states, options.older);
     this.#trees.lost();
-    this.#problems.push(...stateProblems(this.#file, states, state));
+    this.#problems.push(...stateProblems(this.#file, states, state), ...metaHeaderProblems(this.#file));
     if (state?.meta !== undefined) this.#problems.push(...sizeProblems(state.meta, this.#file.size, this.#used));
     const { free, pages } = this.#lostPages(state === states[0] ? state?.meta : undefined);
     this.#tellLost(free, pages.lost, state?.meta);

@@ -87,6 +87,16 @@ test("where check finds something wrong salvage has a problem too", async () => 
   assert.deepEqual(silent, ["page-leaked"]);
 });
 
+test("meta pages in each other's place are a problem, and cost nothing", async () => {
+  const { bytes, content } = twoBuckets();
+  const swapped = Buffer.from(bytes);
+  overwrite(swapped, 0, 1);
+  bytes.copy(swapped, PAGE_SIZE, 0, PAGE_SIZE);
+  const { content: saved, report } = await salvage(swapped);
+  assert.deepEqual([missing(content, saved), alien(content, saved)], [[], []]);
+  assert.deepEqual(report.problems, ["page 0: self identifies as page 1", "page 1: self identifies as page 0"]);
+});
+
 test("a page at the place of another one costs that place, and puts nothing into the wrong bucket", async () => {
   const { bytes, content, path } = twoBuckets();
   const [a, next] = await leavesOf(path, "a");
