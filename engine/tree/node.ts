@@ -140,10 +140,10 @@ export class Node {
     this.count--;
   }
 
-  /** The element with which the second half of the bytes begins. */
+  /** The element with which the second half of the bytes begins: never the first, nor one behind the last, however large that is. */
   middle(): number {
-    let i = 0;
-    for (let size = PAGE_HEADER_SIZE; size < this.byteSize / 2; i++) size += this.elementSize(i);
+    let i = 1;
+    for (let size = PAGE_HEADER_SIZE + this.elementSize(0); size < this.byteSize / 2 && i < this.count - 1; i++) size += this.elementSize(i);
     return i;
   }
 

@@ -250,6 +250,19 @@ test("a leaf that a merge has made too large shares as well", () => {
   assert.deepEqual(leaves(store).map(({ count }) => count), [18, 17, 22]);
 });
 
+test("an element larger than all others together gets a page, and so do the others", () => {
+  const store = new TreeStore();
+  const filling = store.begin();
+  for (const i of range(0, 22)) filling.put(keyOf(2 * i), Buffer.alloc(20), 0);
+  for (const i of range(22, 30)) filling.put(keyOf(2 * i), Buffer.alloc(0), 0);
+  filling.put(keyOf(60), Buffer.alloc(816), 0);
+  store.commit(filling);
+  remove(store, range(8, 22).map((i) => 2 * i));
+  assert.deepEqual(leaves(store).map(({ count }) => count), [9, 8]);
+  putOne(store, 59, 0);
+  assert.deepEqual(leaves(store).map(({ count }) => count), [17, 1]);
+});
+
 test(`leaves that random puts have made are filled by three quarters (SEED=${seed})`, () => {
   const random = new Random(seed);
   const store = new TreeStore(4096);
