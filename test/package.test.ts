@@ -10,11 +10,11 @@ import { repositoryRoot } from "./support/fixtures.js";
 const MAX_BYTES_WITHOUT_MAPS = 300_000;
 
 /** Modules without code of their own: the names of entry points. */
-const NAME_LISTS = ["dist/engine/index.js", "dist/engine/testing.js", "dist/images/index.js"];
+const NAME_LISTS = ["dist/engine/index.js", "dist/engine/testing.js", "dist/images/index.js", "dist/images/conformance.js"];
 /** Modules with code, and a source map each. */
 const CODE = [
-  "dist/engine/cli/main.js", "dist/engine/cli/thread.js", "dist/images/conformance.js",
-  ...["engine", "testing", "images", "command", "images-command", "command-pages", "command-files", "command-surgery", "viewer"].map((part) => `dist/joined/${part}.js`),
+  "dist/engine/cli/main.js", "dist/engine/cli/thread.js",
+  ...["engine", "testing", "images", "conformance", "command", "images-command", "command-pages", "command-files", "command-surgery", "viewer"].map((part) => `dist/joined/${part}.js`),
 ];
 /** The README leads to all of them. */
 const DOCUMENTS = ["CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "SECURITY.md", "package.json", ...filesBelow(join(repositoryRoot, "docs")).map((file) => `docs/${file}`)];

@@ -16,6 +16,7 @@ const PARTS: Readonly<Record<string, readonly string[]>> = {
   "joined/engine.js": ["engine/index.js"],
   "joined/testing.js": ["engine/testing.js"],
   "joined/images.js": ["images/index.js"],
+  "joined/conformance.js": ["images/conformance.js"],
   "joined/command.js": ["engine/cli/run.js", "engine/cli/program.js"],
   "joined/images-command.js": ["images/cli.js"],
   "joined/command-pages.js": ["engine/cli/commands-pages.js"],
