@@ -1,7 +1,8 @@
 /** The cases of `hexbolt/images/conformance`: those that every store passes, and the list of all that one has to. */
 import assert from "node:assert/strict";
+import { setImmediate } from "node:timers/promises";
 import { addEditingCases } from "./conformance-editing.js";
-import { descriptor, essence, hasCode, type Add, type Case } from "./conformance-support.js";
+import { descriptor, essence, GIVEN_UP, hasCode, type Add, type Case } from "./conformance-support.js";
 import { isNotFound } from "./errors.js";
 import type { Descriptor, ImageStore } from "./types.js";
 
@@ -9,6 +10,7 @@ import type { Descriptor, ImageStore } from "./types.js";
 export interface CaseOptions {
   readonly anyDescriptor?: boolean | undefined;
   readonly editable?: boolean | undefined;
+  readonly formerContainerd?: boolean | undefined;
   readonly seed?: number | undefined;
   readonly operations?: number | undefined;
 }
@@ -21,9 +23,10 @@ export function conformanceCases(options: CaseOptions): readonly Case[] {
   names(add);
   descriptors(add, options.anyDescriptor ?? false);
   concurrency(add);
-  if (options.editable === true) addEditingCases(add);
+  if (options.editable === true) addEditingCases(add, options.formerContainerd ?? false);
   const seed = options.seed ?? Number(process.env["SEED"] ?? Date.now() % 1_000_000);
   add(`random calls do what a map does (SEED=${seed})`, (store) => randomCalls(store, seed, options.operations ?? 150));
+  manyImages(add);
   return cases;
 }
 
@@ -57,11 +60,17 @@ function readingAndWriting(add: Add): void {
     await store.put("b", descriptor(9));
     assert.deepEqual((await store.get("b")).target, descriptor(9));
   });
+  add("a delete takes one image, and none whose name begins alike or that has the same target", async (store) => {
+    for (const name of ["a", "a/b", "a:b", "ab", "b"]) await store.put(name, descriptor(1));
+    await store.delete("a");
+    assert.deepEqual((await store.list()).map((image) => image.name), ["a/b", "a:b", "ab", "b"]);
+  });
   add("what a call returns belongs to the caller", async (store) => {
     await store.put("a", descriptor(1));
     const first = await store.list();
+    for (const { target } of [await store.get("a"), ...first]) Reflect.set(target, "size", 2);
     first.length = 0;
-    assert.equal((await store.list()).length, 1);
+    assert.deepEqual([await store.get("a"), ...await store.list()].map(({ target }) => target), [descriptor(1), descriptor(1)]);
   });
 }
 
@@ -69,6 +78,7 @@ function names(add: Add): void {
   const all = [
     "a", "A", "a.b", "a/b", "a:b", "a@sha256:c", "docker.io/library/nginx:1.25", "localhost:5000/team/app:v1.0-rc.1",
     "größe/ü:ß", "日本語/イメージ:最新", "emoji/\u{1f600}", "with space", "quote\"back\\slash", "per%cent?and#hash", "x".repeat(1000),
+    " a", "a ", "a//b", "/a", "a/", "../a", "a%2Fb", "\u00e9", "e\u0301", "a\0b", "a\nb", "__proto__", "constructor",
   ];
   add("names keep every character", async (store) => {
     for (const [index, name] of all.entries()) await store.put(name, descriptor(index + 1));
@@ -80,6 +90,17 @@ function names(add: Add): void {
     for (const name of some) await store.put(name, descriptor(1));
     const expected = [...some].sort((left, right) => Buffer.compare(Buffer.from(left), Buffer.from(right)));
     assert.deepEqual((await store.list()).map((image) => image.name), expected);
+  });
+  add("what every JavaScript object has is no image", async (store) => {
+    await store.put("other", descriptor(1));
+    for (const name of ["constructor", "__proto__", "toString"]) {
+      await assert.rejects(async () => store.get(name), isNotFound, name);
+      await assert.rejects(async () => store.delete(name), isNotFound, name);
+    }
+  });
+  add("a name with half a surrogate pair is INVALID", async (store) => {
+    for (const name of ["a\ud800", "\udc00b"]) await assert.rejects(async () => store.put(name, descriptor(1)), hasCode("INVALID"), JSON.stringify(name));
+    assert.deepEqual(await store.list(), []);
   });
   add("the empty name is INVALID", async (store) => {
     await assert.rejects(async () => store.put("", descriptor(1)), hasCode("INVALID"));
@@ -113,6 +134,11 @@ function descriptors(add: Add, anyDescriptor: boolean): void {
     }
     assert.deepEqual(await store.list(), []);
   });
+  add("digests may be of sha256, sha384 and sha512", async (store) => {
+    const digests = [`sha256:${"a".repeat(64)}`, `sha384:${"b".repeat(96)}`, `sha512:${"c".repeat(128)}`];
+    for (const digest of digests) await store.put(digest.slice(0, 6), { ...descriptor(1), digest });
+    assert.deepEqual((await store.list()).map(({ target }) => target.digest), digests);
+  });
   if (anyDescriptor) return;
   add("a descriptor that containerd refuses is INVALID", async (store) => {
     const good = descriptor(1);
@@ -139,6 +165,20 @@ function concurrency(add: Add): void {
     const { target } = await store.get("same");
     assert.deepEqual(target, descriptor(Number(target.size)));
   });
+  add("who reads an image while it is replaced gets the old one or the new one, whole", async (store) => {
+    await store.put("same", descriptor(1));
+    let isOver = false;
+    const puts = Promise.all(Array.from({ length: 20 }, (_, index) => store.put("same", descriptor(index + 2)))).finally(() => { isOver = true; });
+    try {
+      do {
+        for (const { target } of [await store.get("same"), ...await store.list()]) assert.deepEqual(target, descriptor(Number(target.size)));
+        // A store that answers without waiting would keep the puts from ever going on.
+        await setImmediate();
+      } while (!isOver);
+    } finally {
+      await puts;
+    }
+  });
   add("what a call was given may be changed while it runs", async (store) => {
     const given: { mediaType: string; digest: string; size: number | bigint } = { ...descriptor(1) };
     const first = store.put("a", given);
@@ -154,15 +194,24 @@ function concurrency(add: Add): void {
     assert.deepEqual(ends, ["fulfilled", "rejected", "fulfilled"]);
     assert.deepEqual((await store.list()).map((image) => image.name), ["a", "b"]);
   });
-  add("a call that was given up beforehand does nothing and says so", async (store) => {
-    const signal = AbortSignal.abort();
-    for (const call of [
-      async (): Promise<unknown> => store.put("a", descriptor(1), { signal }),
-      async (): Promise<unknown> => store.get("a", { signal }),
-      async (): Promise<unknown> => store.list({ signal }),
-      async (): Promise<unknown> => store.delete("a", { signal }),
-    ]) await assert.rejects(call, { name: "AbortError" });
-    assert.deepEqual(await store.list(), []);
+  for (const [what, signal, code, name] of GIVEN_UP) {
+    add(`a call that ${what} beforehand does nothing and says so`, async (store) => {
+      for (const call of [
+        async (): Promise<unknown> => store.put("a", descriptor(1), { signal }),
+        async (): Promise<unknown> => store.get("a", { signal }),
+        async (): Promise<unknown> => store.list({ signal }),
+        async (): Promise<unknown> => store.delete("a", { signal }),
+      ]) await assert.rejects(call, (error) => hasCode(code)(error) && error instanceof Error && error.name === name);
+      assert.deepEqual(await store.list(), []);
+    });
+  }
+}
+
+function manyImages(add: Add): void {
+  add("a list has all images, however many", async (store) => {
+    const all = Array.from({ length: 1100 }, (_, index) => `image-${String(index).padStart(4, "0")}`);
+    for (let start = 0; start < all.length; start += 100) await Promise.all(all.slice(start, start + 100).map((name) => store.put(name, descriptor(1))));
+    assert.deepEqual((await store.list()).map((image) => image.name), all);
   });
 }
 

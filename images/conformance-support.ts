@@ -1,5 +1,6 @@
 /** What the cases of the conformance suite have in common: how they are gathered, and the images that they are made of. */
 import assert from "node:assert/strict";
+import { setTimeout } from "node:timers/promises";
 import { ImagesError } from "./errors.js";
 import type { Descriptor, EditableImageStore, Image, ImageStore } from "./types.js";
 
@@ -35,3 +36,13 @@ export function hasCode(code: ImagesError["code"]): (error: unknown) => boolean 
   return (error) => error instanceof ImagesError && error.code === code;
 }
 
+/** Signals of calls that are over before they begin: why, and what the call's error has as its code and name. */
+export const GIVEN_UP: readonly (readonly [why: string, signal: AbortSignal, code: ImagesError["code"], name: string])[] = [
+  ["was given up", AbortSignal.abort(), "CANCELLED", "AbortError"],
+  ["was out of time", AbortSignal.abort(new DOMException("out of time", "TimeoutError")), "DEADLINE_EXCEEDED", "TimeoutError"],
+];
+
+/** Waits until a change has another time than one before, where times are stored in milliseconds. */
+export function laterTime(): Promise<void> {
+  return setTimeout(5);
+}

@@ -20,6 +20,11 @@ export interface ConformanceOptions {
   readonly anyDescriptor?: boolean | undefined;
   /** The store keeps labels and times, and has `create`, `update`, filters and conditional deletes. Default false. */
   readonly editable?: boolean | undefined;
+  /**
+   * Behind the store is a containerd before 1.7: `sourceDateEpoch` means nothing to it, and the digest of a conditional delete is checked beforehand.
+   * Default false.
+   */
+  readonly formerContainerd?: boolean | undefined;
   /** Rules the random test; printed with it. */
   readonly seed?: number | undefined;
   /** Operations in the random test; default 150. */

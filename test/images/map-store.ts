@@ -1,5 +1,5 @@
 /** A plain image store in a Map: the least that `ImageStore` asks for, to serve and to compare with. */
-import { ImageNotFoundError, ImagesError } from "../../images/errors.js";
+import { ImageNotFoundError, throwIfGivenUp } from "../../images/errors.js";
 import { ownStrings } from "../../images/own.js";
 import { narrow } from "../../images/varint.js";
 import { validateImage, validateText } from "../../images/validate.js";
@@ -22,12 +22,12 @@ export class MapImageStore implements ImageStore {
     await turn(options);
     const image = this.#images.get(name);
     if (image === undefined) throw new ImageNotFoundError(`image ${name}: not found`);
-    return image;
+    return structuredClone(image);
   }
 
   async list(options?: CallOptions): Promise<Image[]> {
     await turn(options);
-    return [...this.#images.values()].sort((left, right) => Buffer.compare(Buffer.from(left.name), Buffer.from(right.name)));
+    return structuredClone([...this.#images.values()]).sort((left, right) => Buffer.compare(Buffer.from(left.name), Buffer.from(right.name)));
   }
 
   async delete(name: string, options?: CallOptions): Promise<void> {
@@ -38,6 +38,6 @@ export class MapImageStore implements ImageStore {
 }
 
 async function turn(options: CallOptions | undefined): Promise<void> {
-  if (options?.signal?.aborted === true) throw new ImagesError("CANCELLED", "cancelled", { cause: options.signal.reason });
+  throwIfGivenUp(options?.signal);
   await new Promise((resolve) => { setImmediate(resolve); });
 }

@@ -29,6 +29,7 @@ imageStoreConformance({
   name: "remote, real containerd",
   skip,
   editable: true,
+  formerContainerd: true,
   create: async () => {
     const namespace = `conformance-${++namespaceCount}`;
     containerd.ctr("namespaces", "create", namespace);
