@@ -70,6 +70,8 @@ export class SimulatedDisk implements Storage {
   #isCut = false;
 
   constructor(options: SimulatedDiskOptions = {}) {
+    // Without types a seed alone may be given, and every run would have the same one.
+    if (typeof options !== "object" || options === null) throw new TypeError("options must be an object");
     for (const name of Object.keys(options)) if (!OPTIONS.has(name)) throw new TypeError(`there is no option "${name}"; there are ${[...OPTIONS].join(", ")}`);
     this.seed = options.seed ?? 0;
     this.capacity = options.capacity ?? DEFAULT_CAPACITY;

@@ -286,6 +286,10 @@ test("faults that cannot be are refused", () => {
   disk.sync();
 });
 
+test("a seed in place of the options is refused, as is all else that is no object", () => {
+  for (const options of [42, "42", null, true]) assert.throws(() => Reflect.construct(SimulatedDisk, [options]), { name: "TypeError", message: /^options must be an object/ });
+});
+
 test("options and crashes that cannot be are refused", () => {
   assert.throws(() => Reflect.construct(SimulatedDisk, [{ sead: 1 }]), { name: "TypeError", message: /no option "sead".*seed/ });
   const disk = new SimulatedDisk();
