@@ -205,6 +205,21 @@ function concurrency(add: Add): void {
       assert.deepEqual(await store.list(), []);
     });
   }
+  add("a call that is given up while it is under way is done or says that it was given up, and takes no other with it", async (store) => {
+    const giveUp = new AbortController();
+    const { signal } = giveUp;
+    await store.put("there", descriptor(1));
+    const put = store.put("a", descriptor(2), { signal });
+    const others = [store.get("there", { signal }), store.list({ signal }), store.delete("missing", { signal })];
+    const kept = store.put("b", descriptor(3));
+    giveUp.abort();
+    const [end, , ...ends] = await Promise.allSettled([put, kept, ...others]);
+    const names = (await store.list()).map((image) => image.name);
+    if (end.status === "fulfilled") assert.ok(names.includes("a"), "a put that succeeds is done");
+    for (const given of [end, ...ends]) if (given.status === "rejected") assert.ok(hasCode("CANCELLED")(given.reason) || isNotFound(given.reason), String(given.reason));
+    await kept;
+    assert.deepEqual(names.filter((name) => name !== "a"), ["b", "there"]);
+  });
 }
 
 function manyImages(add: Add): void {

@@ -201,10 +201,22 @@ export const WRONG_FILTERS: WrongStores = {
   "bad filters that are misuse": filtering((right, filters) => right.list({ filters }).catch((error: unknown) => { throw new TypeError("filter", { cause: error }); })),
 };
 
+/** A store that looks at the signal of a put a while after the call. */
+function interrupted(end: (signal: AbortSignal, put: () => Promise<void>) => Promise<void>): Wrong {
+  return (right) => ({ put: async (...call) => {
+    const signal = call[2]?.signal;
+    if (signal === undefined || signal.aborted) return right.put(...call);
+    await turn();
+    return end(signal, () => right.put(...call));
+  } });
+}
+
 /** What is wrong with calls that end early. */
 export const WRONG_ENDS: WrongStores = {
   "signals that mean nothing": (right) => ({ put: (name, target, options) => right.put(name, target, { ...options, signal: undefined }) }),
   "the reason of the signal thrown": (right) => ({ get: async (name, options) => { options?.signal?.throwIfAborted(); return right.get(name, options); } }),
+  "the reason of a signal that aborts later thrown": interrupted((signal, put) => (signal.aborted ? Promise.reject(signal.reason as Error) : put())),
+  "a call given up later that is told as done": interrupted(async (signal, put) => { if (!signal.aborted) await put(); }),
   "a time limit as somebody's cancelling": (right) => ({ list: async (options) => { if (options?.signal?.aborted === true) throw new ImagesError("CANCELLED", "cancelled"); return right.list(options); } }),
   "signals that mean nothing to create": (right) => ({ create: (name, target, options) => right.create(name, target, { ...options, signal: undefined }) }),
   "signals that mean nothing to update": (right) => ({ update: (name, change, options) => right.update(name, change, { ...options, signal: undefined }) }),
