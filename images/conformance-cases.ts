@@ -4,19 +4,11 @@ import { setImmediate } from "node:timers/promises";
 import { addEditingCases } from "./conformance-editing.js";
 import { descriptor, essence, GIVEN_UP, hasCode, type Add, type Case } from "./conformance-support.js";
 import { isNotFound } from "./errors.js";
+import type { ConformanceOptions } from "./conformance.js";
 import type { Descriptor, ImageStore } from "./types.js";
 
-/** What a store says of itself; as in `ConformanceOptions`. */
-export interface CaseOptions {
-  readonly anyDescriptor?: boolean | undefined;
-  readonly editable?: boolean | undefined;
-  readonly formerContainerd?: boolean | undefined;
-  readonly seed?: number | undefined;
-  readonly operations?: number | undefined;
-}
-
 /** Gives all cases for such a store. */
-export function conformanceCases(options: CaseOptions): readonly Case[] {
+export function conformanceCases(options: Omit<ConformanceOptions, "name" | "create" | "skip">): readonly Case[] {
   const cases: Case[] = [];
   const add: Add = (name, test) => void cases.push({ name, test });
   readingAndWriting(add);
