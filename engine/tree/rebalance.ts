@@ -21,8 +21,8 @@ import type { Tree } from "./tree.js";
 /** Part of a page below which a node that has lost elements is merged. */
 const UNDERFULL_FRACTION = 4;
 /**
- * How full two leaves may be that share what one of them has too much. Measured: after a million random puts leaves are 0.77 full, and were 0.66 when each was cut; the file
- * is an eighth smaller, for 1 % more pages written and some 5 % more processor time. Fuller ones soon overflow again (0.9: a further 1 % smaller, 10 % more time).
+ * How full two leaves may be that share what one of them has too much. Measured: leaves that random puts make are 0.77 full, and were 0.66 when each was cut; the file is an
+ * eighth smaller, a random put takes 3 to 5 % longer (`bench/value-sizes.mjs`). Fuller ones soon overflow again.
  */
 const MAX_SHARED_FILL = 0.86;
 /** With fewer elements a leaf can seldom be cut near its middle. */
